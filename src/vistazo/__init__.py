@@ -1,0 +1,30 @@
+"""Vistazo: from your own pictures to a recogniser you can trust, on the computer you have.
+
+    import vistazo
+    result = vistazo.train("pictures/")          # a folder with one sub-folder a class
+    model = vistazo.load(result.model)
+    for answer in model.predict(["new.jpg"]):
+        print(answer["class"], answer["probability"])
+
+Importing this package imports neither torch nor numpy; the first verb does.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vistazo.tasks import Trained, load, resume, train
+
+__version__ = "0.1.0"
+__all__ = ["Trained", "load", "resume", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from vistazo import tasks
+
+        return getattr(tasks, name)
+    raise AttributeError(f"module 'vistazo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,1 @@
+"""Image classification: which of several classes a picture shows."""

@@ -1,0 +1,91 @@
+"""The settings of one image-classification run. Free of torch: options, help and forms are derived from here."""
+
+from typing import Literal
+
+from vistazo.config import Config, setting
+from vistazo.language import mark
+
+__all__ = ["ClassificationConfig"]
+
+
+class ClassificationConfig(Config):
+    """One image-classification run. A setting left at None is decided by the recipe or by a probe."""
+
+    recipe: str = setting("quick", spanish="receta", help=mark("how to train: `vistazo recipes` lists them"))
+    model: str | None = setting(
+        None, spanish="modelo", help=mark("network: `vistazo models` lists them (default: the recipe's)")
+    )
+    epochs: int | None = setting(
+        None, spanish="epocas", ge=1, help=mark("passes over the training pictures (default: the recipe's)")
+    )
+    seed: int = setting(0, spanish="semilla", ge=0, help=mark("number that everything random is drawn from"))
+    size: str | None = setting(
+        None,
+        spanish="tamano",
+        pattern=r"^[1-9]\d{0,3}(x[1-9]\d{0,3})?$",
+        help=mark("size pictures are brought to: 32, or height x width as in 28x40 (default: their own)"),
+    )
+    channels: Literal["1", "3"] | None = setting(
+        None, spanish="canales", help=mark("1 for grey, 3 for colour (default: as the pictures are)")
+    )
+    classes: str | None = setting(
+        None, spanish="clases", identity=False, help=mark("text file with one class name a line, for IDX files")
+    )
+    group_by: str = setting(
+        "auto",
+        spanish="agrupar",
+        help=mark("pictures of one thing stay in one part: auto, none, parent, regex:..., time:60s"),
+    )
+    flip: Literal["auto", "on", "off"] = setting(
+        "auto", spanish="espejo", help=mark("mirror pictures: auto mirrors colour pictures without letters, digits or sides")
+    )
+    max_broken: float = setting(
+        0.05, spanish="max_rotas", ge=0, le=1, help=mark("largest share of unreadable pictures, 0 to 1")
+    )
+    start: str | None = setting(
+        None, flag="from", spanish="desde", help=mark("model file or run whose weights training begins from")
+    )
+    filters: str | None = setting(
+        None, spanish="filtros", pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$", help=mark("filters of each group, as in 32,64,64")
+    )
+    batch: int | None = setting(None, spanish="lote", ge=2, help=mark("pictures a step (default: the recipe's)"))
+    rate: float = setting(1.0, spanish="ritmo", gt=0, help=mark("multiplies the recipe's learning rates"))
+    schedule: Literal["triangular", "linear", "cosine", "constant"] | None = setting(
+        None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)")
+    )
+    average: Literal["lookahead", "none"] | None = setting(
+        None, spanish="promedio", help=mark("averaging of weights along the way (default: the recipe's)")
+    )
+    clip: float = setting(0.0, spanish="recorte", ge=0, help=mark("largest norm of the gradient, 0 for no limit"))
+    accumulate: int = setting(1, spanish="acumular", ge=1, help=mark("slices a batch is computed in, to save memory"))
+    patience: int = setting(
+        0, spanish="paciencia", ge=0, help=mark("epochs without improvement before training stops, 0 for never")
+    )
+    monitor: Literal["accuracy", "loss", "macro_f1"] = setting(
+        "accuracy", spanish="vigilar", help=mark("validation figure that decides which epoch is best")
+    )
+    keep: Literal["best", "last"] = setting("best", spanish="guardar", help=mark("which epoch's weights are kept"))
+    stop_at: str | None = setting(
+        None,
+        spanish="parar_en",
+        pattern=r"^(accuracy|loss|macro_f1)=\d*\.?\d+$",
+        help=mark("end training when validation reaches a figure, as in accuracy=0.99"),
+    )
+    views: Literal["on", "off"] = setting(
+        "on", spanish="vistas", help=mark("average the answers to slightly moved copies of a picture")
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "auto", spanish="dispositivo", help=mark("where to compute")
+    )
+    precision: Literal["fp32", "bf16"] | None = setting(
+        None, spanish="precision_numerica", help=mark("arithmetic of training (default: the faster one, tried)")
+    )
+    layout: Literal["contiguous", "channels_last"] | None = setting(
+        None, spanish="disposicion", help=mark("order of pixels in memory (default: the faster one, tried)")
+    )
+    threads: int | None = setting(
+        None, spanish="hilos", ge=1, le=1024, help=mark("processor threads (default: one a core)")
+    )
+    checkpoint_seconds: float = setting(
+        10.0, spanish="segundos_punto", ge=0, identity=False, help=mark("seconds of work a kill may lose, at most")
+    )

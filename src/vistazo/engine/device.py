@@ -1,0 +1,149 @@
+"""Where and how a run computes: device, precision, memory layout, threads. Probed, not guessed, and then frozen.
+
+Which of these is fastest depends on the machine, on torch and on the network: bf16 helps where the processor
+multiplies it natively and hurts elsewhere. So a probe of about a second tries them on the network itself, the answer
+is kept for this machine, torch version and network, and a run writes it into its config.json: a resumed run
+computes as it began, which is what makes it equal to the bit.
+"""
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from vistazo import platform
+from vistazo.errors import ConfigError
+from vistazo.language import tr
+
+__all__ = ["Compute", "candidates", "probe", "resolve_device"]
+
+M = TypeVar("M", Tensor, nn.Module)
+FP32 = "fp32"
+BF16 = "bf16"
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How a run computes.
+
+    device: 'cpu', 'cuda', 'mps'. precision: 'fp32' or 'bf16' (autocast; weights stay fp32).
+    layout: 'contiguous' or 'channels_last'. threads: of the CPU.
+    """
+
+    device: str
+    precision: str
+    layout: str
+    threads: int
+
+    def start(self) -> None:
+        """Put the choices in force for this process."""
+        torch.set_num_threads(self.threads)
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The context a training forward pass runs in."""
+        if self.precision == BF16:
+            return torch.autocast(self.device, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def place(self, thing: M) -> M:
+        """A tensor or module on the device; four-dimensional ones in the layout."""
+        order = torch.channels_last if self.layout == "channels_last" else torch.preserve_format
+        if isinstance(thing, Tensor) and thing.dim() != 4:
+            order = torch.preserve_format
+        return thing.to(self.device, memory_format=order)  # type: ignore[call-overload,no-any-return]
+
+    def in_fp32(self) -> "Compute":
+        """The same, as evaluation and export compute."""
+        return Compute(self.device, FP32, self.layout, self.threads)
+
+
+def resolve_device(name: str) -> str:
+    """The device that 'auto' or a name means. Raises ConfigError where it is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(tr("There is no CUDA device that this PyTorch can use. Use --device auto or --device cpu."))
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(tr("There is no Apple GPU that this PyTorch can use. Use --device auto or --device cpu."))
+    return name
+
+
+def candidates(
+    device: str, *, precision: str | None, layout: str | None, threads: int | None
+) -> list[Compute]:
+    """The ways of computing worth trying; a value that is given is not tried but taken."""
+    precisions = [precision] if precision else [BF16, FP32]
+    layouts = [layout] if layout else ["channels_last", "contiguous"]
+    count = threads or platform.physical_cores()
+    if precision == BF16 and device == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ConfigError(tr("This GPU does not compute in bf16. Use --precision fp32."))
+    return [Compute(device, one, other, count) for one in precisions for other in layouts]
+
+
+def probe(
+    choices: list[Compute], attempt: Callable[[Compute], Callable[[], None]], *, about: Mapping[str, Any], seconds: float
+) -> Compute:
+    """The choice whose training step is fastest on this machine, measured, or remembered from an earlier run.
+
+    attempt: given a choice, gives a function that does one training step. about: what the answer depends on besides
+    machine and torch (network, its arguments, batch). seconds: roughly how long the trial may take.
+    """
+    if len(choices) == 1:
+        return choices[0]
+    device = choices[0].device
+    known = {
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "torch": torch.__version__,
+        "choices": [asdict(choice) for choice in choices],
+        "about": dict(about),
+    }
+    key = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
+    store = platform.cache_folder() / "probe" / f"{key}.json"
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        remembered = Compute(**json.loads(store.read_text(encoding="utf-8")))
+        if remembered in choices:
+            return remembered
+    best = _fastest(choices, attempt, seconds)
+    with contextlib.suppress(OSError):  # a probe that cannot be remembered is only made again
+        store.parent.mkdir(parents=True, exist_ok=True)
+        platform.replace_file(store, (json.dumps(asdict(best)).encode(),))
+    return best
+
+
+def _fastest(
+    choices: list[Compute], attempt: Callable[[Compute], Callable[[], None]], seconds: float
+) -> Compute:
+    times: dict[Compute, float] = {}
+    for choice in choices:
+        choice.start()
+        step = attempt(choice)
+        began = time.perf_counter()
+        step()  # kernels are chosen and memory is touched for the first time here
+        _wait(choice)
+        first = time.perf_counter() - began
+        # A choice three times slower than the best, first step and all, is not worth a second one.
+        if times and first > 3 * min(times.values()):
+            continue
+        repeats = max(1, min(3, int(seconds / len(choices) / max(first, 1e-4)) - 1))
+        spent = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            step()
+            _wait(choice)
+            spent.append(time.perf_counter() - began)
+        times[choice] = min(spent)
+    return min(times, key=lambda choice: times[choice])
+
+
+def _wait(choice: Compute) -> None:
+    if choice.device == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,334 @@
+"""The only gradient loop in Vistazo.
+
+`fit` takes a *program*: one small object that turns a batch into a loss. A classifier, a detector, a pair of
+adversaries or a transformer is such an object; the loop knows nothing of what it trains.
+
+The state of a run is a position (epoch, step) and tensors. Batches and random numbers are drawn from the position,
+so a run that is killed and resumed ends at the same bits as one that was left alone, on equal threads and precision.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vistazo.engine import checkpoints, history
+from vistazo.engine.batches import Batch, Batches, counter_seed
+from vistazo.engine.optimizers import Schedule, set_rates
+from vistazo.engine.progress import Progress
+from vistazo.engine.runs import Run
+from vistazo.errors import NotFiniteLoss, Stopped
+from vistazo.language import tr
+
+__all__ = ["Averager", "Fitted", "Plan", "Program", "fit"]
+
+LOWER_IS_BETTER = frozenset({"loss", "mae", "rmse", "log_loss", "rps"})
+LOOK_EVERY = 20  # steps between looks at the loss where a look would wait for an accelerator
+
+
+class Program(Protocol):
+    """What is trained: a module, its optimisers, and how a batch becomes a loss."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Everything that is learnt or counted."""
+        ...
+
+    @property
+    def optimizers(self) -> Sequence[Sequence[Optimizer]]:
+        """For each loss, the optimisers that step on its gradient (one loss, except for adversaries)."""
+        ...
+
+    def step(self, batch: Batch, k: int) -> Tensor:
+        """The mean loss of a batch for the k-th optimisers, a scalar that has a gradient."""
+        ...
+
+
+class Averager(Protocol):
+    """An average of the weights along the way, such as lookahead."""
+
+    def update(self, step: int, steps: int) -> None:
+        """Called after each step, with the steps done and planned."""
+        ...
+
+    def finish(self) -> None:
+        """Called once after the last step: the average takes the weights' place."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how carefully to train.
+
+    epochs: passes over the data. seed: of everything random. monitor: the validation metric that decides which epoch
+    is best, 'loss' where there is no validation. patience: epochs without improvement before training stops, 0 for
+    never. keep: 'best' or 'last' epoch's weights. stop_at: (metric, value) that ends training when validation reaches
+    it. accumulate: slices a batch is computed in, to save memory. clip: largest norm of the gradient, 0 for none.
+    checkpoint_seconds: at most so much work is lost by a kill.
+    """
+
+    epochs: int
+    seed: int
+    monitor: str
+    patience: int
+    keep: str
+    stop_at: tuple[str, float] | None
+    accumulate: int
+    clip: float
+    checkpoint_seconds: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gave: the history, the epoch whose weights are in the module, why it ended."""
+
+    history: list[history.Epoch]
+    epoch: int
+    reason: str
+
+
+@dataclass
+class _State:
+    """Where the run stands: everything but the module, its optimisers and the average."""
+
+    epoch: int = 0  # from 0
+    step: int = 0  # steps done in this epoch
+    loss_sum: float = 0.0  # of this epoch, so that its mean survives a kill
+    epochs: list[history.Epoch] = field(default_factory=list)
+    best: float | None = None
+    best_epoch: int = 0
+    best_tensors: dict[str, Tensor] | None = None
+
+
+def fit(
+    program: Program,
+    batches: Batches,
+    *,
+    validate: Callable[[], dict[str, float]] | None,
+    plan: Plan,
+    schedule: Schedule,
+    averager: Averager | None,
+    run: Run,
+    progress: Progress,
+) -> Fitted:
+    """Train `program` until the plan, its patience or `stop_at` ends it, and leave the kept weights in its module.
+
+    Resumes from the run's newest checkpoint where there is one. On a stop request it saves a checkpoint and raises
+    Stopped. Raises NotFiniteLoss at the step whose loss is NaN or infinite, DiskError where a checkpoint cannot be
+    written; earlier checkpoints stay good in both cases.
+    """
+    loop = _Loop(program, batches, validate, plan, schedule, averager, run, progress)
+    loop.restore()
+    return loop.run_to_the_end()
+
+
+@dataclass
+class _Loop:
+    program: Program
+    batches: Batches
+    validate: Callable[[], dict[str, float]] | None
+    plan: Plan
+    schedule: Schedule
+    averager: Averager | None
+    run: Run
+    progress: Progress
+    state: _State = field(default_factory=_State)
+    unseen: list[tuple[int, Tensor]] = field(default_factory=list)
+    saved_at: float = field(default_factory=time.monotonic)
+    save_cost: float = 0.0
+
+    # ------------------------------------------------------------ the loop
+    def run_to_the_end(self) -> Fitted:
+        reason = tr("all epochs done")
+        steps = self.batches.steps
+        self.progress.begin(
+            epochs=self.plan.epochs, steps=steps, done=self.state.epoch * steps + self.state.step
+        )
+        while self.state.epoch < self.plan.epochs:
+            with self.run.polling():
+                self._epoch()
+            ended = self._end_epoch()
+            if ended:
+                reason = ended
+                break
+        if self.plan.keep == "best" and self.state.best_tensors is not None:
+            self.program.module.load_state_dict(self.state.best_tensors)
+            kept = self.state.best_epoch
+        else:
+            kept = self.state.epoch
+        return Fitted(self.state.epochs, kept, reason)
+
+    def _epoch(self) -> None:
+        state, steps = self.state, self.batches.steps
+        self.program.module.train()
+        look_every = 1 if self._device().type == "cpu" else LOOK_EVERY
+        while state.step < steps:
+            if self.run.asked_to_stop():
+                self._look()
+                self._save()
+                raise Stopped(
+                    tr(
+                        "Stopped at epoch {epoch}, step {step}; everything is saved. "
+                        "Continue with: vistazo resume {folder}",
+                        epoch=state.epoch + 1,
+                        step=state.step,
+                        folder=self.run.folder,
+                    )
+                )
+            self._step()
+            if len(self.unseen) >= look_every:
+                self._look()
+            last = state.epoch + 1 == self.plan.epochs and state.step == steps
+            # A checkpoint may cost one part in fifty of the time; the last one is what `resume --epochs` goes on from.
+            patience = max(self.plan.checkpoint_seconds, 50 * self.save_cost)
+            if last or time.monotonic() - self.saved_at >= patience:
+                self._look()
+                self._save()
+        self._look()
+
+    def _step(self) -> None:
+        state, plan = self.state, self.plan
+        done, planned = state.epoch * self.batches.steps + state.step, plan.epochs * self.batches.steps
+        torch.manual_seed(counter_seed(plan.seed, 2, state.epoch, state.step))
+        batch = self.batches.draw(state.epoch, state.step)
+        parts = batch.parts(plan.accumulate) if plan.accumulate > 1 else [batch]
+        factor = self.schedule(done, planned)
+        total: Tensor | None = None
+        for k, optimizers in enumerate(self.program.optimizers):
+            set_rates(optimizers, factor, progress=done / planned)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            for part in parts:
+                loss = self.program.step(part, k) * (len(part) / len(batch))
+                loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+                total = loss.detach() if total is None else total + loss.detach()
+            if plan.clip:
+                torch.nn.utils.clip_grad_norm_(
+                    [one for optimizer in optimizers for group in optimizer.param_groups for one in group["params"]],
+                    plan.clip,
+                )
+            for optimizer in optimizers:
+                optimizer.step()
+        if self.averager is not None:
+            self.averager.update(done + 1, planned)
+        state.step += 1
+        if total is not None:
+            self.unseen.append((done + 1, total))
+        self.progress.stepped()
+        self.run.status("training", at_once=False, epoch=state.epoch + 1, epochs=plan.epochs, step=state.step)
+
+    def _look(self) -> None:
+        """Read the losses not yet looked at: add them up, and stop at one that is no number."""
+        for step, loss in self.unseen:
+            value = float(loss)
+            if not math.isfinite(value):
+                self._not_finite(step, str(value))
+            self.state.loss_sum += value
+        self.unseen.clear()
+
+    def _not_finite(self, step: int, value: str) -> None:
+        raise NotFiniteLoss(
+            tr(
+                "Training met {value} at step {step}, most likely because the learning rate is too high: "
+                "try again with --rate 0.3 (it multiplies the recipe's rates) or --clip 1. "
+                "The last good checkpoint stays in {folder}.",
+                value=value,
+                step=step,
+                folder=self.run.checkpoints,
+            )
+        )
+
+    def _end_epoch(self) -> str:
+        """Validate, write the history, remember the best; a reason where training should end."""
+        state, plan = self.state, self.plan
+        last = state.epoch + 1 == plan.epochs
+        if last and self.averager is not None:
+            self.averager.finish()
+        epoch: history.Epoch = {"epoch": state.epoch + 1, "train": {"loss": state.loss_sum / self.batches.steps}}
+        if self.validate is not None:
+            self.program.module.eval()
+            epoch["validation"] = self.validate()
+        state.epochs.append(epoch)
+        state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
+        self._remember_best(epoch)
+        self.run.write("history.jsonl", history.to_lines(state.epochs))
+        self._append_seconds()
+        self.progress.epoch_ended(epoch)
+        if plan.stop_at and "validation" in epoch and not last:
+            metric, value = plan.stop_at
+            reached = epoch["validation"].get(metric)
+            if reached is not None and (reached <= value if metric in LOWER_IS_BETTER else reached >= value):
+                state.best_epoch, state.best_tensors = state.epoch, self._module_tensors()
+                return tr("{metric} {value} reached", metric=metric, value=value)
+        if plan.patience and state.epoch - state.best_epoch >= plan.patience and not last:
+            return tr("no improvement for {epochs} epochs", epochs=plan.patience)
+        return ""
+
+    def _remember_best(self, epoch: history.Epoch) -> None:
+        value = epoch.get("validation", {}).get(self.plan.monitor)
+        if value is None:
+            return
+        better = self.state.best is None or (
+            value < self.state.best if self.plan.monitor in LOWER_IS_BETTER else value > self.state.best
+        )
+        if better:
+            self.state.best, self.state.best_epoch = value, self.state.epoch
+            if self.plan.keep == "best":
+                self.state.best_tensors = self._module_tensors()
+
+    # ------------------------------------------------------------ what is kept
+    def _save(self) -> None:
+        began = time.monotonic()
+        tensors = self._module_tensors()
+        done = self.state.epoch * self.batches.steps + self.state.step
+        # A gradient can be infinite where its loss was not; such weights must not become the last good ones.
+        if not all(bool(one.isfinite().all()) for one in tensors.values() if one.is_floating_point()):
+            self._not_finite(done, "NaN")
+        state = {
+            "position": {name: getattr(self.state, name) for name in ("epoch", "step", "loss_sum", "best", "best_epoch")},
+            "epochs": json.dumps(self.state.epochs),
+            "best_tensors": self.state.best_tensors,
+            "module": tensors,
+            "optimizers": [[one.state_dict() for one in several] for several in self.program.optimizers],
+            "average": self.averager.state_dict() if self.averager is not None else None,
+        }
+        checkpoints.save(self.run.checkpoints, done, state)
+        self.saved_at = time.monotonic()
+        self.save_cost = self.saved_at - began
+
+    def restore(self) -> None:
+        """Take up the newest whole checkpoint, if there is one."""
+        saved = checkpoints.load_newest(self.run.checkpoints)
+        if saved is None:
+            return
+        self.program.module.load_state_dict(saved["module"])
+        for several, states in zip(self.program.optimizers, saved["optimizers"], strict=True):
+            for optimizer, one in zip(several, states, strict=True):
+                optimizer.load_state_dict(one)
+        if self.averager is not None:
+            self.averager.load_state_dict(saved["average"])
+        self.state = _State(**saved["position"], epochs=json.loads(saved["epochs"]), best_tensors=saved["best_tensors"])
+
+    def _module_tensors(self) -> dict[str, Tensor]:
+        return {name: one.detach().clone() for name, one in self.program.module.state_dict().items()}
+
+    def _append_seconds(self) -> None:
+        line = json.dumps({"epoch": self.state.epoch, "seconds": round(self.progress.epoch_seconds(), 3)})
+        try:  # only told, never needed
+            with open(self.run.folder / "times.jsonl", "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError:
+            self.progress.say(tr("times.jsonl could not be written."))
+
+    def _device(self) -> torch.device:
+        return next((one.device for one in self.program.module.parameters()), torch.device("cpu"))

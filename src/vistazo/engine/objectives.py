@@ -1,0 +1,53 @@
+"""Objectives: what a network is trained to minimise. Each owns the way from its scores to probabilities or values.
+
+A network gives raw scores; only the objective knows what they mean. So nothing else applies a softmax, and a model
+trained with one objective is never read with another's.
+"""
+
+from typing import Protocol
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from vistazo.language import mark
+from vistazo.registry import Registry
+
+__all__ = ["CrossEntropy", "Objective", "objectives"]
+
+
+class Objective(Protocol):
+    """A loss together with the reading of its scores."""
+
+    def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """The mean loss of a batch, a scalar."""
+        ...
+
+    def answer(self, scores: Tensor) -> Tensor:
+        """What the scores say: probabilities or values."""
+        ...
+
+
+objectives: Registry[type] = Registry(mark("loss"))
+
+
+@objectives.register("cross_entropy")
+class CrossEntropy:
+    """Categorical cross-entropy with label smoothing (Szegedy et al. 2016, arXiv:1512.00567, section 7).
+
+    scores_NK: (batch, classes) logits. targets_N: (batch,) int64 class numbers. weights_N: (batch,) or None.
+    """
+
+    def __init__(self, *, smoothing: float) -> None:
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"label smoothing lies in [0, 1), not {smoothing}")
+        self.smoothing = smoothing
+
+    def loss(self, scores_NK: Tensor, targets_N: Tensor, weights_N: Tensor | None) -> Tensor:
+        if weights_N is None:
+            return F.cross_entropy(scores_NK, targets_N, label_smoothing=self.smoothing)
+        each_N = F.cross_entropy(scores_NK, targets_N, label_smoothing=self.smoothing, reduction="none")
+        return (each_N * weights_N).sum() / weights_N.sum()
+
+    def answer(self, scores_NK: Tensor) -> Tensor:
+        """Probabilities, (batch, classes), each row summing to 1."""
+        return scores_NK.float().softmax(dim=1)

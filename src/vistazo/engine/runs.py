@@ -1,0 +1,313 @@
+"""The run folder: everything a run decides and produces, in files other tools can read.
+
+    status.json       phase, process, heartbeat; rewritten while the run works
+    lock              held by the working process; a killed process lets go of it by dying
+    control           write 'stop' or 'pause' into it and the run obeys within a second
+    config.json       what was asked (settings, source), what the data was, what a probe or a budget decided
+    environment.json  machine and versions
+    index.parquet     the examples, their parts and groups
+    history.jsonl     one line an epoch; equal for equal runs (times.jsonl beside it holds the seconds)
+    checkpoints/      the last two states
+    model.vistazo  metrics.json  report.html
+
+The folder exists before torch is imported. Nothing in it holds code.
+
+What `train --out RUN` does with an existing folder: empty, or a run killed before it wrote its settings: begins.
+The same settings, unfinished: resumes. The same settings, finished: gives its result. Anything else is refused,
+naming the first setting that differs.
+"""
+
+import contextlib
+import json
+import os
+import re
+import time
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vistazo import platform
+from vistazo.bundle import disk_sentence
+from vistazo.config import differing
+from vistazo.errors import DiskError, RunBusy, RunDiffers, RunError, Stopped
+from vistazo.language import tr
+
+__all__ = ["LAST", "Run", "create", "model_file", "open_existing", "resolve"]
+
+LAST = "last"
+RUNS = Path("runs")
+MODEL = "model.vistazo"
+Phase = Literal["starting", "reading", "training", "measuring", "finished", "stopped", "failed"]
+
+
+@dataclass
+class Run:
+    """One run folder, locked by this process between `create`/`open_existing` and `close`."""
+
+    folder: Path
+    config: dict[str, Any]
+    _lock: Any = field(repr=False)
+    _beat: float = 0.0
+    _asked: float = 0.0
+    _stop: bool = False
+    _polled: bool = False
+
+    @property
+    def model(self) -> Path:
+        return self.folder / MODEL
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run ended with a result."""
+        return read_json(self.folder / "status.json").get("phase") == "finished" and self.model.exists()
+
+    def freeze(self, name: str, value: Any) -> Any:
+        """Write a decision into config.json, once; a resumed run gets the one that was written.
+
+        Raises RunDiffers where `name` is 'data' and the data is not what it was.
+        """
+        if name in self.config:
+            if name == "data" and self.config[name] != value:
+                raise RunDiffers(
+                    tr(
+                        "The data of {folder} is not what it was when the run began ({key} differs). "
+                        "Give back the same data, or start a new run with another --out.",
+                        folder=self.folder,
+                        key=differing(self.config[name], value),
+                    )
+                )
+            return self.config[name]
+        self.rewrite({**self.config, name: value})
+        return value
+
+    def rewrite(self, config: dict[str, Any]) -> None:
+        """Replace config.json."""
+        self.config = config
+        self.write("config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the run, whole or not at all. Raises DiskError."""
+        path = self.folder / name
+        try:
+            platform.replace_file(path, (text.encode("utf-8"),))
+        except OSError as error:
+            raise DiskError(disk_sentence(path, error)) from error
+
+    def status(self, phase: Phase, *, at_once: bool = True, **progress: Any) -> None:
+        """Tell whoever watches; inside loops (`at_once=False`) at most once a second."""
+        now = time.time()
+        if not at_once and now - self._beat < 1.0:
+            return
+        self._beat = now
+        told = {"phase": phase, "process": os.getpid(), "heartbeat": round(now, 3), **progress}
+        beside = self.folder / f".status.{os.getpid()}.part"
+        try:  # without a flush to disk: a heartbeat that a power cut loses was worth nothing
+            beside.write_text(json.dumps(told), encoding="utf-8")
+            os.replace(beside, self.folder / "status.json")
+        except OSError as error:
+            if phase == "finished":  # the one status that later decisions rest on
+                raise DiskError(disk_sentence(self.folder / "status.json", error)) from error
+
+    def stop(self) -> None:
+        """Ask the run to stop (what a signal does): at the next step inside `polling`, at once elsewhere.
+
+        Elsewhere it raises Stopped: files are written whole or not at all, so any moment is a good one.
+        """
+        self._stop = True
+        if not self._polled:
+            raise Stopped(
+                tr("Stopped; everything is saved. Continue with: vistazo resume {folder}", folder=self.folder)
+            )
+
+    @contextlib.contextmanager
+    def polling(self) -> Iterator[None]:
+        """Inside the block somebody calls `asked_to_stop` often, and a stop waits for that."""
+        self._polled = True
+        try:
+            yield
+        finally:
+            self._polled = False
+
+    def asked_to_stop(self) -> bool:
+        """Whether a signal or the control file asks for a stop; sits out a pause (looked at twice a second)."""
+        while not self._stop:
+            now = time.monotonic()
+            if now - self._asked < 0.5:
+                return False
+            self._asked = now
+            word = self._control()
+            if word == "stop":
+                self._stop = True
+            elif word != "pause":
+                return False
+            else:
+                self.status("training", at_once=False, paused=True)
+                time.sleep(0.5)
+        return True
+
+    def _control(self) -> str:
+        try:
+            return (self.folder / "control").read_text(encoding="utf-8")[:16].strip().lower()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def clear_control(self) -> None:
+        """Forget what the control file asked: a run that is started again is meant to run."""
+        with contextlib.suppress(OSError):
+            (self.folder / "control").unlink(missing_ok=True)
+        self._stop = False
+
+    def remember(self) -> None:
+        """Make this run what `last` means in this folder; where that cannot be written, nothing is lost."""
+        with contextlib.suppress(OSError):
+            RUNS.mkdir(exist_ok=True)
+            (RUNS / LAST).write_text(str(self.folder.resolve()), encoding="utf-8")
+
+    def close(self) -> None:
+        self._lock.release()
+
+
+@contextlib.contextmanager
+def create(out: str | None, *, name: str, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[Run]:
+    """A new run folder, or the existing one that `asked` means; locked inside the block.
+
+    out: the folder the user named; None for `runs/<name>-<n>`.
+    asked: what config.json begins with. identity: the settings that make two runs the same run.
+    Raises RunBusy, RunDiffers, RunError, DiskError.
+    """
+    folder = platform.existing(out) if out else _next_folder(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise RunError(tr("{folder} is a file; --out needs a folder.", folder=folder)) from None
+    except OSError as error:
+        raise DiskError(disk_sentence(folder, error)) from error
+    with _locked(folder) as run:
+        if not run.config:
+            strangers = sorted(
+                path.name for path in folder.iterdir() if path.name not in ("lock", "status.json", "control")
+                and not path.name.startswith(".")
+            )
+            if strangers:
+                raise RunError(
+                    tr(
+                        "{folder} is not empty and is not a run ('{name}' is in it). Choose another --out.",
+                        folder=folder,
+                        name=strangers[0],
+                    )
+                )
+            run.status("starting")
+            run.rewrite({**asked, "identity": dict(identity)})
+        else:
+            key = differing(run.config.get("identity", {}), identity)
+            if key is not None:
+                raise RunDiffers(
+                    tr(
+                        "{folder} holds a run with another {key} ({old} there, {new} asked). "
+                        "Choose another --out, or continue that run with: vistazo resume {folder}",
+                        folder=folder,
+                        key=key,
+                        old=run.config.get("identity", {}).get(key),
+                        new=identity.get(key),
+                    )
+                )
+        run.remember()
+        yield run
+
+
+@contextlib.contextmanager
+def open_existing(name: str) -> Iterator[Run]:
+    """The run of that name (a folder, or `last`), locked inside the block. Raises RunError, RunBusy."""
+    folder = resolve(name)
+    if not folder.is_dir():
+        raise RunError(tr("There is no run at {folder}.", folder=folder))
+    if not (folder / "config.json").exists():
+        raise RunError(
+            tr(
+                "{folder} has no config.json: it is no run, or it was killed before it began. "
+                "Start it with: vistazo train SOURCE --out {folder}",
+                folder=folder,
+            )
+        )
+    with _locked(folder) as run:
+        run.remember()
+        yield run
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[Run]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        process = read_json(folder / "status.json").get("process", "?")
+        raise RunBusy(
+            tr(
+                "{folder} is in use by process {process}. Wait for it, or stop it by writing 'stop' into {control}.",
+                folder=folder,
+                process=process,
+                control=folder / "control",
+            )
+        ) from None
+    except OSError as error:
+        raise DiskError(disk_sentence(folder / "lock", error)) from error
+    run = Run(folder, read_json(folder / "config.json"), lock)
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+def resolve(name: str | os.PathLike[str]) -> Path:
+    """The path that a MODEL or RUN word means: itself, or the last run of this folder for `last`."""
+    if str(name) == LAST and not Path(LAST).exists():
+        try:
+            return Path((RUNS / LAST).read_text(encoding="utf-8").strip())
+        except OSError:
+            raise RunError(
+                tr("There is no last run in this folder yet. Name one, or start with: vistazo train SOURCE")
+            ) from None
+    return platform.existing(name)
+
+
+def model_file(name: str | os.PathLike[str]) -> Path:
+    """The .vistazo file that a MODEL word means: a file, a run folder, or `last`. Raises RunError."""
+    path = resolve(name)
+    if path.is_dir():
+        inside = path / MODEL
+        if not inside.exists():
+            raise RunError(
+                tr("{folder} has no finished model yet. Continue it with: vistazo resume {folder}", folder=path)
+            )
+        return inside
+    if not path.exists():
+        raise RunError(tr("There is no model at {path}.", path=path))
+    return path
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a small file; {} where there is none or it cannot be read."""
+    try:
+        if path.stat().st_size > 64 << 20:
+            return {}
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _next_folder(name: str) -> Path:
+    plain = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", name)).strip("-.") or "run"
+    taken = [0]
+    if RUNS.is_dir():
+        pattern = re.compile(re.escape(plain) + r"-(\d+)")
+        taken += [int(found[1]) for path in RUNS.iterdir() if (found := pattern.fullmatch(path.name))]
+    return RUNS / f"{plain}-{max(taken) + 1}"

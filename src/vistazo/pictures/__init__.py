@@ -1,0 +1,1 @@
+"""What picture tasks share: reading, decoding, splitting, loading, augmenting, drawing."""

@@ -1,0 +1,197 @@
+"""The Index: what a source holds, one row a picture, as columns of equal length."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vistazo import platform
+from vistazo.errors import SourceDamaged
+from vistazo.language import tr
+
+__all__ = [
+    "OUT",
+    "PARTS",
+    "TEST",
+    "TRAIN",
+    "UNASSIGNED",
+    "UNLABELLED",
+    "VALIDATION",
+    "Broken",
+    "Index",
+    "fingerprint",
+    "natural_key",
+    "normal",
+    "read_index",
+    "write_index",
+]
+
+TRAIN, VALIDATION, TEST = PARTS = ("train", "validation", "test")
+UNASSIGNED = ""
+OUT = "out"
+UNLABELLED = -1
+
+_METADATA = b"vistazo"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A picture or a manifest's line that cannot be used.
+
+    row: its row in the Index, -1 where it never entered one.  where: its name.  reason: a short sentence.
+    """
+
+    row: int
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """What a source holds. Every column is read-only and as long as `where`.
+
+    where: the store's name of each picture: a relative path with '/', an archive's member, 'train…#123'.
+    label: (rows,) int64, a position in `classes`, or UNLABELLED.
+    split: (rows,) str, one of PARTS, UNASSIGNED, or OUT (left out of every part).
+    group: (rows,) int64, equal for pictures of one thing; -1 before groups are found.
+    hash: (rows,) 32 hexadecimal digits of the picture's content; empty before it was read.
+    classes: names, composed (NFC) and in natural order ('2' before '10').
+    source: the folder, archive or manifest's folder that `where` belongs to, absolute.
+    kind: 'folder', 'archive', 'idx', 'npy', 'manifest' or 'arrays'.
+    Raises ValueError where the columns contradict one another.
+    """
+
+    where: tuple[str, ...]
+    label: NDArray[np.int64]
+    split: NDArray[np.str_]
+    group: NDArray[np.int64]
+    hash: NDArray[np.bytes_]
+    classes: tuple[str, ...]
+    source: str
+    kind: str
+
+    def __post_init__(self) -> None:
+        for name, kind in (("label", np.int64), ("split", "U10"), ("group", np.int64), ("hash", "S32")):
+            column = np.asarray(getattr(self, name), dtype=kind).view()
+            if column.shape != (len(self.where),):
+                raise ValueError(f"{name} has shape {column.shape}, not ({len(self.where)},)")
+            column.flags.writeable = False
+            object.__setattr__(self, name, column)
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes repeat a name: {self.classes}")
+        if len(self) and not (self.label.min() >= UNLABELLED and self.label.max() < len(self.classes)):
+            raise ValueError(f"a label is not a position in the {len(self.classes)} classes")
+        if not np.isin(self.split, (*PARTS, UNASSIGNED, OUT)).all():
+            raise ValueError(f"a split is not one of {(*PARTS, UNASSIGNED, OUT)}")
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """The rows of one part, ascending."""
+        return np.flatnonzero(self.split == split)
+
+    def replace(self, **columns: Any) -> Self:
+        """The same Index with other columns."""
+        return dataclasses.replace(self, **columns)
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """The Index of these rows, in this order."""
+        columns = {name: getattr(self, name)[rows] for name in ("label", "split", "group", "hash")}
+        return self.replace(where=tuple(self.where[row] for row in rows), **columns)
+
+
+def normal(name: str) -> str:
+    """`name` with its accents composed, so that the spelling of macOS and the usual one are one class."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """A key that sorts '2' before '10' and 'a' beside 'A'."""
+    # at most 18 digits at once: int() refuses thousands of them
+    pieces = re.split(r"(\d{1,18})", name)
+    return [int(piece) if at % 2 else piece.casefold() for at, piece in enumerate(pieces)], name
+
+
+def fingerprint(index: Index) -> str:
+    """32 hexadecimal digits of the columns; the order of rows and the place of the source do not count."""
+
+    def row_lines() -> Iterable[str]:
+        for row, where in enumerate(index.where):
+            name = where.rsplit("/", 1)[-1] if Path(where).is_absolute() else where
+            label = index.classes[labels[row]] if labels[row] >= 0 else ""
+            yield json.dumps((name, label, splits[row], groups[row], hashes[row].decode()))
+
+    labels, splits = index.label.tolist(), index.split.tolist()
+    groups, hashes = index.group.tolist(), index.hash.tolist()
+    content = hashlib.blake2b(json.dumps(index.classes).encode(), digest_size=16)
+    for line in sorted(row_lines()):
+        content.update(line.encode())
+    return content.hexdigest()
+
+
+def write_index(index: Index, path: Path) -> None:
+    """Write `index` as Parquet with columns path, label (the class's name), split, group and hash.
+
+    Where its pictures are, the kind of their source and all classes stand in the file's metadata.
+    Raises OSError with nothing but the old file left.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = np.array([*index.classes, None], dtype=object)  # UNLABELLED is -1: the last
+    table = pa.table(
+        {
+            "path": pa.array(index.where, pa.string()),
+            "label": pa.array(names[index.label], pa.string()),
+            "split": pa.array(index.split.tolist(), pa.string()),
+            "group": pa.array(index.group, pa.int64(), mask=index.group < 0),
+            "hash": pa.array([value.decode() or None for value in index.hash.tolist()], pa.string()),
+        }
+    )
+    about = {"format": _FORMAT, "root": index.source, "kind": index.kind, "classes": index.classes}
+    sink = pa.BufferOutputStream()
+    parquet.write_table(
+        table.replace_schema_metadata({_METADATA: json.dumps(about)}), sink, compression="zstd"
+    )
+    platform.replace_file(path, [sink.getvalue().to_pybytes()])
+
+
+def read_index(path: Path) -> Index:
+    """The Index that `write_index` wrote. Raises SourceDamaged where `path` holds none, or a damaged one."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+        about = json.loads((table.schema.metadata or {})[_METADATA])
+        classes = tuple(about["classes"])
+        number = {name: at for at, name in enumerate(classes)}
+        number[None] = UNLABELLED
+        return Index(
+            where=tuple(table["path"].to_pylist()),
+            label=np.array([number[name] for name in table["label"].to_pylist()], dtype=np.int64),
+            split=np.array(table["split"].to_pylist(), dtype="U10"),
+            group=table["group"].fill_null(-1).to_numpy(),
+            hash=np.array([value or "" for value in table["hash"].to_pylist()], dtype="S32"),
+            classes=classes,
+            source=str(about["root"]),
+            kind=str(about["kind"]),
+        )
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SourceDamaged(
+            tr(
+                "{path} is not an index written by Vistazo, or it was damaged ({reason}).",
+                path=path,
+                reason=error,
+            )
+        ) from error

@@ -1,0 +1,97 @@
+"""Batches of pictures by (seed, epoch, step), for every task on pictures."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vistazo.engine.batches import Batch, epoch_order
+from vistazo.pictures.augmentation import Padded, flip_side, shifts
+
+__all__ = ["Normaliser", "PictureBatches"]
+
+
+class PictureBatches:
+    """Training batches from pictures held in memory as uint8.
+
+    pixels: (n, height, width, channels) uint8. targets: tensors of n entries. rows: (n,) row numbers in the index.
+    size: pictures a batch; the last batch of an epoch is left out where it would be smaller, unless it is the only
+    one, so that batch norm never meets a handful. reach: pixels a picture may be moved. flip: whether pictures are
+    mirrored every other epoch.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        targets: Mapping[str, Tensor],
+        rows: np.ndarray,
+        *,
+        size: int,
+        reach: int,
+        flip: bool,
+        seed: int,
+        device: str,
+    ) -> None:
+        self._pictures = Padded(pixels, reach=reach, device=device)
+        self._targets = {name: target.to(device) for name, target in targets.items()}
+        self._rows = torch.from_numpy(rows)
+        self.size, self.flip, self.seed = min(size, len(pixels)), flip, seed
+        self._plan = lru_cache(maxsize=2)(self._draw_epoch)
+
+    @property
+    def steps(self) -> int:
+        return self._pictures.count // self.size
+
+    def draw(self, epoch: int, step: int) -> Batch:
+        order, moves, mirrored = self._plan(epoch)
+        picked = order[step * self.size : (step + 1) * self.size]
+        pictures = self._pictures.take(picked, None if moves is None else moves[picked])
+        if mirrored is not None:
+            side = mirrored[picked].to(pictures.device)[:, None, None, None]
+            pictures = torch.where(side, pictures.flip(3), pictures)
+        targets = {name: target[picked.to(target.device)] for name, target in self._targets.items()}
+        return Batch({"pictures": pictures}, targets, self._rows[picked])
+
+    def _draw_epoch(self, epoch: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        count, reach = self._pictures.count, self._pictures.reach
+        return (
+            epoch_order(count, seed=self.seed, epoch=epoch),
+            shifts(count, reach=reach, seed=self.seed, epoch=epoch) if reach else None,
+            flip_side(count, seed=self.seed, epoch=epoch) if self.flip else None,
+        )
+
+
+class Normaliser:
+    """uint8 pictures to floats of mean 0 and variance 1 a channel, with the training part's figures.
+
+    mean, std: a value a channel, in pixel units 0..255.
+    """
+
+    def __init__(self, mean: list[float], std: list[float]) -> None:
+        self.mean, self.std = mean, std
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> "Normaliser":
+        """From training pictures (n, height, width, channels) uint8. A constant channel keeps its scale."""
+        means, stds = [], []
+        for channel in range(pixels.shape[3]):
+            # Counted by value: exact, the same in any order, and no float copy of the whole set.
+            counts = sum(
+                (np.bincount(part[..., channel].reshape(-1), minlength=256) for part in np.array_split(pixels, 16)),
+                np.zeros(256, np.int64),
+            )
+            values = np.arange(256)
+            mean = float((counts * values).sum() / counts.sum())
+            std = float(np.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
+            means.append(mean)
+            stds.append(std if std > 1e-3 else 255.0)
+        return cls(means, stds)
+
+    def __call__(self, pictures_NCHW: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 to float32 of the same shape."""
+        device = pictures_NCHW.device
+        mean = torch.tensor(self.mean, device=device)[:, None, None]
+        std = torch.tensor(self.std, device=device)[:, None, None]
+        return (pictures_NCHW.float() - mean) / std
