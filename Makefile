@@ -45,23 +45,14 @@ format: $(VENV)/dev.done
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-LOCALE := src/vistazo/locale
 messages: $(VENV)/dev.done
-	@mkdir -p $(LOCALE)
-	@$(BIN)/pybabel -q extract --no-default-keywords -k tr -k mark --no-location --omit-header --sort-output \
-	    --no-wrap -o $(LOCALE)/vistazo.pot src/vistazo
-	@if [ -f $(LOCALE)/es/LC_MESSAGES/vistazo.po ]; then \
-	    $(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header --no-wrap \
-	        -D vistazo -l es -i $(LOCALE)/vistazo.pot -d $(LOCALE); \
-	else $(BIN)/pybabel -q init -D vistazo -l es -i $(LOCALE)/vistazo.pot -d $(LOCALE); fi
-	@$(BIN)/pybabel -q compile --statistics -D vistazo -l es -d $(LOCALE)
-	@rm -f $(LOCALE)/vistazo.pot
+	@$(BIN)/python tools/messages.py
 
 lock: $(VENV)/lock.done
 	@$(BIN)/python requirements/lock.py $(ARGS)
 
 bench: $(VENV)/dev.done
-	@for one in benchmarks/[a-z]*.py; do echo "== $$one"; $(BIN)/python $$one $(ARGS) || exit 1; done
+	@for one in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do echo "== $$one"; $(BIN)/python $$one $(ARGS) || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -24,7 +24,7 @@ from vistazo.language import tr
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FORMAT", "Bundle", "load", "read_container", "save", "write_container"]
+__all__ = ["FORMAT", "Bundle", "disk_sentence", "load", "read_container", "save", "write_container"]
 
 FORMAT = 1
 _NO_HASH = "0" * 64
@@ -68,9 +68,13 @@ def load(path: Path) -> Bundle:
     """
     tensors, facts = read_container(path)
     names = {field.name for field in fields(Bundle)} - {"tensors"}
-    if facts.pop("kind", None) != "model" or set(facts) != names:
+    if facts.pop("kind", None) != "model" or set(facts) != names or not all(map(_fits, facts, facts.values())):
         raise BundleDamaged(tr("{path} is not a Vistazo model file.", path=path))
     return Bundle(**facts, tensors=tensors)
+
+
+def _fits(name: str, value: object) -> bool:
+    return isinstance(value, str if name in ("task", "model", "fingerprint") else dict)
 
 
 def write_container(path: Path, tensors: "Mapping[str, Tensor]", facts: Mapping[str, Any]) -> None:
@@ -84,7 +88,9 @@ def write_container(path: Path, tensors: "Mapping[str, Tensor]", facts: Mapping[
     body = json.dumps(facts, sort_keys=True, ensure_ascii=True, allow_nan=False)
     # The hash stands first, so that the first run of 64 zeros in the file is its place, whatever the facts hold.
     text = f'{{"sha256": "{_NO_HASH}", "format": {FORMAT}, "facts": {body}}}'
-    data = encode({name: tensor.detach().contiguous() for name, tensor in sorted(tensors.items())}, {_KEY: text})
+    data = encode(
+        {name: tensor.detach().contiguous() for name, tensor in sorted(tensors.items())}, {_KEY: text}
+    )
     blank = data.index(_NO_HASH.encode())
     digest = hashlib.sha256(data).hexdigest().encode()
     try:
@@ -107,7 +113,9 @@ def read_container(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BundleDamaged(tr("{path} cannot be read ({reason}).", path=path, reason=error.strerror)) from None
+        raise BundleDamaged(
+            tr("{path} cannot be read ({reason}).", path=path, reason=error.strerror)
+        ) from None
     try:
         size = int.from_bytes(data[:8], "little")
         described = json.loads(data[8 : 8 + size])["__metadata__"][_KEY]
@@ -115,9 +123,9 @@ def read_container(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         version, digest, facts = outer["format"], outer["sha256"], outer["facts"]
         if not isinstance(version, int) or not isinstance(digest, str) or not isinstance(facts, dict):
             raise damaged
+        place = data.find(digest.encode("ascii"), 8, 8 + size)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged from None
-    place = data.find(digest.encode(), 8, 8 + size)
     if len(digest) != 64 or place < 0:
         raise damaged
     counted = hashlib.sha256(data[:place])
@@ -138,7 +146,7 @@ def read_container(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         )
     try:
         return decode(data), facts
-    except SafetensorError:
+    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError):  # as strangers may write it
         raise damaged from None
 
 
@@ -146,7 +154,10 @@ def disk_sentence(path: Path, error: OSError) -> str:
     """What a failed write means and how to mend it."""
     kind = platform.disk_failure(error)
     if kind == "full":
-        return tr("The disk is full: {path} could not be written. Free some space and repeat; nothing was lost.", path=path)
+        return tr(
+            "The disk is full: {path} could not be written. Free some space and repeat; nothing was lost.",
+            path=path,
+        )
     if kind == "read-only":
         return tr("{path} cannot be written: the folder is read-only. Choose another with --out.", path=path)
     return tr("{path} could not be written ({reason}).", path=path, reason=error.strerror)

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from vistazo import __version__, language, platform
-from vistazo.errors import ConfigError, UsageError, VistazoError
+from vistazo.errors import UsageError, VistazoError
 from vistazo.language import mark, tr
 
 __all__ = ["main"]
@@ -32,14 +32,18 @@ _FROM_CLICK = (
     mark("Commands"),
     mark("Show this message and exit."),
     mark("Show the version and exit."),
-    mark("No such option: {name}"),
-    mark("No such command {name!r}."),
+    mark("No such option {name!r}."),
+    mark("No such option: {name}"),  # so said before click 8.5
+    mark("Option {name!r} does not take a value."),
     mark("Missing argument"),
     mark("Missing command."),
     mark("Invalid value for {param_hint}: {message}"),
-    mark("Invalid value: {message}"),
     mark("{value!r} is not a valid {number_type}."),
-    mark("default: {default}"),
+    mark("{value} is not in the range {range}."),
+    gettext.ngettext("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)", 1),
+    gettext.ngettext("Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})", 1),
+    gettext.ngettext("Option {name!r} requires an argument.", "Option {name!r} requires {nargs} arguments.", 1),
+    gettext.ngettext("{value!r} is not {choice}.", "{value!r} is not one of {choices}.", 1),
 )
 
 
@@ -70,7 +74,9 @@ def _demo(values: dict[str, Any]) -> dict[str, Any]:
     folder = Path(__file__).parent / "classification" / "demo"
     names = folder / f"classes.{language.current()}.txt"
     if not common["quiet"]:
-        click.echo(tr("2,000 pictures of clothes (Fashion-MNIST, Zalando, MIT licence), ten classes."), err=True)
+        click.echo(
+            tr("2,000 pictures of clothes (Fashion-MNIST, Zalando, MIT licence), ten classes."), err=True
+        )
     return _trained(
         tasks.train(folder, out=values["out"], seed=values["seed"], classes=str(names), quiet=common["quiet"])
     )
@@ -93,6 +99,7 @@ def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
 def _predict(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
     from vistazo.engine import answers
+    from vistazo.engine.reports import percent
 
     common = _common(values)
     model = tasks.load(values["model"])
@@ -108,8 +115,8 @@ def _predict(values: dict[str, Any]) -> dict[str, Any]:
         elif common["json"]:
             predictions.append(answer)
         else:  # told as it is found: a folder may be larger than memory
-            rest = ", ".join(f"{name} {share:.1%}" for name, share in answer["top"][1:3])
-            click.echo(f"{answer['file']}\t{answer['class']} {answer['probability']:.1%}\t({rest})")
+            rest = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][1:3])
+            click.echo(f"{answer['file']}\t{answer['class']} {percent(answer['probability'])}\t({rest})")
     return {"predictions": predictions, "unreadable": unreadable}
 
 
@@ -135,12 +142,17 @@ def _models(values: dict[str, Any]) -> dict[str, Any]:
 def _recipes(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo.classification.recipes import recipes
 
-    return {"recipes": [{"name": name, "model": recipes[name].model, "help": tr(recipes[name].help)} for name in recipes]}
+    return {
+        "recipes": [
+            {"name": name, "model": recipes[name].model, "help": tr(recipes[name].help)} for name in recipes
+        ]
+    }
 
 
 # ---------------------------------------------------------------- what a person reads
 def _show_trained(told: dict[str, Any]) -> list[str]:
     from vistazo.engine.progress import duration
+    from vistazo.engine.reports import number
 
     lines = []
     for part, figures in told["metrics"].items():
@@ -148,8 +160,12 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
             lines.append(f"{tr(part)}: {_accuracy(figures)}")
     # A quarter of a person's trust is knowing where things are.
     lines += [
-        tr("{parameters:,} parameters, {epochs} epochs, {time}", parameters=told["parameters"], epochs=told["epochs"],
-           time=duration(told["seconds"])),  # fmt: skip
+        tr(
+            "{parameters} parameters, {epochs} epochs, {time}",
+            parameters=number(told["parameters"]),
+            epochs=told["epochs"],
+            time=duration(told["seconds"]),
+        ),  # fmt: skip
         tr("model:  {path}", path=told["model"]),
         tr("report: {path}", path=told["report"]),
         tr("next:   vistazo predict {run} PICTURE...", run=shlex.quote(told["run"])),
@@ -158,29 +174,39 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
 
 
 def _accuracy(figures: dict[str, Any]) -> str:
-    from vistazo.engine.reports import percent
+    from vistazo.classification.metrics import LEVEL
+    from vistazo.engine.reports import number, percent
 
     return tr(
-        "accuracy {value} (95 % interval {low} to {high}, n = {n}; single view {single}), macro F1 {f1}",
+        "accuracy {value} ({level} interval {low} to {high}, n = {n}; single view {single}), macro F1 {f1}",
         value=percent(figures["accuracy"], 2),
+        level=LEVEL,
         low=percent(figures["accuracy_low"], 2),
         high=percent(figures["accuracy_high"], 2),
         n=figures["n"],
         single=percent(figures["single_view_accuracy"], 2),
-        f1=f"{figures['macro_f1']:.4f}",
+        f1=number(figures["macro_f1"], 4),
     )
 
 
 def _show_evaluated(told: dict[str, Any]) -> list[str]:
+    from vistazo.engine.reports import number
+
     width = max(len(name) for name in told["classes"])
     lines = [f"{tr(told['part'])}: {_accuracy(told['metrics'])}"]
     heading = (tr("precision"), tr("recall"), "F1", tr("pictures"))
-    lines.append(f"{'':{width}}  " + "  ".join(f"{one:>9}" for one in heading))
+    widths = [max(9, len(one)) for one in heading]
+    rows = [("", heading)]
     for name, one in told["classes"].items():
-        figures = (f"{one['precision']:.3f}", f"{one['recall']:.3f}", f"{one['f1']:.3f}", str(one["support"]))
-        lines.append(f"{name:{width}}  " + "  ".join(f"{figure:>9}" for figure in figures))
+        figures = (number(one[figure]) for figure in ("precision", "recall", "f1", "support"))
+        rows.append((name, tuple(figures)))
+    for name, cells in rows:
+        row = "  ".join(f"{cell:>{space}}" for cell, space in zip(cells, widths, strict=True))
+        lines.append(f"{name:{width}}  {row}")
     if told["left_out"]["trained_on"]:
-        lines.append(tr("left out, because the model was trained on them: {n}", n=told["left_out"]["trained_on"]))
+        lines.append(
+            tr("left out, because the model was trained on them: {n}", n=told["left_out"]["trained_on"])
+        )
     for one in told["unreadable"]:
         lines.append(tr("left out: {name} ({reason})", name=one["file"], reason=one["reason"]))
     lines.append(tr("next:   vistazo predict MODEL PICTURE..."))
@@ -197,15 +223,16 @@ def _show_predicted(told: dict[str, Any]) -> list[str]:
 
 
 def _show_models(told: dict[str, Any]) -> list[str]:
-    lines = [f"{tr('model'):<12} {tr('parameters'):>12}  {tr('source')}"]
+    from vistazo.engine.reports import number
+
+    model, parameters, source = tr("model"), tr("parameters"), tr("source")
+    lines = [f"{model:<12} {parameters:>12}  {source}"]
     for one in told["models"]:
-        lines.append(f"{one['name']:<12} {one['parameters']:>12,}  {one['source']}")
+        lines.append(f"{one['name']:<12} {number(one['parameters']):>12}  {one['source']}")
         if one["statistics"] or one["frozen"]:
             parts = tr(
-                "trainable {trainable:,}, running statistics {statistics:,}, frozen {frozen:,}",
-                trainable=one["trainable"],
-                statistics=one["statistics"],
-                frozen=one["frozen"],
+                "trainable {trainable}, running statistics {statistics}, frozen {frozen}",
+                **{name: number(one[name]) for name in ("trainable", "statistics", "frozen")},
             )
             lines.append(f"{'':<12} {'':>12}  {parts}")
     lines.append(tr("next:   vistazo train SOURCE --model NAME"))
@@ -222,7 +249,12 @@ Act = Callable[[dict[str, Any]], dict[str, Any]]
 Show = Callable[[dict[str, Any]], list[str]]
 _VERBS: dict[str, tuple[str, str, Act, Show]] = {
     "train": ("entrenar", mark("train on a source of pictures"), _train, _show_trained),
-    "resume": ("reanudar", mark("continue a run that was stopped or killed, or train it for longer"), _resume, _show_trained),
+    "resume": (
+        "reanudar",
+        mark("continue a run that was stopped or killed, or train it for longer"),
+        _resume,
+        _show_trained,
+    ),
     "evaluate": ("evaluar", mark("measure a model on other data"), _evaluate, _show_evaluated),
     "predict": ("predecir", mark("say what pictures show"), _predict, _show_predicted),
     "models": ("modelos", mark("list the networks"), _models, _show_models),
@@ -235,31 +267,51 @@ _ALIASES = {spanish: verb for verb, (spanish, *_) in _VERBS.items()}
 def _parameters(verb: str) -> list[click.Parameter]:
     text = click.UNPROCESSED
     if verb == "train":
-        return [click.Argument(["source"], type=text), *_train_options()]
+        return [click.Argument(["source"], type=text, metavar=tr("SOURCE")), *_train_options()]
     if verb == "resume":
         return [
-            click.Argument(["run"], type=text),
-            _option("epochs", "--epochs", "--epocas", type=click.IntRange(1), help=tr("the new total of epochs")),
+            click.Argument(["run"], type=text, metavar=tr("RUN")),
+            _option(
+                "epochs", "--epochs", "--epocas", type=_whole(1), help=tr("the new total of epochs")
+            ),
         ]
     if verb == "evaluate":
-        parts = click.Choice(["train", "validation", "test", "all"])
+        parts = click.Choice([mark("train"), mark("validation"), mark("test"), mark("all")])
         return [
-            click.Argument(["model"], type=text),
-            click.Argument(["source"], type=text),
-            _option("split", "--split", "--parte", type=parts, help=tr("part to measure (default: test, else all)")),
-            _option("classes", "--classes", "--clases", help=tr("text file with one class name a line, for IDX files")),
+            click.Argument(["model"], type=text, metavar=tr("MODEL")),
+            click.Argument(["source"], type=text, metavar=tr("SOURCE")),
+            _option(
+                "split",
+                "--split",
+                "--parte",
+                type=parts,
+                help=tr("part to measure (default: test, else all)"),
+            ),
+            _option(
+                "classes",
+                "--classes",
+                "--clases",
+                help=tr("text file with one class name a line, for IDX files"),
+            ),
         ]
     if verb == "predict":
         return [
-            click.Argument(["model"], type=text),
-            click.Argument(["files"], nargs=-1, required=True, type=text),
+            click.Argument(["model"], type=text, metavar=tr("MODEL")),
+            click.Argument(["files"], nargs=-1, required=True, type=text, metavar=tr("FILES...")),
             _option("out", "--out", "--salida", help=tr("write the answers to a .csv or .parquet file")),
-            _option("top", "--top", "--mejores", type=click.IntRange(1), default=5, help=tr("classes named for each picture")),
+            _option(
+                "top",
+                "--top",
+                "--mejores",
+                type=_whole(1),
+                default=5,
+                help=tr("classes named for each picture"),
+            ),
         ]
     if verb == "demo":
         return [
             _option("out", "--out", "--salida", help=tr("folder of the run")),
-            _option("seed", "--seed", "--semilla", type=click.IntRange(0), default=0,
+            _option("seed", "--seed", "--semilla", type=_whole(0), default=0,
                     help=tr("number that everything random is drawn from")),
         ]  # fmt: skip
     return []
@@ -271,7 +323,12 @@ def _train_options() -> list[click.Parameter]:
     found: list[click.Parameter] = [
         _option("task", "--task", "--tarea", help=tr("what to learn (default: recognised from the source)")),
         _option("out", "--out", "--salida", help=tr("folder of the run (default: runs/SOURCE-N)")),
-        _option("config", "--config", "--configuracion", help=tr("settings in a TOML file, or config.json of a run")),
+        _option(
+            "config",
+            "--config",
+            "--configuracion",
+            help=tr("settings in a TOML file, or config.json of a run"),
+        ),
     ]
     for one in config.options(tasks.tasks[tasks.DEFAULT_TASK].config()):
         help = tr(one.help)
@@ -280,20 +337,43 @@ def _train_options() -> list[click.Parameter]:
         if one.default is not None:
             help += " " + tr("(default: {value})", value=one.default)
         # Values go to the config as they were typed: its bounds and its sentences are the only ones.
-        found.append(_option(one.name, *one.flags, help=help, metavar=one.name.upper()))
+        found.append(_option(one.name, *one.flags, help=help))
     return found
 
 
 def _option(name: str, *flags: str, **rest: Any) -> click.Option:
-    rest.setdefault("type", click.UNPROCESSED)
+    kind = rest.setdefault("type", click.UNPROCESSED)
+    if kind is not bool and not isinstance(kind, click.Choice):
+        word = flags[-1] if language.current() == "es" else flags[0]
+        rest["metavar"] = word.lstrip("-").upper()
     return click.Option([*flags, name], **rest)
+
+
+def _whole(least: int) -> click.IntRange:
+    kind = click.IntRange(least)
+    kind.name = tr("whole number")
+    return kind
 
 
 def _shared_options() -> list[click.Parameter]:
     return [
-        _option("json", "--json", is_flag=True, type=bool, help=tr("one JSON object on standard output, nothing else")),
-        _option("quiet", "--quiet", "--silencio", is_flag=True, type=bool, help=tr("say nothing but the result")),
-        _option("lang", "--lang", "--idioma", type=click.Choice(language.LANGUAGES), help=tr("language of messages")),
+        _option(
+            "json",
+            "--json",
+            is_flag=True,
+            type=bool,
+            help=tr("one JSON object on standard output, nothing else"),
+        ),
+        _option(
+            "quiet", "--quiet", "--silencio", is_flag=True, type=bool, help=tr("say nothing but the result")
+        ),
+        _option(
+            "lang",
+            "--lang",
+            "--idioma",
+            type=click.Choice(language.LANGUAGES),
+            help=tr("language of messages"),
+        ),
     ]
 
 
@@ -314,7 +394,11 @@ class _Verbs(click.Group):
             near = nearest(cmd_name, [*_VERBS, *_ALIASES])
             if near:
                 raise UsageError(
-                    tr("There is no command '{name}'. Did you mean '{near}'? See: vistazo --help", name=cmd_name, near=near)
+                    tr(
+                        "There is no command '{name}'. Did you mean '{near}'? See: vistazo --help",
+                        name=cmd_name,
+                        near=near,
+                    )
                 )
             raise UsageError(
                 tr("There is no command '{name}'. Known: {names}.", name=cmd_name, names=", ".join(_VERBS))
@@ -324,7 +408,10 @@ class _Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table alone: listing must not build the commands, which would import their configs."""
         with formatter.section(tr("Commands")):
-            names = (f"{verb}, {one[0]}" if language.current() == "es" and one[0] != verb else verb for verb, one in _VERBS.items())
+            names = (
+                f"{verb}, {one[0]}" if language.current() == "es" and one[0] != verb else verb
+                for verb, one in _VERBS.items()
+            )
             formatter.write_dl([(name, tr(one[1])) for name, one in zip(names, _VERBS.values(), strict=True)])
 
 
@@ -332,7 +419,11 @@ class _Verb(click.Command):
     def __init__(self, verb: str) -> None:
         _, help, act, show = _VERBS[verb]
         super().__init__(
-            verb, params=[*_parameters(verb), *_shared_options()], help=tr(help), callback=lambda **values: values
+            verb,
+            params=[*_parameters(verb), *_shared_options()],
+            help=tr(help),
+            options_metavar=tr("[OPTIONS]"),
+            callback=lambda **values: values,
         )
         self.act, self.show = act, show
 
@@ -370,7 +461,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gettext.textdomain(language.DOMAIN)
     as_json = "--json" in words
     group = _Verbs("vistazo", help=tr("From your own pictures to a recogniser you can trust."),
-                   params=[*_shared_options(), _version()])  # fmt: skip
+                   params=[*_shared_options(), _version()],
+                   options_metavar=tr("[OPTIONS]"), subcommand_metavar=tr("COMMAND [ARGS]..."))  # fmt: skip
     try:
         group.main(_after_the_verb(words), prog_name="vistazo", standalone_mode=False)
         _flush()
@@ -390,11 +482,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:
-        return _failed(tr("The memory of this computer was not enough. Try a smaller --size or --batch."), 1, as_json)
+        return _failed(
+            tr("The memory of this computer was not enough. Try a smaller --size or --batch."), 1, as_json
+        )
     except Exception as error:
         traceback.print_exc()
         return _failed(
-            tr("This is a fault of Vistazo, not yours: {error}. Please report it with the lines above.", error=repr(error)),
+            tr(
+                "This is a fault of Vistazo, not yours: {error}. Please report it with the lines above.",
+                error=repr(error),
+            ),
             OUR_FAULT,
             as_json,
         )
@@ -430,5 +527,10 @@ def _version() -> click.Option:
             ctx.exit()
 
     return click.Option(
-        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, help=tr("Show the version and exit.")
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=show,
+        help=tr("Show the version and exit."),
     )

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -46,10 +46,16 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    def anchored(self) -> Self:
+        """The same settings with every path made absolute, so that they mean the same from another folder."""
+        return self
+
     def identity(self) -> dict[str, Any]:
         """The settings that make two runs the same run."""
         values = self.model_dump(mode="json")
-        return {name: values[name] for name, field in type(self).model_fields.items() if _extra(field)["identity"]}
+        return {
+            name: values[name] for name, field in type(self).model_fields.items() if _extra(field)["identity"]
+        }
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,8 @@ def _sentence(config: type[Config], fault: ErrorDetails) -> str:
         bound = tr(config.model_fields[name].description or "")
     if isinstance(bound, float) and bound == int(bound):
         bound = int(bound)
-    return tr(message, name=name.replace("_", "-"), limit=bound, value=repr(fault["input"]))
+    flag = _extra(config.model_fields[name])["flag"] if name in config.model_fields else ""
+    return tr(message, name=(flag or name).replace("_", "-"), limit=bound, value=repr(fault["input"]))
 
 
 def _unknown(config: type[Config], name: str) -> str:

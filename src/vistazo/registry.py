@@ -60,5 +60,7 @@ class Registry(Generic[T]):
         near = nearest(name, names)
         values = {"kind": tr(self.kind), "name": name, "names": ", ".join(sorted(names))}
         if near:
-            return tr("There is no {kind} '{name}'. Did you mean '{near}'? Known: {names}.", near=near, **values)
+            return tr(
+                "There is no {kind} '{name}'. Did you mean '{near}'? Known: {names}.", near=near, **values
+            )
         return tr("There is no {kind} '{name}'. Known: {names}.", **values)

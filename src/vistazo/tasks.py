@@ -1,7 +1,8 @@
 """The tasks, by name, and the verbs that work for every task. The command line and the Python API call these.
 
 A task is two modules: `config`, free of torch, and `task`, imported only after the run folder exists. A task module
-has `train(run, source, config, progress) -> Trained` and `open_model(bundle, path) -> Model`.
+has `train(run, source, config, progress) -> Trained`, `open_model(bundle, path) -> Model` and
+`read(run, source, config, progress)`, which raises RunDiffers where the data is not what the run began with.
 """
 
 import importlib
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vistazo import platform
+from vistazo.bundle import disk_sentence
 from vistazo.config import Config, build
 from vistazo.engine import runs
 from vistazo.engine.progress import Progress
-from vistazo.errors import RunError, SourceMissing, Stopped, UsageError, VistazoError
+from vistazo.errors import DiskError, RunError, SourceMissing, Stopped, UsageError, VistazoError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
 
@@ -74,7 +76,12 @@ class Model(Protocol):
 
 
 def train(
-    source: Any, *, task: str | None = None, out: str | os.PathLike[str] | None = None, quiet: bool = False, **settings: Any
+    source: Any,
+    *,
+    task: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+    **settings: Any,
 ) -> Trained:
     """Train on a source and give the result; the same call on an unfinished run resumes it.
 
@@ -82,18 +89,27 @@ def train(
     Raises VistazoError, each with one sentence; Stopped where a signal or the control file asked for it.
     """
     name = task or DEFAULT_TASK
-    config = build(tasks[name].config(), settings)
+    config = build(tasks[name].config(), settings).anchored()
     path = platform.existing(source).absolute() if isinstance(source, (str, os.PathLike)) else None
     if path is not None and not path.exists():
         raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
-    asked = {"task": name, "source": None if path is None else str(path), "settings": config.model_dump(mode="json")}
+    asked = {
+        "task": name,
+        "source": None if path is None else str(path),
+        "settings": config.model_dump(mode="json"),
+    }
     identity = {"task": name, **config.identity()}
     plain = path.name.split(".")[0] if path is not None else "arrays"
+    given = source if path is None else path
     with runs.create(os.fspath(out) if out else None, name=plain, asked=asked, identity=identity) as run:
-        return _work(run, source if path is None else path, config, name, quiet)
+        if run.finished:  # a result of other data must not pass for the result of this data
+            tasks[name].module().read(run, given, config, Progress(quiet=True))
+        return _work(run, given, config, name, quiet)
 
 
-def resume(name: str | os.PathLike[str], *, epochs: int | None = None, quiet: bool = False, source: Any = None) -> Trained:
+def resume(
+    name: str | os.PathLike[str], *, epochs: int | None = None, quiet: bool = False, source: Any = None
+) -> Trained:
     """Continue a run that was stopped or killed, exactly; or a finished one for more epochs.
 
     name: the run folder or 'last'. epochs: the new total. source: the arrays again, where the run had no path.
@@ -101,6 +117,13 @@ def resume(name: str | os.PathLike[str], *, epochs: int | None = None, quiet: bo
     """
     with runs.open_existing(os.fspath(name)) as run:
         asked = run.config
+        if not {"task", "source", "settings"} <= asked.keys():
+            raise RunError(
+                tr(
+                    "{path} is damaged. Start again with: vistazo train SOURCE --out ANOTHER",
+                    path=run.folder / "config.json",
+                )
+            )
         config_class = tasks[asked["task"]].config()
         config = build(config_class, asked["settings"])
         if source is None:
@@ -114,15 +137,20 @@ def resume(name: str | os.PathLike[str], *, epochs: int | None = None, quiet: bo
             before = asked.get("decided", {}).get("epochs")
             if before is not None and epochs < before:
                 raise UsageError(
-                    tr("{folder} already has a plan of {before} epochs; --epochs must be more.", folder=run.folder, before=before)
+                    tr(
+                        "{folder} already has a plan of {before} epochs; --epochs must be more.",
+                        folder=run.folder,
+                        before=before,
+                    )
                 )
-            if before is not None and epochs > before:
+            if before is None or epochs > before:
                 extended = {
                     **asked,
                     "settings": config.model_dump(mode="json"),
                     "identity": {"task": asked["task"], **config.identity()},
-                    "decided": {**asked["decided"], "epochs": epochs},
                 }
+                if before is not None:
+                    extended["decided"] = {**asked["decided"], "epochs": epochs}
                 run.status("starting")  # no longer finished
                 run.rewrite(extended)
         return _work(run, source, config, asked["task"], quiet)
@@ -133,6 +161,7 @@ def load(name: str | os.PathLike[str]) -> Any:
     from vistazo import bundle
 
     path = runs.model_file(name)
+    platform.wait_quietly()
     contents = bundle.load(path)
     return tasks[contents.task].module().open_model(contents, path)
 
@@ -147,6 +176,7 @@ def _work(run: runs.Run, source: Any, config: Config, task: str, quiet: bool) ->
     with platform.on_stop_signals(run.stop):
         try:
             run.status("reading")
+            platform.wait_quietly()
             platform.keep_freed_blocks()
             tasks[task].module().train(run, source, config, progress)
             run.status("finished", seconds=round(platform.seconds_since_start(), 3))
@@ -155,6 +185,14 @@ def _work(run: runs.Run, source: Any, config: Config, task: str, quiet: bool) ->
             raise
         except VistazoError as error:
             run.status("failed", reason=str(error))
+            raise
+        except OSError as error:
+            run.status("failed", reason=str(error))
+            if platform.disk_failure(error) == "failing":
+                raise
+            raise DiskError(disk_sentence(run.folder, error)) from error
+        except Exception as error:
+            run.status("failed", reason=repr(error))
             raise
     return _result(run, task)
 
@@ -172,4 +210,3 @@ def _result(run: runs.Run, task: str) -> Trained:
         metrics=told["metrics"],
         report=run.folder / "report.html",
     )
-

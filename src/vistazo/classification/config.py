@@ -1,8 +1,10 @@
 """The settings of one image-classification run. Free of torch: options, help and forms are derived from here."""
 
-from typing import Literal
+from typing import Literal, Self
 
+from vistazo import platform
 from vistazo.config import Config, setting
+from vistazo.engine import runs
 from vistazo.language import mark
 
 __all__ = ["ClassificationConfig"]
@@ -29,7 +31,10 @@ class ClassificationConfig(Config):
         None, spanish="canales", help=mark("1 for grey, 3 for colour (default: as the pictures are)")
     )
     classes: str | None = setting(
-        None, spanish="clases", identity=False, help=mark("text file with one class name a line, for IDX files")
+        None,
+        spanish="clases",
+        identity=False,
+        help=mark("text file with one class name a line, for IDX files"),
     )
     group_by: str = setting(
         "auto",
@@ -37,7 +42,9 @@ class ClassificationConfig(Config):
         help=mark("pictures of one thing stay in one part: auto, none, parent, regex:..., time:60s"),
     )
     flip: Literal["auto", "on", "off"] = setting(
-        "auto", spanish="espejo", help=mark("mirror pictures: auto mirrors colour pictures without letters, digits or sides")
+        "auto",
+        spanish="espejo",
+        help=mark("mirror pictures: auto mirrors colour pictures without letters, digits or sides"),
     )
     max_broken: float = setting(
         0.05, spanish="max_rotas", ge=0, le=1, help=mark("largest share of unreadable pictures, 0 to 1")
@@ -46,9 +53,14 @@ class ClassificationConfig(Config):
         None, flag="from", spanish="desde", help=mark("model file or run whose weights training begins from")
     )
     filters: str | None = setting(
-        None, spanish="filtros", pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$", help=mark("filters of each group, as in 32,64,64")
+        None,
+        spanish="filtros",
+        pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$",
+        help=mark("filters of each group, as in 32,64,64"),
     )
-    batch: int | None = setting(None, spanish="lote", ge=2, help=mark("pictures a step (default: the recipe's)"))
+    batch: int | None = setting(
+        None, spanish="lote", ge=2, help=mark("pictures a step (default: the recipe's)")
+    )
     rate: float = setting(1.0, spanish="ritmo", gt=0, help=mark("multiplies the recipe's learning rates"))
     schedule: Literal["triangular", "linear", "cosine", "constant"] | None = setting(
         None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)")
@@ -56,15 +68,24 @@ class ClassificationConfig(Config):
     average: Literal["lookahead", "none"] | None = setting(
         None, spanish="promedio", help=mark("averaging of weights along the way (default: the recipe's)")
     )
-    clip: float = setting(0.0, spanish="recorte", ge=0, help=mark("largest norm of the gradient, 0 for no limit"))
-    accumulate: int = setting(1, spanish="acumular", ge=1, help=mark("slices a batch is computed in, to save memory"))
+    clip: float = setting(
+        0.0, spanish="recorte", ge=0, help=mark("largest norm of the gradient, 0 for no limit")
+    )
+    accumulate: int = setting(
+        1, spanish="acumular", ge=1, help=mark("slices a batch is computed in, to save memory")
+    )
     patience: int = setting(
-        0, spanish="paciencia", ge=0, help=mark("epochs without improvement before training stops, 0 for never")
+        0,
+        spanish="paciencia",
+        ge=0,
+        help=mark("epochs without improvement before training stops, 0 for never"),
     )
     monitor: Literal["accuracy", "loss", "macro_f1"] = setting(
         "accuracy", spanish="vigilar", help=mark("validation figure that decides which epoch is best")
     )
-    keep: Literal["best", "last"] = setting("best", spanish="guardar", help=mark("which epoch's weights are kept"))
+    keep: Literal["best", "last"] = setting(
+        "best", spanish="guardar", help=mark("which epoch's weights are kept")
+    )
     stop_at: str | None = setting(
         None,
         spanish="parar_en",
@@ -78,7 +99,9 @@ class ClassificationConfig(Config):
         "auto", spanish="dispositivo", help=mark("where to compute")
     )
     precision: Literal["fp32", "bf16"] | None = setting(
-        None, spanish="precision_numerica", help=mark("arithmetic of training (default: the faster one, tried)")
+        None,
+        spanish="precision_numerica",
+        help=mark("arithmetic of training (default: the faster one, tried)"),
     )
     layout: Literal["contiguous", "channels_last"] | None = setting(
         None, spanish="disposicion", help=mark("order of pixels in memory (default: the faster one, tried)")
@@ -87,5 +110,20 @@ class ClassificationConfig(Config):
         None, spanish="hilos", ge=1, le=1024, help=mark("processor threads (default: one a core)")
     )
     checkpoint_seconds: float = setting(
-        10.0, spanish="segundos_punto", ge=0, identity=False, help=mark("seconds of work a kill may lose, at most")
+        10.0,
+        spanish="segundos_punto",
+        ge=0,
+        identity=False,
+        help=mark("seconds of work a kill may lose, at most"),
     )
+
+    def anchored(self) -> Self:
+        """`classes` and `start` as absolute paths; `last` is resolved here, before this run becomes the last.
+
+        Raises RunError where `start` is no model.
+        """
+        paths = {
+            "classes": self.classes and str(platform.existing(self.classes).absolute()),
+            "start": self.start and str(runs.model_file(self.start).absolute()),
+        }
+        return self.model_copy(update=paths)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "LEVEL",
     "ClassScores",
     "accuracy",
     "calibration_error",
@@ -29,6 +30,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+LEVEL = "95 %"  # of every interval
 _Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 _BINS = 15  # as Guo et al. 2017
 

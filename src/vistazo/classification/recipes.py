@@ -16,7 +16,21 @@ __all__ = ["Decided", "Recipe", "decide", "flips", "recipes", "working_size"]
 
 SMALLEST, LARGEST = 16, 128  # pixels: what the fast network is made for
 PHOTOGRAPH = 64  # pixels a side that larger pictures are brought to
-_SIDES = frozenset("left right izquierda derecha izquierdo derecho izq der clockwise horario antihorario".split())
+_SIDES = frozenset(
+    [
+        "left",
+        "right",
+        "izquierda",
+        "derecha",
+        "izquierdo",
+        "derecho",
+        "izq",
+        "der",
+        "clockwise",
+        "horario",
+        "antihorario",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +107,16 @@ def decide(
     arguments |= models[model].suit(pictures=pictures, epochs=epochs, height=height, width=width)
     if config.filters:
         if "filters" not in arguments:
-            raise ConfigError(tr("The model {model} has no filters to choose; leave out --filters.", model=model))
+            raise ConfigError(
+                tr("The model {model} has no filters to choose; leave out --filters.", model=model)
+            )
         arguments["filters"] = [int(one) for one in config.filters.split(",")]
+        try:
+            models[model].build(**arguments)
+        except ValueError as error:
+            raise ConfigError(
+                tr("--filters {value} does not suit this data: {reason}.", value=config.filters, reason=error)
+            ) from None
     return Decided(
         model=model,
         arguments=arguments,

@@ -27,13 +27,20 @@ from vistazo.engine.reports import (
     percent,
     to_html,
 )
-from vistazo.language import tr
+from vistazo.language import mark, tr
 from vistazo.pictures import drawing
 from vistazo.pictures.index import Broken, Index
 
 __all__ = ["Told", "build"]
 
 MISTAKES = 24
+# Names that are shown as words: of environment.json, of what was decided, of an epoch's figures.
+_NAMES = (
+    *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
+    *(mark("channels"), mark("height"), mark("width"), mark("filters"), mark("entry"), mark("batch")),
+    *(mark("schedule"), mark("average"), mark("smoothing"), mark("reach"), mark("flip"), mark("views")),
+    mark("macro f1"),
+)
 
 
 @dataclass(frozen=True)
@@ -80,12 +87,15 @@ def build(told: Told) -> str:
 def _headline(told: Told) -> list[Block]:
     figures = told.figures[told.part]
     if figures is None or told.probabilities is None:
-        return [Text(tr("There were too few pictures to set any aside, so nothing was measured. Add pictures."))]
+        return [
+            Text(tr("There were too few pictures to set any aside, so nothing was measured. Add pictures."))
+        ]
     most = metrics.most_common_share(told.labels)
     where = tr("Accuracy on the test part") if told.part == "test" else tr("Accuracy on the validation part")
     detail = [
         tr(
-            "95 % interval {low} to {high}, n = {n}; always answering the most common class would give {most}.",
+            "{level} interval {low} to {high}, n = {n}; always answering the most common class would give {most}.",
+            level=metrics.LEVEL,
             low=percent(figures["accuracy_low"], 2),
             high=percent(figures["accuracy_high"], 2),
             n=figures["n"],
@@ -93,7 +103,9 @@ def _headline(told: Told) -> list[Block]:
         ),
         tr("Pictures of this part were not trained on.")
         if told.part == "test"
-        else tr("Validation chose the epoch, so this figure leans to the bright side; there was no test part."),
+        else tr(
+            "Validation chose the epoch, so this figure leans to the bright side; there was no test part."
+        ),
     ]
     rows = [
         [
@@ -108,7 +120,15 @@ def _headline(told: Told) -> list[Block]:
         for part, one in told.figures.items()
         if one
     ]
-    headings = [tr("part"), tr("pictures"), tr("accuracy"), tr("95 % interval"), tr("single view"), "macro F1", tr("loss")]
+    headings = [
+        tr("part"),
+        tr("pictures"),
+        tr("accuracy"),
+        tr("{level} interval", level=metrics.LEVEL),
+        tr("single view"),
+        tr("macro F1"),
+        tr("loss"),
+    ]
     return [
         Headline(percent(figures["accuracy"], 2), where, "\n".join(detail)),
         Table(headings, rows, "lrrrrrr"),
@@ -129,7 +149,9 @@ def _curves(history: list[histories.Epoch]) -> list[Block]:
 def _classes(told: Told) -> Block:
     assert told.probabilities is not None
     names = told.data.classes
-    scores = metrics.class_scores(metrics.confusion_matrix(told.probabilities.argmax(1), told.labels, len(names)))
+    scores = metrics.class_scores(
+        metrics.confusion_matrix(told.probabilities.argmax(1), told.labels, len(names))
+    )
     rows = []
     for at, name in enumerate(names):
         support = int(scores.support[at])
@@ -146,7 +168,14 @@ def _classes(told: Told) -> Block:
                 support,
             ]
         )
-    headings = [tr("class"), tr("precision"), tr("recall"), tr("95 % interval of recall"), "F1", tr("pictures")]
+    headings = [
+        tr("class"),
+        tr("precision"),
+        tr("recall"),
+        tr("{level} interval of recall", level=metrics.LEVEL),
+        "F1",
+        tr("pictures"),
+    ]
     return Table(headings, rows, "lrrrrr")
 
 
@@ -167,16 +196,18 @@ def _mistakes(told: Told) -> Block:
     for at in order.tolist():
         answer = int(told.probabilities[at].argmax())
         caption = [
-            tr("{answer} {share}", answer=names[answer], share=percent(float(told.probabilities[at, answer]))),
+            tr(
+                "{answer} {share}", answer=names[answer], share=percent(float(told.probabilities[at, answer]))
+            ),
             tr("is labelled {label}", label=names[int(told.labels[at])]),
             told.data.where[int(rows[at])],
         ]
-        pictures.append(Picture(drawing.png(told.pixels[at]), caption))
+        pictures.append(Picture(drawing.png(drawing.enlarge(told.pixels[at])), caption))
     return Pictures(pictures)
 
 
 def _parts(told: Told) -> list[Block]:
-    parts = ("train", "validation", "test", "out")
+    parts = ("train", "validation", "test", mark("out"))
     shown = [part for part in parts if len(told.data.rows(part))]
     rows: list[list[Cell]] = []
     for at, name in enumerate(told.data.classes):
@@ -197,17 +228,37 @@ def _training(told: Told) -> Block:
     pairs = [
         (tr("network"), f"{told.decided['model']} {_plain(told.decided['arguments'])}"),
         (tr("parameters"), parameters),
-        (tr("recipe"), _plain({name: value for name, value in told.decided.items() if name not in ("model", "arguments")})),
-        (tr("epochs"), f"{len(told.history)} ({told.reason}; {tr('kept: epoch {epoch}', epoch=told.kept_epoch)})"),
-        (tr("settings"), _plain(told.settings)),
+        (
+            tr("recipe"),
+            _plain(
+                {name: value for name, value in told.decided.items() if name not in ("model", "arguments")}
+            ),
+        ),
+        (
+            tr("epochs"),
+            tr(
+                "{epochs} ({reason}; kept: epoch {epoch})",
+                epochs=len(told.history),
+                reason=told.reason,
+                epoch=told.kept_epoch,
+            ),
+        ),
+        # as they are written on the command line and in a file of settings
+        (tr("settings"), ", ".join(f"{name} {value}" for name, value in told.settings.items())),
     ]
     return Facts(pairs)
 
 
 def _machine(told: Told) -> Block:
     pairs = [(tr("time"), duration(told.seconds))]
-    return Facts(pairs + [(name, str(value)) for name, value in told.environment.items()])
+    return Facts(pairs + [(tr(name), str(value)) for name, value in told.environment.items()])
 
 
 def _plain(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    return ", ".join(f"{tr(name)} {_value(value)}" for name, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return tr("yes") if value else tr("no")
+    return number(value, 2) if isinstance(value, float) else str(value)

@@ -1,16 +1,14 @@
 """Image classification, told in its own words: read, divide, train, measure, keep; evaluate; predict."""
 
 import json
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -19,6 +17,7 @@ from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.classification import metrics, report
+from vistazo.classification.classifier import OBJECTIVE, VIEWS, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.models import count_parameters, create, models
 from vistazo.classification.recipes import Decided, decide, working_size
@@ -30,25 +29,23 @@ from vistazo.engine.fitting import Fitted, Plan, fit
 from vistazo.engine.objectives import objectives
 from vistazo.engine.optimizers import Lookahead, build_optimizers, schedule
 from vistazo.engine.progress import Progress
+from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
-from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, TooManyBroken
+from vistazo.errors import ConfigError, TooManyBroken
 from vistazo.language import tr
 from vistazo.networks.airbench import Airbench
 from vistazo.pictures import decoding, sources, splits
-from vistazo.pictures.index import Broken, Index, fingerprint, read_index, write_index
+from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
 __all__ = ["Classifier", "open_model", "train"]
 
 Pixels = npt.NDArray[np.uint8]
-OBJECTIVE = "cross_entropy"
-CHUNK = 512  # pictures measured at once
-# The picture as it is, and moved one pixel to either corner: what a shifted camera would have seen.
-VIEWS = ((0, 0), (-1, -1), (1, 1))
 WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 
 
 # ---------------------------------------------------------------- training
+@devices.without_compiler()
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> None:
     """One whole run: from a source to model.vistazo, metrics.json and report.html in the run's folder."""
     data = read(run, source, config, progress)
@@ -62,7 +59,9 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     if start:
         network.load_state_dict(start.network.state_dict())
     elif isinstance(network, Airbench):
-        first = torch.from_numpy(data.part("train")[:: max(1, len(data.part("train")) // WHITENED_ON)][:WHITENED_ON])
+        first = torch.from_numpy(
+            data.part("train")[:: max(1, len(data.part("train")) // WHITENED_ON)][:WHITENED_ON]
+        )
         network.whiten(normaliser(first.permute(0, 3, 1, 2)))
 
     choice = Compute(**run.freeze("compute", asdict(_choose(config, decided, network, normaliser, compute))))
@@ -151,7 +150,10 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
         progress.say(note)
     splits.require_trainable(found.index)
     rows = np.arange(len(found.index))
-    height, width, channels = decoding.survey(found.store, rows, most=200, seed=0)
+    own = np.flatnonzero(
+        found.index.split != TEST
+    )  # what the network is like must not depend on the test part
+    height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
     height, width = working_size(config.size, height=height, width=width)
     channels = int(config.channels or channels)
     loaded = decoding.load(
@@ -178,12 +180,20 @@ class Program:
     """How a batch of pictures becomes a loss."""
 
     def __init__(
-        self, network: nn.Module, decided: Decided, config: ClassificationConfig, normaliser: Normaliser, compute: Compute
+        self,
+        network: nn.Module,
+        decided: Decided,
+        config: ClassificationConfig,
+        normaliser: Normaliser,
+        compute: Compute,
     ) -> None:
         self.module = network
         self._objective = objectives[OBJECTIVE](smoothing=decided.smoothing)
         self._normaliser, self._compute = normaliser, compute
-        groups = [replace(one, rate=one.rate * config.rate) for one in models[decided.model].groups(network, decided.batch)]
+        groups = [
+            replace(one, rate=one.rate * config.rate)
+            for one in models[decided.model].groups(network, decided.batch)
+        ]
         self.optimizers: Sequence[Sequence[Optimizer]] = [build_optimizers(groups)]
 
     def step(self, batch: Batch, k: int) -> Tensor:
@@ -214,7 +224,7 @@ def _choose(
     height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
     size = min(decided.batch, 128)
     pictures = torch.randint(0, 256, (size, channels, height, width), dtype=torch.uint8)
-    batch = Batch({"pictures": pictures}, {"label": torch.zeros(size, dtype=torch.int64)}, torch.arange(size))
+    labels = torch.zeros(size, dtype=torch.int64)
     kept = network.state_dict()
 
     def attempt(choice: Compute) -> Callable[[], None]:
@@ -222,7 +232,7 @@ def _choose(
         copy.load_state_dict(kept)
         program = Program(choice.place(copy), decided, config, normaliser, choice)
         moved = Batch(
-            {"pictures": pictures.to(choice.device)}, {"label": batch.targets["label"].to(choice.device)}, batch.rows  # type: ignore[union-attr]
+            {"pictures": pictures.to(choice.device)}, {"label": labels.to(choice.device)}, torch.arange(size)
         )
 
         def step() -> None:
@@ -232,7 +242,9 @@ def _choose(
         return step
 
     about = {"model": decided.model, "arguments": decided.arguments, "batch": size}
-    choices = devices.candidates(device, precision=config.precision, layout=config.layout, threads=config.threads)
+    choices = devices.candidates(
+        device, precision=config.precision, layout=config.layout, threads=config.threads
+    )
     return devices.probe(choices, attempt, about=about, seconds=1.0)
 
 
@@ -257,7 +269,9 @@ def _start(run: Run, config: ClassificationConfig, data: Data, decided: Decided)
             )
         )
     expected = create(decided.model, decided.arguments).state_dict()
-    if {name: one.shape for name, one in expected.items()} != {name: one.shape for name, one in tensors.items()}:
+    if {name: one.shape for name, one in expected.items()} != {
+        name: one.shape for name, one in tensors.items()
+    }:
         raise ConfigError(
             tr("{path} has another network than this run; choose it with --model and --filters.", path=path)
         )
@@ -304,10 +318,10 @@ def _allow(broken: Sequence[Broken], total: int, most: float, progress: Progress
 
 def _plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batches: PictureBatches) -> str:
     return tr(
-        "training {model} ({parameters:,} parameters), {epochs} epochs of {steps} steps of {batch} pictures, "
+        "training {model} ({parameters} parameters), {epochs} epochs of {steps} steps of {batch} pictures, "
         "{precision} on {device} with {threads} threads",
         model=decided.model,
-        parameters=count_parameters(network).total,
+        parameters=number(count_parameters(network).total),
         epochs=decided.epochs,
         steps=batches.steps,
         batch=batches.size,
@@ -411,7 +425,11 @@ def _keep(
                 "std": model.normaliser.std,
                 "resize": "cover-crop-antialias-1",
             },
-            facts={"classes": list(data.index.classes), "views": [list(one) for one in model.views], "objective": OBJECTIVE},
+            facts={
+                "classes": list(data.index.classes),
+                "views": [list(one) for one in model.views],
+                "objective": OBJECTIVE,
+            },
             training={
                 "settings": settings,
                 "decided": asdict(decided),
@@ -426,184 +444,6 @@ def _keep(
         ),
         run.model,
     )
-    progress.say(tr("{reason}; the weights of epoch {epoch} were kept", reason=fitted.reason, epoch=fitted.epoch))
-
-
-# ---------------------------------------------------------------- the trained model
-@dataclass(frozen=True)
-class Classifier:
-    """A network with all it takes to turn a picture into probabilities.
-
-    size: (height, width, channels) pictures are brought to. views: shifts in pixels whose scores are averaged.
-    """
-
-    network: nn.Module
-    classes: tuple[str, ...]
-    normaliser: Normaliser
-    size: tuple[int, int, int]
-    views: tuple[tuple[int, int], ...]
-    compute: Compute
-    metrics: Any = None
-    path: Path | None = None
-    columns: ClassVar[dict[str, type]] = {"file": str, "class": str, "probability": float}
-
-    def probabilities(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float64]:
-        """(N, K) probabilities of pictures already at this model's size, uint8 (N, height, width, channels)."""
-        return self.combine(self.view_scores(pixels_NHWC))
-
-    def combine(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Probabilities from the scores of each view: the objective's answer to their mean."""
-        answer: Tensor = objectives[OBJECTIVE](smoothing=0.0).answer(torch.from_numpy(scores_VNK.mean(0)))
-        return answer.double().numpy()
-
-    @torch.no_grad()
-    def view_scores(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float32]:
-        """(V, N, K) scores of each view, the unmoved one first."""
-        self.network.eval()
-        found = np.empty((len(self.views), len(pixels_NHWC), len(self.classes)), dtype=np.float32)
-        for first in range(0, len(pixels_NHWC), CHUNK):
-            chunk = torch.from_numpy(pixels_NHWC[first : first + CHUNK]).to(self.compute.device).permute(0, 3, 1, 2)
-            pictures = self.normaliser(chunk)
-            for at, (down, right) in enumerate(self.views):
-                with self.compute.autocast():
-                    scores = self.network(self.compute.place(moved(pictures, down, right)))
-                found[at, first : first + CHUNK] = scores.float().cpu().numpy()
-        return found
-
-    def evaluate(self, source: Any, *, split: str | None = None, classes: str | None = None) -> dict[str, Any]:
-        """Figures on a source: its test part where it has one, else all of it that was not trained on.
-
-        Raises SourceError, ConfigError where the classes are not this model's.
-        """
-        found = sources.read_source(source, classes_file=Path(classes) if classes else None)
-        index = found.index
-        unknown = sorted(set(index.classes) - set(self.classes))
-        if unknown:
-            raise ConfigError(
-                tr(
-                    "The source has classes that the model does not know: {names}. It knows: {known}.",
-                    names=", ".join(unknown),
-                    known=", ".join(self.classes),
-                )
-            )
-        part = split or ("test" if len(index.rows("test")) else "all")
-        rows = np.arange(len(index)) if part == "all" else index.rows(part)
-        height, width, channels = self.size
-        loaded = decoding.load(
-            found.store, rows, height=height, width=width, channels=channels, threads=platform.physical_cores()
-        )
-        hashes = loaded.hashes[np.isin(rows, loaded.rows)]
-        seen = np.isin(hashes, self._trained_on())
-        kept = loaded.rows[~seen]
-        translate = np.array([self.classes.index(name) for name in index.classes], dtype=np.int64)
-        labelled = index.label[kept] >= 0
-        if not labelled.any():
-            raise TooFewExamples(
-                tr(
-                    "{source} has no labelled pictures to evaluate on in part '{part}' ({seen} were trained on).",
-                    source=index.source,
-                    part=part,
-                    seen=int(seen.sum()),
-                )
-            )
-        labels = translate[index.label[kept[labelled]]]
-        each = self.view_scores(loaded.pixels[~seen][labelled])
-        probabilities = self.combine(each)
-        scores = metrics.class_scores(metrics.confusion_matrix(probabilities.argmax(1), labels, len(self.classes)))
-        return {
-            "part": part,
-            "metrics": {
-                **metrics.measure(probabilities, labels),
-                "single_view_accuracy": float(np.mean(each[0].argmax(1) == labels)),
-            },
-            "classes": {
-                name: {
-                    "precision": float(scores.precision[at]),
-                    "recall": float(scores.recall[at]),
-                    "f1": float(scores.f1[at]),
-                    "support": int(scores.support[at]),
-                }
-                for at, name in enumerate(self.classes)
-            },
-            "left_out": {"trained_on": int(seen.sum())},
-            "unreadable": [{"file": one.where, "reason": one.reason} for one in (*found.broken, *loaded.broken)],
-        }
-
-    def _trained_on(self) -> npt.NDArray[np.bytes_]:
-        """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
-        beside = self.path.parent / "index.parquet" if self.path else None
-        if beside is None or not beside.exists():
-            return np.zeros(0, "S32")
-        index = read_index(beside)
-        hashes: npt.NDArray[np.bytes_] = index.hash[np.isin(index.split, ("train", "validation"))]
-        return hashes
-
-    def predict(self, files: Any, *, top: int = 5) -> Iterator[dict[str, Any]]:
-        """An answer for each picture of files, folders, archives or arrays, in order and as they are read.
-
-        Yields {"file", "class", "probability", "top"} or, for what cannot be read, {"file", "reason"}.
-        """
-        height, width, channels = self.size
-        waiting: list[tuple[str, Pixels | str]] = []
-        several = [files] if isinstance(files, (str, Path)) else files
-        if isinstance(files, np.ndarray):
-            several = [files]
-        for name, given in sources.iterate_files(several):
-            answer: Pixels | str
-            if isinstance(given, str):
-                answer = given
-            else:
-                try:
-                    answer = decoding.decode(given, height=height, width=width, channels=channels)
-                except decoding.UndecodablePicture as error:
-                    answer = str(error)
-            waiting.append((name, answer))
-            if len(waiting) == 64:
-                yield from self._answers(waiting, top)
-                waiting = []
-        yield from self._answers(waiting, top)
-
-    def _answers(self, waiting: list[tuple[str, Pixels | str]], top: int) -> Iterator[dict[str, Any]]:
-        good = [one for _, one in waiting if not isinstance(one, str)]
-        rows = iter(self.probabilities(np.stack(good)) if good else ())
-        for name, one in waiting:
-            if isinstance(one, str):
-                yield {"file": name, "reason": one}
-                continue
-            row: npt.NDArray[np.float64] = next(rows)
-            order = np.argsort(-row, kind="stable")[:top]
-            ranked = [[self.classes[at], round(float(row[at]), 6)] for at in order]
-            yield {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
-
-
-def moved(pictures_NCHW: Tensor, down: int, right: int) -> Tensor:
-    """Pictures moved by whole pixels, the border mirrored. Same shape."""
-    if not down and not right:
-        return pictures_NCHW
-    height, width = pictures_NCHW.shape[2:]
-    reach = max(abs(down), abs(right))
-    padded = F.pad(pictures_NCHW, (reach,) * 4, mode="reflect")
-    return padded[:, :, reach - down : reach - down + height, reach - right : reach - right + width]
-
-
-def open_model(bundle: Bundle, path: Path) -> Classifier:
-    """The classifier in a model file. Raises BundleDamaged where its parts do not fit together."""
-    told = bundle.preprocessing
-    try:
-        network = create(bundle.model, bundle.arguments)
-        network.load_state_dict(bundle.tensors)
-        mean, std = ([float(one) for one in told[name]] for name in ("mean", "std"))
-        if not all(math.isfinite(one) for one in (*mean, *std)) or bundle.facts["objective"] not in objectives:
-            raise ValueError("preprocessing")
-        return Classifier(
-            network=network.eval(),
-            classes=tuple(bundle.facts["classes"]),
-            normaliser=Normaliser(mean, std),
-            size=(int(told["height"]), int(told["width"]), int(told["channels"])),
-            views=tuple((int(down), int(right)) for down, right in bundle.facts["views"]),
-            compute=Compute("cpu", "fp32", "channels_last", torch.get_num_threads()),
-            metrics=bundle.metrics,
-            path=path,
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BundleDamaged(tr("{path} does not hold together ({reason}).", path=path, reason=error)) from None
+    progress.say(
+        tr("{reason}; the weights of epoch {epoch} were kept", reason=fitted.reason, epoch=fitted.epoch)
+    )

@@ -1,5 +1,6 @@
 """Answers to many inputs, written as they are found: CSV or Parquet, never all in memory."""
 
+import contextlib
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -39,14 +40,19 @@ def write(stream: Iterable[dict[str, Any]], path: Path, *, columns: Mapping[str,
     try:
         writers[path.suffix.lower()](rows(), beside, {**columns, "reason": str})
         beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DiskError(disk_sentence(path, error)) from error
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        if isinstance(error, OSError):
+            raise DiskError(disk_sentence(path, error)) from error
+        raise
     return {"file": str(path), "count": count, "unreadable": unreadable}
 
 
 def _csv(rows: Iterator[dict[str, Any]], path: Path, columns: Mapping[str, type]) -> None:
-    with open(path, "w", newline="", encoding="utf-8-sig") as file:  # with a mark, so that spreadsheets read accents
+    with open(
+        path, "w", newline="", encoding="utf-8-sig"
+    ) as file:  # with a mark, so that spreadsheets read accents
         writer = csv.DictWriter(file, list(columns), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from vistazo.bundle import disk_sentence, read_container, write_container
-from vistazo.errors import BundleError, DiskError
+from vistazo.errors import BundleDamaged, DiskError
 
 __all__ = ["flatten", "load_newest", "save", "unflatten"]
 
@@ -22,7 +22,10 @@ KEPT = 2
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write a checkpoint and let go of all but the last two. Raises DiskError; the earlier ones stay good."""
+    """Write a checkpoint and let go of all but the last two. Raises DiskError; the earlier ones stay good.
+
+    Checkpoints of later steps are let go of too: the run went on from an earlier one because they are damaged.
+    """
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -31,16 +34,22 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     tree = flatten(state, tensors)
     path = folder / f"step-{step:09d}.safetensors"
     write_container(path, tensors, {"kind": "checkpoint", "state": tree})
-    for old in _newest_first(folder)[KEPT:]:
+    found = _newest_first(folder)
+    kept = [one for one in found if one.name <= path.name][:KEPT]
+    torn = folder.glob(".step-*.part")  # what a kill left of a write; the run's lock says nobody is writing it now
+    for old in (*(one for one in found if one not in kept), *torn):
         with contextlib.suppress(OSError):
             old.unlink()
     return path
 
 
 def load_newest(folder: Path) -> dict[str, Any] | None:
-    """The state of the newest checkpoint that is whole; None where there is none."""
+    """The state of the newest checkpoint that is whole; None where there is none.
+
+    Raises BundleTooNew where a newer Vistazo wrote it: its work must not be done again and thrown away.
+    """
     for path in _newest_first(folder):
-        with contextlib.suppress(BundleError):
+        with contextlib.suppress(BundleDamaged):
             tensors, facts = read_container(path)
             if facts.get("kind") == "checkpoint":
                 state = unflatten(facts["state"], tensors)
@@ -67,9 +76,12 @@ def flatten(tree: Any, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = tree.detach().cpu().clone()
         return {"$": "tensor", "name": name}
     if isinstance(tree, dict):
+        for key in tree:
+            if key is not None and not isinstance(key, (str, int, float)):
+                raise TypeError(f"a checkpoint cannot hold a key that is a {type(key).__name__}")
         return {"$": "dict", "items": [[key, flatten(value, tensors)] for key, value in tree.items()]}
     if isinstance(tree, (list, tuple)):
-        return {"$": type(tree).__name__, "items": [flatten(value, tensors) for value in tree]}
+        return {"$": "tuple" if isinstance(tree, tuple) else "list", "items": [flatten(value, tensors) for value in tree]}
     if tree is None or isinstance(tree, (str, bool, int, float)):
         return tree
     raise TypeError(f"a checkpoint cannot hold a {type(tree).__name__}")

@@ -9,8 +9,9 @@ computes as it began, which is what makes it equal to the bit.
 import contextlib
 import hashlib
 import json
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -21,11 +22,12 @@ from vistazo import platform
 from vistazo.errors import ConfigError
 from vistazo.language import tr
 
-__all__ = ["Compute", "candidates", "probe", "resolve_device"]
+__all__ = ["Compute", "candidates", "probe", "resolve_device", "without_compiler"]
 
 M = TypeVar("M", Tensor, nn.Module)
 FP32 = "fp32"
 BF16 = "bf16"
+_NO_COMPILER = "__dynamo_disable"
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ class Compute:
 
     def place(self, thing: M) -> M:
         """A tensor or module on the device; four-dimensional ones in the layout."""
-        order = torch.channels_last if self.layout == "channels_last" else torch.preserve_format
-        if isinstance(thing, Tensor) and thing.dim() != 4:
-            order = torch.preserve_format
-        return thing.to(self.device, memory_format=order)  # type: ignore[call-overload,no-any-return]
+        moved: Any = thing.to(self.device)
+        if not isinstance(moved, Tensor) or moved.dim() == 4:
+            last = self.layout == "channels_last"
+            moved = moved.to(memory_format=torch.channels_last if last else torch.contiguous_format)
+        placed: M = moved
+        return placed
 
     def in_fp32(self) -> "Compute":
         """The same, as evaluation and export compute."""
@@ -70,9 +74,13 @@ def resolve_device(name: str) -> str:
             return "cuda"
         return "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(tr("There is no CUDA device that this PyTorch can use. Use --device auto or --device cpu."))
+        raise ConfigError(
+            tr("There is no CUDA device that this PyTorch can use. Use --device auto or --device cpu.")
+        )
     if name == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError(tr("There is no Apple GPU that this PyTorch can use. Use --device auto or --device cpu."))
+        raise ConfigError(
+            tr("There is no Apple GPU that this PyTorch can use. Use --device auto or --device cpu.")
+        )
     return name
 
 
@@ -89,7 +97,11 @@ def candidates(
 
 
 def probe(
-    choices: list[Compute], attempt: Callable[[Compute], Callable[[], None]], *, about: Mapping[str, Any], seconds: float
+    choices: list[Compute],
+    attempt: Callable[[Compute], Callable[[], None]],
+    *,
+    about: Mapping[str, Any],
+    seconds: float,
 ) -> Compute:
     """The choice whose training step is fastest on this machine, measured, or remembered from an earlier run.
 
@@ -117,6 +129,27 @@ def probe(
         store.parent.mkdir(parents=True, exist_ok=True)
         platform.replace_file(store, (json.dumps(asdict(best)).encode(),))
     return best
+
+
+@contextlib.contextmanager
+def without_compiler() -> Iterator[None]:
+    """Inside the block, torch's optimisers do not import torch's compiler, which eager training never uses.
+
+    Their methods are wrapped so that the first call imports torch._dynamo: 1.1 s of a run that takes six. The wrapper
+    looks for an attribute before it imports; we set it, and take it away again. Where torch changes that, or the
+    compiler is loaded already, nothing happens but the import.
+    """
+    spared = []
+    if "torch._dynamo" not in sys.modules:
+        wrapped = (getattr(method, "__wrapped__", None) for method in vars(torch.optim.Optimizer).values())
+        spared = [inner for inner in wrapped if callable(inner) and not hasattr(inner, _NO_COMPILER)]
+    for inner in spared:
+        setattr(inner, _NO_COMPILER, inner)
+    try:
+        yield
+    finally:
+        for inner in spared:
+            delattr(inner, _NO_COMPILER)
 
 
 def _fastest(

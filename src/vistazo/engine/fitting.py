@@ -71,10 +71,11 @@ class Plan:
     """How long and how carefully to train.
 
     epochs: passes over the data. seed: of everything random. monitor: the validation metric that decides which epoch
-    is best, 'loss' where there is no validation. patience: epochs without improvement before training stops, 0 for
-    never. keep: 'best' or 'last' epoch's weights. stop_at: (metric, value) that ends training when validation reaches
-    it. accumulate: slices a batch is computed in, to save memory. clip: largest norm of the gradient, 0 for none.
-    checkpoint_seconds: at most so much work is lost by a kill.
+    is best; where there is no validation none is, so all epochs are done and the last one's weights are kept.
+    patience: epochs without improvement before training stops, 0 for never. keep: 'best' or 'last' epoch's weights.
+    stop_at: (metric, value) that ends training when validation reaches it. accumulate: slices a batch is computed in,
+    to save memory. clip: largest norm of the gradient, 0 for none. checkpoint_seconds: at most so much work is lost
+    by a kill.
     """
 
     epochs: int
@@ -144,12 +145,12 @@ class _Loop:
     progress: Progress
     state: _State = field(default_factory=_State)
     unseen: list[tuple[int, Tensor]] = field(default_factory=list)
-    saved_at: float = field(default_factory=time.monotonic)
+    saved_at: float = 0.0
     save_cost: float = 0.0
 
     # ------------------------------------------------------------ the loop
     def run_to_the_end(self) -> Fitted:
-        reason = tr("all epochs done")
+        reason, self.saved_at = tr("all epochs done"), time.monotonic()
         steps = self.batches.steps
         self.progress.begin(
             epochs=self.plan.epochs, steps=steps, done=self.state.epoch * steps + self.state.step
@@ -209,12 +210,17 @@ class _Loop:
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             for part in parts:
-                loss = self.program.step(part, k) * (len(part) / len(batch))
+                loss = self.program.step(part, k) * _share(part, batch)
                 loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
                 total = loss.detach() if total is None else total + loss.detach()
             if plan.clip:
                 torch.nn.utils.clip_grad_norm_(
-                    [one for optimizer in optimizers for group in optimizer.param_groups for one in group["params"]],
+                    [
+                        one
+                        for optimizer in optimizers
+                        for group in optimizer.param_groups
+                        for one in group["params"]
+                    ],
                     plan.clip,
                 )
             for optimizer in optimizers:
@@ -254,9 +260,15 @@ class _Loop:
         last = state.epoch + 1 == plan.epochs
         if last and self.averager is not None:
             self.averager.finish()
-        epoch: history.Epoch = {"epoch": state.epoch + 1, "train": {"loss": state.loss_sum / self.batches.steps}}
+        # An infinite gradient in the last step must not be validated, kept as best, or end training early.
+        self._require_finite(self.program.module.state_dict(), (state.epoch + 1) * self.batches.steps)
+        epoch: history.Epoch = {
+            "epoch": state.epoch + 1,
+            "train": {"loss": state.loss_sum / self.batches.steps},
+        }
         if self.validate is not None:
             self.program.module.eval()
+            torch.manual_seed(counter_seed(plan.seed, 5, state.epoch))  # the same after a resume
             epoch["validation"] = self.validate()
         state.epochs.append(epoch)
         state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
@@ -270,13 +282,14 @@ class _Loop:
             if reached is not None and (reached <= value if metric in LOWER_IS_BETTER else reached >= value):
                 state.best_epoch, state.best_tensors = state.epoch, self._module_tensors()
                 return tr("{metric} {value} reached", metric=metric, value=value)
-        if plan.patience and state.epoch - state.best_epoch >= plan.patience and not last:
+        unmoved = state.epoch - state.best_epoch if self.validate is not None else 0
+        if plan.patience and unmoved >= plan.patience and not last:
             return tr("no improvement for {epochs} epochs", epochs=plan.patience)
         return ""
 
     def _remember_best(self, epoch: history.Epoch) -> None:
         value = epoch.get("validation", {}).get(self.plan.monitor)
-        if value is None:
+        if value is None or not math.isfinite(value):
             return
         better = self.state.best is None or (
             value < self.state.best if self.plan.monitor in LOWER_IS_BETTER else value > self.state.best
@@ -292,10 +305,12 @@ class _Loop:
         tensors = self._module_tensors()
         done = self.state.epoch * self.batches.steps + self.state.step
         # A gradient can be infinite where its loss was not; such weights must not become the last good ones.
-        if not all(bool(one.isfinite().all()) for one in tensors.values() if one.is_floating_point()):
-            self._not_finite(done, "NaN")
+        self._require_finite(tensors, done)
         state = {
-            "position": {name: getattr(self.state, name) for name in ("epoch", "step", "loss_sum", "best", "best_epoch")},
+            "position": {
+                name: getattr(self.state, name)
+                for name in ("epoch", "step", "loss_sum", "best", "best_epoch")
+            },
             "epochs": json.dumps(self.state.epochs),
             "best_tensors": self.state.best_tensors,
             "module": tensors,
@@ -305,6 +320,10 @@ class _Loop:
         checkpoints.save(self.run.checkpoints, done, state)
         self.saved_at = time.monotonic()
         self.save_cost = self.saved_at - began
+
+    def _require_finite(self, tensors: dict[str, Tensor], step: int) -> None:
+        if not all(bool(one.isfinite().all()) for one in tensors.values() if one.is_floating_point()):
+            self._not_finite(step, "NaN")
 
     def restore(self) -> None:
         """Take up the newest whole checkpoint, if there is one."""
@@ -317,7 +336,9 @@ class _Loop:
                 optimizer.load_state_dict(one)
         if self.averager is not None:
             self.averager.load_state_dict(saved["average"])
-        self.state = _State(**saved["position"], epochs=json.loads(saved["epochs"]), best_tensors=saved["best_tensors"])
+        self.state = _State(
+            **saved["position"], epochs=json.loads(saved["epochs"]), best_tensors=saved["best_tensors"]
+        )
 
     def _module_tensors(self) -> dict[str, Tensor]:
         return {name: one.detach().clone() for name, one in self.program.module.state_dict().items()}
@@ -332,3 +353,10 @@ class _Loop:
 
     def _device(self) -> torch.device:
         return next((one.device for one in self.program.module.parameters()), torch.device("cpu"))
+
+
+def _share(part: Batch, batch: Batch) -> Tensor | float:
+    """How much of a batch's mean loss is a part's: by weights where examples have them."""
+    if part.weights is None or batch.weights is None:
+        return len(part) / len(batch)
+    return part.weights.sum() / batch.weights.sum()

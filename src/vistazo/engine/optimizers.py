@@ -30,6 +30,7 @@ from torch.optim import Optimizer
 
 __all__ = [
     "EMA",
+    "SGD",
     "Group",
     "Lookahead",
     "Muon",
@@ -136,7 +137,7 @@ def orthogonalise(matrices_NRC: Tensor, *, iterations: int = 5) -> Tensor:
 
     The quintic Newton-Schulz iteration X <- aX + b(XX')X + c(XX')²X only ever multiplies X from the left by a
     polynomial of its Gram matrix. So the iteration runs on the small Gram matrix, and X is read twice in all
-    instead of twice per iteration: 2.5× fewer operations for 64 filters of 576 weights.
+    instead of twice per iteration: 2.7× fewer operations (counted) for 64 filters of 576 weights.
     Source: Muon, Jordan et al. 2024, kellerjordan.github.io/posts/muon (coefficients: its last section).
     """
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
@@ -232,15 +233,39 @@ class Muon(Optimizer):
                 parameter.add_(update.view(parameter.shape), alpha=-group["lr"])
 
 
-class _SGD(torch.optim.SGD):
-    """Nesterov SGD with weight decay decoupled from the gradient, as in arXiv:1711.05101."""
+class SGD(Optimizer):
+    """Nesterov momentum with weight decay decoupled from the gradient (Sutskever et al. 2013; arXiv:1711.05101).
+
+    The same arithmetic as torch.optim.SGD(nesterov=True). Ours, because torch's step imports torch's compiler: 1.1 s
+    of a whole run that takes six.
+    """
 
     def __init__(self, params: Iterable[Any]) -> None:
-        super().__init__(params, lr=0.1, momentum=0.85, nesterov=True)
+        super().__init__(params, {"lr": 0.1, "momentum": 0.85, "decoupled_decay": 0.0})
 
-    def step(self, closure: Any = None) -> Any:
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One step on the gradients as they are; parameters without a gradient are left alone."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         _decay(self.param_groups)
-        return super().step(closure)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
+                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(parameter.grad)
+                update = parameter.grad.add(buffer, alpha=group["momentum"])
+                parameter.add_(update, alpha=-group["lr"])
+        return loss
 
 
 class _AdamW(torch.optim.AdamW):
@@ -265,7 +290,7 @@ def _decay(groups: Iterable[dict[str, Any]]) -> None:
 
 _METHODS: dict[str, Callable[[list[dict[str, Any]]], Optimizer]] = {
     "muon": Muon,
-    "sgd": _SGD,
+    "sgd": SGD,
     "adamw": _AdamW,
 }
 

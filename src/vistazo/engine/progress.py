@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from vistazo.engine.reports import number
 from vistazo.language import tr
 
 __all__ = ["Progress", "duration"]
@@ -62,9 +63,10 @@ class Progress:
         """An epoch was trained and measured."""
         now = time.monotonic()
         self._between = now - self._last
-        figures = [tr("train loss {value:.4f}", value=epoch["train"]["loss"])]
+        figures = [tr("train loss {value}", value=number(epoch["train"]["loss"], 4))]
         for name, value in epoch.get("validation", {}).items():
-            figures.append(f"{tr('validation')} {tr(name)} {value:.4f}")
+            metric = tr(name.replace("_", " "))
+            figures.append(tr("validation {metric} {value}", metric=metric, value=number(value, 4)))
         self.say(
             tr(
                 "epoch {epoch}/{epochs} · {figures} · {seconds}",
@@ -107,8 +109,8 @@ class Progress:
 
 def duration(seconds: float) -> str:
     """'4.2 s', '3 min 05 s', '2 h 10 min'."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
+    if seconds < 59.95:  # what is told as 60.0 s is a minute
+        return f"{number(float(seconds), 1)} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"

@@ -239,7 +239,7 @@ def to_html(report: Report) -> str:
         {"title": section.title, "blocks": [_view(block, names) for block in section.blocks]}
         for section in report.sections
     ]
-    return template.render(report=report, sections=sections, lang=current(), tr=tr, cell=_cell)
+    return template.render(report=report, sections=sections, lang=current(), cell=_cell)
 
 
 def _view(block: Block, names: Sequence[str]) -> dict[str, Any]:
@@ -248,8 +248,13 @@ def _view(block: Block, names: Sequence[str]) -> dict[str, Any]:
     if isinstance(block, Text):
         view["paragraphs"] = [part for part in block.text.split("\n\n") if part.strip()]
     elif isinstance(block, Curves):
+        view["nothing"] = tr("There is nothing to draw yet.")
         view |= {"plot": _plot(block, names), "summary": "; ".join(_ends(block))}
     elif isinstance(block, Matrix):
+        view["most_often"] = tr("Most often confused:")
+        view["legend"] = tr(
+            "Blue: recognised. Orange: confused. The stronger the colour, the larger the share of the row."
+        )
         view |= {"lines": _heat(block), "confusions": _confusions(block, 5), "size": _size(len(block.labels))}
     elif isinstance(block, Pictures):
         view["pictures"] = [

@@ -34,7 +34,7 @@ from vistazo.config import differing
 from vistazo.errors import DiskError, RunBusy, RunDiffers, RunError, Stopped
 from vistazo.language import tr
 
-__all__ = ["LAST", "Run", "create", "model_file", "open_existing", "resolve"]
+__all__ = ["LAST", "Run", "create", "model_file", "open_existing", "read_json", "resolve"]
 
 LAST = "last"
 RUNS = Path("runs")
@@ -174,34 +174,20 @@ class Run:
 
 
 @contextlib.contextmanager
-def create(out: str | None, *, name: str, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[Run]:
+def create(
+    out: str | None, *, name: str, asked: Mapping[str, Any], identity: Mapping[str, Any]
+) -> Iterator[Run]:
     """A new run folder, or the existing one that `asked` means; locked inside the block.
 
     out: the folder the user named; None for `runs/<name>-<n>`.
     asked: what config.json begins with. identity: the settings that make two runs the same run.
     Raises RunBusy, RunDiffers, RunError, DiskError.
     """
-    folder = platform.existing(out) if out else _next_folder(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise RunError(tr("{folder} is a file; --out needs a folder.", folder=folder)) from None
-    except OSError as error:
-        raise DiskError(disk_sentence(folder, error)) from error
+    folder = _make_folder(out, name)
+    if "identity" not in read_json(folder / "config.json"):
+        _refuse_strangers(folder)  # before the lock: nothing is left in a folder that is not ours
     with _locked(folder) as run:
         if not run.config:
-            strangers = sorted(
-                path.name for path in folder.iterdir() if path.name not in ("lock", "status.json", "control")
-                and not path.name.startswith(".")
-            )
-            if strangers:
-                raise RunError(
-                    tr(
-                        "{folder} is not empty and is not a run ('{name}' is in it). Choose another --out.",
-                        folder=folder,
-                        name=strangers[0],
-                    )
-                )
             run.status("starting")
             run.rewrite({**asked, "identity": dict(identity)})
         else:
@@ -236,8 +222,41 @@ def open_existing(name: str) -> Iterator[Run]:
             )
         )
     with _locked(folder) as run:
+        if "identity" not in run.config:
+            raise RunError(
+                tr("{path} is damaged or is not that of a run. Start a new run.", path=folder / "config.json")
+            )
         run.remember()
         yield run
+
+
+def _make_folder(out: str | None, name: str) -> Path:
+    while True:
+        folder = platform.existing(out) if out else _next_folder(name)
+        try:
+            folder.mkdir(parents=True, exist_ok=out is not None)
+        except FileExistsError:
+            if out is None:  # another process took that number a moment ago
+                continue
+            raise RunError(tr("{folder} is a file; --out needs a folder.", folder=folder)) from None
+        except OSError as error:
+            raise DiskError(disk_sentence(folder, error)) from error
+        return folder
+
+
+def _refuse_strangers(folder: Path) -> None:
+    ours = ("lock", "status.json", "control")
+    strangers = sorted(
+        path.name for path in folder.iterdir() if path.name not in ours and not path.name.startswith(".")
+    )
+    if strangers:
+        raise RunError(
+            tr(
+                "{folder} is not empty and is not a run ('{name}' is in it). Choose another --out.",
+                folder=folder,
+                name=strangers[0],
+            )
+        )
 
 
 @contextlib.contextmanager
@@ -259,6 +278,9 @@ def _locked(folder: Path) -> Iterator[Run]:
         ) from None
     except OSError as error:
         raise DiskError(disk_sentence(folder / "lock", error)) from error
+    for left in (*folder.glob(".*.part"), *folder.glob("checkpoints/.*.part")):  # by a process that was killed
+        with contextlib.suppress(OSError):
+            left.unlink()
     run = Run(folder, read_json(folder / "config.json"), lock)
     try:
         yield run
@@ -285,7 +307,10 @@ def model_file(name: str | os.PathLike[str]) -> Path:
         inside = path / MODEL
         if not inside.exists():
             raise RunError(
-                tr("{folder} has no finished model yet. Continue it with: vistazo resume {folder}", folder=path)
+                tr(
+                    "{folder} has no finished model yet. Continue it with: vistazo resume {folder}",
+                    folder=path,
+                )
             )
         return inside
     if not path.exists():

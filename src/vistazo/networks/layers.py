@@ -28,9 +28,8 @@ def patch_covariance(pictures_NCHW: Tensor, *, kernel: int, stride: int) -> Tens
         )
     total = torch.zeros(())
     count = 0
-    for chunk in pictures_NCHW.float().split(
-        500
-    ):  # the patches of 5,000 pictures at once would take 120 MB at 28 px
+    # In pieces: the patches of 5,000 pictures at once would take 120 MB at 28 pixels.
+    for chunk in _pieces(pictures_NCHW.float(), 500):
         patches = F.unfold(chunk, kernel, stride=stride).transpose(1, 2).flatten(0, 1)
         total = total + (patches.T @ patches).double()
         count += len(patches)

@@ -13,7 +13,10 @@ __all__ = ["Padded", "flip_side", "shifts"]
 
 
 def shifts(count: int, *, reach: int, seed: int, epoch: int) -> Tensor:
-    """How far each picture is moved down and right this epoch: (count, 2) int64 in 0..2·reach, `reach` being unmoved."""
+    """Where each picture's window begins this epoch, down and right from the corner of its border.
+
+    (count, 2) int64 in 0..2·reach; `reach` is the picture unmoved.
+    """
     generator = torch.Generator().manual_seed(counter_seed(seed, 3, epoch))
     return torch.randint(0, 2 * reach + 1, (count, 2), generator=generator)
 

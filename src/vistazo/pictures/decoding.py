@@ -8,7 +8,9 @@ keeps its exact pixels.
 
 import hashlib
 import io
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -20,14 +22,12 @@ from numpy.typing import NDArray
 from vistazo.errors import SourceDamaged, SourceError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures.index import Broken
-from vistazo.pictures.sources import Arrays, Store, reason_of
+from vistazo.pictures.stores import Arrays, Pixels, Store, reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["Loaded", "UndecodablePicture", "decode", "load", "survey"]
-
-Pixels = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 MOST_PIXELS = 80_000_000  # below Pillow's own alarm of 89.5 million
@@ -78,13 +78,8 @@ def decode(data: bytes | Pixels, *, height: int, width: int, channels: int) -> P
         pixels = _decode_jpeg(data, height, width, channels)
         if pixels is not None:
             return pixels
-    try:
-        with _open(data) as image:
-            return _decode_image(image, height, width, channels)
-    except UndecodablePicture:
-        raise
-    except Exception as error:  # Pillow's readers raise whatever their parsing trips over
-        raise UndecodablePicture(tr("it is damaged or cut short")) from error
+    with _opened(data) as image:
+        return _decode_image(image, height, width, channels)
 
 
 def _decode_pixels(pixels: Pixels, height: int, width: int, channels: int) -> Pixels:
@@ -176,16 +171,31 @@ def _open(data: bytes) -> "Image":
     return image
 
 
+@contextmanager
+def _opened(data: bytes) -> "Iterator[Image]":
+    """The picture; whatever goes wrong with it inside the block is an UndecodablePicture."""
+    try:
+        with _open(data) as image:
+            yield image
+    except UndecodablePicture:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever their parsing trips over
+        raise UndecodablePicture(tr("it is damaged or cut short")) from error
+
+
 def _orientation(image: "Image") -> int:
-    value = image.getexif().get(_ORIENTATION, 1)
+    """The camera's turn, 1 to 8; 1 where Exif is missing or damaged, and for TIFF, which Pillow turns itself."""
+    if image.format == "TIFF":
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Exif that cannot be read turns nothing
+        return 1
     return value if value in range(1, 9) else 1
 
 
 def _decode_image(image: "Image", height: int, width: int, channels: int) -> Pixels:
-    try:
-        orientation = _orientation(image)
-    except Exception:  # Exif that cannot be read turns nothing
-        orientation = 1
+    orientation = _orientation(image)
     down, across = (width, height) if orientation > 4 else (height, width)
     image.draft(
         "L" if channels == 1 and image.mode == "L" else None, (across, down)
@@ -257,10 +267,12 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
     for row in np.sort(sample).tolist():
         try:
             data = store.read(row)
-            sizes.append(_size(data))
-            colour = colour or not _is_grey(data)
-        except (SourceError, OSError) as error:
+            size, grey = _size(data), _is_grey(data)
+        except (SourceError, OSError, MemoryError) as error:
             reason = f"{store.name(row)}: {reason_of(error)}"
+            continue
+        sizes.append(size)
+        colour = colour or not grey
     if not sizes:
         raise TooManyBroken(
             tr("None of {n} pictures can be read; the last: {reason}.", n=len(sample), reason=reason)
@@ -272,7 +284,7 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
 def _size(data: bytes | Pixels) -> tuple[int, int]:
     if isinstance(data, np.ndarray):
         return data.shape[0], data.shape[1]
-    with _open(data) as image:
+    with _opened(data) as image:
         width, height = image.size
         return (width, height) if _orientation(image) > 4 else (height, width)
 

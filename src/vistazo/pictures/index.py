@@ -3,9 +3,10 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -28,8 +29,10 @@ __all__ = [
     "Broken",
     "Index",
     "fingerprint",
+    "indexed",
     "natural_key",
     "normal",
+    "part_named",
     "read_index",
     "write_index",
 ]
@@ -38,6 +41,12 @@ TRAIN, VALIDATION, TEST = PARTS = ("train", "validation", "test")
 UNASSIGNED = ""
 OUT = "out"
 UNLABELLED = -1
+
+_PART_NAMES = {
+    **dict.fromkeys(("train", "training", "entrenamiento"), TRAIN),
+    **dict.fromkeys(("validation", "valid", "val", "validacion"), VALIDATION),
+    **dict.fromkeys(("test", "testing", "prueba", "pruebas", "t10k"), TEST),
+}
 
 _METADATA = b"vistazo"
 _FORMAT = 1
@@ -122,20 +131,66 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     return [int(piece) if at % 2 else piece.casefold() for at, piece in enumerate(pieces)], name
 
 
+def part_named(name: str) -> str | None:
+    """The part that a folder or a manifest's word names: 'Validación' is validation."""
+    plain = "".join(
+        letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter)
+    )
+    return _PART_NAMES.get(plain.strip().casefold())
+
+
+def indexed(
+    where: Sequence[str],
+    codes: NDArray[np.int64],
+    names: Sequence[str],
+    split: NDArray[np.str_],
+    *,
+    source: str,
+    kind: str,
+) -> tuple[Index, tuple[str, ...]]:
+    """The Index of pictures whose class is names[codes], and notes.
+
+    A test part may not choose the classes: a class that only it has is unknown to training and left out.
+    """
+    spelled = [normal(name) for name in names]
+    known = np.unique(codes[split != TEST]) if (split != TEST).any() else np.unique(codes)
+    classes = tuple(sorted({spelled[code] for code in known}, key=natural_key))
+    position = {name: at for at, name in enumerate(classes)}
+    label = np.array([position.get(name, UNLABELLED) for name in spelled], dtype=np.int64)[codes]
+    unknown = label == UNLABELLED
+    index = Index(
+        where=tuple(where),
+        label=label,
+        split=np.where(unknown, OUT, split),
+        group=np.full(len(codes), -1),
+        hash=np.zeros(len(codes), dtype="S32"),
+        classes=classes,
+        source=source,
+        kind=kind,
+    )
+    if not unknown.any():
+        return index, ()
+    strangers = sorted({spelled[code] for code in np.unique(codes[unknown])}, key=natural_key)
+    return index, (
+        tr(
+            "Left out: {n} test pictures of classes without any training picture ({names}).",
+            n=int(unknown.sum()),
+            names=", ".join(strangers),
+        ),
+    )
+
+
 def fingerprint(index: Index) -> str:
     """32 hexadecimal digits of the columns; the order of rows and the place of the source do not count."""
 
-    def row_lines() -> Iterable[str]:
-        for row, where in enumerate(index.where):
-            name = where.rsplit("/", 1)[-1] if Path(where).is_absolute() else where
-            label = index.classes[labels[row]] if labels[row] >= 0 else ""
-            yield json.dumps((name, label, splits[row], groups[row], hashes[row].decode()))
-
-    labels, splits = index.label.tolist(), index.split.tolist()
-    groups, hashes = index.group.tolist(), index.hash.tolist()
-    content = hashlib.blake2b(json.dumps(index.classes).encode(), digest_size=16)
-    for line in sorted(row_lines()):
-        content.update(line.encode())
+    names = [where.rsplit("/", 1)[-1] if os.path.isabs(where) else where for where in index.where]
+    # Columns and not lines: 0.05 against 0.25 s for 70,000 rows. Labels and hashes part rows of equal names.
+    order = np.lexsort((index.hash, index.label, np.array(names, dtype=str)))
+    content = hashlib.blake2b(digest_size=16)
+    for words in (index.classes, [names[row] for row in order], index.split[order].tolist()):
+        content.update(json.dumps(words).encode())
+    for column in (index.label, index.group, index.hash):
+        content.update(column[order].tobytes())
     return content.hexdigest()
 
 
@@ -177,8 +232,11 @@ def read_index(path: Path) -> Index:
         classes = tuple(about["classes"])
         number = {name: at for at, name in enumerate(classes)}
         number[None] = UNLABELLED
+        where = tuple(table["path"].to_pylist())
+        if not all(isinstance(name, str) for name in (*where, *classes)):
+            raise TypeError("a name is no text")
         return Index(
-            where=tuple(table["path"].to_pylist()),
+            where=where,
             label=np.array([number[name] for name in table["label"].to_pylist()], dtype=np.int64),
             split=np.array(table["split"].to_pylist(), dtype="U10"),
             group=table["group"].fill_null(-1).to_numpy(),
@@ -187,7 +245,10 @@ def read_index(path: Path) -> Index:
             source=str(about["root"]),
             kind=str(about["kind"]),
         )
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        *(pa.ArrowException, OSError, KeyError, TypeError, ValueError, AttributeError),
+        *(RecursionError, OverflowError, MemoryError),
+    ) as error:
         raise SourceDamaged(
             tr(
                 "{path} is not an index written by Vistazo, or it was damaged ({reason}).",

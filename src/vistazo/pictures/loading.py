@@ -79,7 +79,10 @@ class Normaliser:
         for channel in range(pixels.shape[3]):
             # Counted by value: exact, the same in any order, and no float copy of the whole set.
             counts = sum(
-                (np.bincount(part[..., channel].reshape(-1), minlength=256) for part in np.array_split(pixels, 16)),
+                (
+                    np.bincount(part[..., channel].reshape(-1), minlength=256)
+                    for part in np.array_split(pixels, 16)
+                ),
                 np.zeros(256, np.int64),
             )
             values = np.arange(256)

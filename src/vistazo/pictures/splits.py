@@ -387,9 +387,9 @@ def _told(
     if official[TEST] and official[VALIDATION]:
         rule = tr("Parts: as the source names them")
     elif official[TEST]:
-        rule = tr("Parts: test is official; validation is 10 % of training, by class, seed {seed}", seed=seed)
+        rule = tr("Parts: test is official; validation is a tenth of training, by class, seed {seed}", seed=seed)
     elif official[VALIDATION]:
-        rule = tr("Parts: validation is official; test is 10 % of training, by class, seed {seed}", seed=seed)
+        rule = tr("Parts: validation is official; test is a tenth of training, by class, seed {seed}", seed=seed)
     else:
         rule = tr("Parts: 80/10/10 by class, seed {seed}", seed=seed)
     told = [tr("{rule}: {train} to train, {validation} to validate, {test} to test.", rule=rule, **numbers)]

@@ -1,0 +1,1 @@
+"""Building parts that every task may use: layers, blocks, backbones."""

@@ -1,0 +1,245 @@
+"""Tables that name pictures: a CSV or Parquet manifest, and the index a run leaves behind."""
+
+import csv
+import io
+import os
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from vistazo import platform
+from vistazo.errors import SourceDamaged, SourceError, SourceMissing, TooFewExamples
+from vistazo.language import tr
+from vistazo.pictures.archives import archive_kind, read_archive
+from vistazo.pictures.arrays import read_idx, read_npy
+from vistazo.pictures.folders import is_picture, listing
+from vistazo.pictures.index import UNASSIGNED, Broken, indexed, natural_key, part_named, read_index
+from vistazo.pictures.stores import Files, Source, Store, readable
+
+__all__ = ["is_manifest", "read_manifest", "text_of"]
+
+_HEADERS = {
+    "path": ("path", "ruta", "file", "filename", "fichero", "archivo", "image", "imagen"),
+    "label": ("label", "etiqueta", "class", "clase"),
+    "labels": ("labels", "etiquetas"),
+    "split": ("split", "parte", "part"),
+    "group": ("group", "grupo"),
+}
+MOST_MANIFEST = 1 << 30
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is named like a table."""
+    return path.suffix.lower() in (".csv", ".tsv", ".txt", ".parquet")
+
+
+def read_manifest(path: Path) -> Source:
+    """A CSV or Parquet file with columns path and label, and maybe split and group; or the index of a run."""
+    with readable(path):
+        if path.stat().st_size > MOST_MANIFEST:
+            raise SourceDamaged(tr("{path} is larger than {most} MB.", path=path, most=MOST_MANIFEST >> 20))
+        columns = _parquet_columns(path) if path.suffix.lower() == ".parquet" else _csv_columns(path)
+        if columns is None:
+            return _read_run_index(path)
+    return _from_manifest(path, columns)
+
+
+def _parquet_columns(path: Path) -> dict[str, list[str]] | None:
+    """The columns of a Parquet file as text; None where it is the index of a run."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        if b"vistazo" in (parquet.read_schema(path).metadata or {}):
+            return None
+        table = parquet.read_table(path)
+        return {
+            name: ["" if value is None else str(value) for value in table[name].to_pylist()]
+            for name in table.column_names
+        }
+    except pa.ArrowException as error:
+        raise ValueError(error) from error
+
+
+def text_of(path: Path) -> str:
+    """A text file's content, whatever wrote it: UTF-8, UTF-16 with its mark, or the Windows code page."""
+    data = path.read_bytes()
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _csv_columns(path: Path) -> dict[str, list[str]]:
+    """The columns of a CSV by header; short rows are filled with ''. Raises ValueError where it is no CSV."""
+    text = text_of(path)
+    header_line = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=header_line.count)
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)]
+    except csv.Error as error:
+        raise ValueError(error) from error
+    if not rows:
+        raise TooFewExamples(tr("{path} is empty.", path=path))
+    header, *body = rows
+    width = len(header)
+    filled = [row[:width] + [""] * (width - len(row)) for row in body]
+    return {name.strip(): [row[at].strip() for row in filled] for at, name in enumerate(header)}
+
+
+def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
+    folder = path.resolve().parent
+    heads = {name.casefold(): name for name in columns}
+    found = {
+        meaning: columns[heads[word]]
+        for meaning, words in _HEADERS.items()
+        for word in reversed(words)
+        if word in heads
+    }
+    paths = found.get("path") or _column_of_paths(columns, folder)
+    if not paths or not any(_locate(folder, name) for name in paths):
+        raise SourceError(
+            tr(
+                "{path} has no column with paths of pictures that exist (columns: {columns}). Paths "
+                "count from the "
+                "folder of the file, {folder}; the first line must be a header such as path,label.",
+                path=path,
+                columns=", ".join(columns)[:200],
+                folder=folder,
+            )
+        )
+    if any("|" in cell for cell in found.get("labels", ())):
+        raise SourceError(
+            tr(
+                "{path} gives several labels to a picture, which this task does not support yet: give "
+                "one label each.",
+                path=path,
+            )
+        )
+    labels = found.get("label") or found.get("labels")
+    if not labels:
+        raise SourceError(
+            tr(
+                "{path} has no column of labels (columns: {columns}). Call it label.",
+                path=path,
+                columns=", ".join(columns)[:200],
+            )
+        )
+    words = found.get("split", [""] * len(paths))
+    parts = {word: part_named(word) if word else UNASSIGNED for word in set(words)}
+    strange = sorted(word for word, part in parts.items() if part is None)
+    if strange:
+        raise SourceError(
+            tr(
+                "{path} names the parts {strange}. Known: train, validation, test.",
+                path=path,
+                strange=", ".join(strange)[:200],
+            )
+        )
+    broken: list[Broken] = []
+    kept: list[int] = []
+    where: list[str] = []
+    for row, (name, label) in enumerate(zip(paths, labels, strict=True)):
+        located = _locate(folder, name) if name else None
+        if located and label:
+            kept.append(row)
+            where.append(located)
+        else:
+            reason = tr("the file does not exist") if label else tr("it has no label")
+            broken.append(Broken(-1, name or tr("row {n}", n=row + 2), reason))
+    if not kept:
+        raise TooFewExamples(tr("{path} has no row with both a picture and a label.", path=path))
+    classes = sorted({labels[row] for row in kept})
+    number = {name: code for code, name in enumerate(classes)}
+    codes = np.array([number[labels[row]] for row in kept], dtype=np.int64)
+    split = np.array([parts[words[row]] for row in kept], dtype="U10")
+    index, notes = indexed(where, codes, classes, split, source=str(folder), kind="manifest")
+    if "group" in found:
+        groups = [found["group"][row] for row in kept]
+        numbers = {name: at for at, name in enumerate(sorted(set(groups) - {""}, key=natural_key))}
+        index = index.replace(group=np.array([numbers.get(name, -1) for name in groups], dtype=np.int64))
+    return Source(index, Files(folder, index.where), notes, tuple(broken))
+
+
+def _column_of_paths(columns: Mapping[str, list[str]], folder: Path) -> list[str] | None:
+    """The column, under whatever header, whose first cells are mostly files that exist."""
+    for cells in columns.values():
+        sample = [cell for cell in cells[:50] if is_picture(cell)]
+        if sample and 2 * sum(_locate(folder, cell) is not None for cell in sample) >= len(sample):
+            return cells
+    return None
+
+
+def _locate(folder: Path, name: str) -> str | None:
+    """How the picture of a manifest's cell is found from `folder`; None where it does not exist.
+
+    Raises SourceDamaged where a relative path leaves the folder. An absolute one is what the user wrote.
+    """
+    for spelling in (name, name.replace("\\", "/")):  # Windows writes class\picture.jpg
+        absolute = Path(spelling).is_absolute()
+        if not absolute and posixpath.normpath(spelling).split("/")[0] == "..":
+            raise SourceDamaged(
+                tr(
+                    "The path '{name}' leads out of {folder}. Move the pictures into it, or write whole "
+                    "paths.",
+                    name=name,
+                    folder=folder,
+                )
+            )
+        whole = folder / spelling
+        if os.path.isfile(whole):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
+            return spelling
+    if not name.isascii() and "\0" not in name:
+        try:
+            other = platform.existing(folder / name)
+        except OSError:  # a name that is too long
+            return None
+        if other.is_file():
+            return str(other) if Path(name).is_absolute() else other.relative_to(folder).as_posix()
+    return None
+
+
+def _read_run_index(path: Path) -> Source:
+    """The pictures of a run's index.parquet: beside it, or where they were when the run began."""
+    index = read_index(path)
+    root = Path(index.source)
+    if index.kind == "arrays":
+        raise SourceMissing(
+            tr(
+                "{path} belongs to arrays in memory, which no file can bring back. Give the arrays again.",
+                path=path,
+            )
+        )
+    gone = tr("The pictures of {path} were in {root}, and nothing is there now.", path=path, root=root)
+    if index.kind in ("archive", "idx", "npy"):
+        if not root.exists():
+            raise SourceMissing(gone)
+        inner = _read_again(root, index.kind)
+        row_of = {name: row for row, name in enumerate(inner.index.where)}
+        rows = np.array([row_of.get(name, -1) for name in index.where], dtype=np.int64)
+        kept = np.flatnonzero(rows >= 0)
+        store: Store = inner.store.take(rows[kept])
+    else:
+        beside = path.resolve().parent
+        home = beside if len(index) and _locate(beside, index.where[0]) else root
+        found = [_locate(home, name) for name in index.where]
+        kept = np.flatnonzero([name is not None for name in found])
+        store = Files(home, tuple(name for name in found if name))
+        index = index.replace(source=str(home))
+    if not len(kept):
+        raise SourceMissing(gone)
+    lost = sorted(set(range(len(index))) - set(kept.tolist()))
+    broken = tuple(Broken(-1, index.where[row], tr("the file does not exist")) for row in lost)
+    return Source(index.take(kept), store, (), broken)
+
+
+def _read_again(root: Path, kind: str) -> Source:
+    with readable(root):
+        if kind == "archive":
+            return read_archive(root, archive_kind(root))
+        files = listing(root).files
+    return read_idx(root, files, None) if kind == "idx" else read_npy(root, files)

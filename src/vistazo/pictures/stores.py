@@ -1,0 +1,289 @@
+"""Where the pictures of an Index are kept: in files, inside an archive, or in memory.
+
+A store gives encoded bytes or pixels by row. It is read from several threads, and what cannot be read of one
+picture is one named error.
+"""
+
+import bz2
+import lzma
+import stat
+import struct
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vistazo.errors import SourceDamaged
+from vistazo.language import tr
+from vistazo.pictures.index import Broken, Index
+
+__all__ = [
+    "MOST_BYTES",
+    "Arrays",
+    "Files",
+    "Pixels",
+    "Shared",
+    "Slices",
+    "Source",
+    "Store",
+    "Zipped",
+    "file_bytes",
+    "readable",
+    "reason_of",
+    "too_large",
+]
+
+Pixels = NDArray[np.uint8]
+
+MOST_BYTES = 256 << 20  # of one picture's file
+
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,  # bad names and numbers
+    KeyError,
+    NotImplementedError,  # zipfile, of a compression it does not know
+    OverflowError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
+
+
+class Store(Protocol):
+    """Where the pictures of an Index are; safe to be read from several threads."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, row: int) -> str:
+        """What the picture of that row is called."""
+
+    def read(self, row: int) -> bytes | Pixels:
+        """Its encoded bytes, or its pixels (height, width) or (height, width, channels).
+
+        Raises OSError or SourceDamaged where it cannot be read.
+        """
+
+    def take(self, rows: NDArray[np.int64]) -> "Store":
+        """The store of these rows, in this order."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was found: one row of `index` and of `store` a picture.
+
+    notes: sentences to be printed.  broken: what never became a row, with its reason.
+    """
+
+    index: Index
+    store: Store
+    notes: tuple[str, ...]
+    broken: tuple[Broken, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.index) != len(self.store):
+            raise ValueError(f"an index of {len(self.index)} rows with a store of {len(self.store)}")
+
+
+# ---------------------------------------------------------------- files
+@dataclass(frozen=True)
+class Files:
+    """Pictures in files: paths relative to `root`, or absolute."""
+
+    root: Path
+    where: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def name(self, row: int) -> str:
+        return self.where[row]
+
+    def read(self, row: int) -> bytes:
+        return file_bytes(self.root / self.where[row])
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        return type(self)(self.root, tuple(self.where[row] for row in rows))
+
+
+def file_bytes(path: Path) -> bytes:
+    """The content of an ordinary file of at most MOST_BYTES. Raises OSError or SourceDamaged."""
+    about = path.stat()  # before it is opened: opening a pipe waits for ever
+    if not stat.S_ISREG(about.st_mode):
+        raise SourceDamaged(tr("it is not an ordinary file"))
+    if about.st_size > MOST_BYTES:
+        raise too_large()
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def too_large() -> SourceDamaged:
+    """The error for a picture of more than MOST_BYTES."""
+    return SourceDamaged(tr("the file is larger than {most} MB", most=MOST_BYTES >> 20))
+
+
+# ---------------------------------------------------------------- inside an archive
+class Shared:
+    """An open file that several stores read; it is closed with the last of them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._lock = file, threading.Lock()
+
+    def __del__(self) -> None:
+        self._file.close()
+
+    def read(self, first: int, length: int) -> bytes:
+        """Up to `length` bytes from `first` on."""
+        with self._lock:
+            self._file.seek(first)
+            return self._file.read(length)
+
+
+class _Members:
+    """Pictures inside one open file, found by position."""
+
+    def __init__(self, shared: Shared, where: Sequence[str], members: Sequence[Any]) -> None:
+        self._shared, self._where, self._members = shared, where, members
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def name(self, row: int) -> str:
+        return self._where[row]
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        where = [self._where[row] for row in rows]
+        return type(self)(self._shared, where, [self._members[row] for row in rows])
+
+
+class Slices(_Members):
+    """Members that lie in the file as they are: (first byte, length)."""
+
+    def read(self, row: int) -> bytes:
+        first, length = self._members[row]
+        if length > MOST_BYTES:
+            raise too_large()
+        data = self._shared.read(first, length)
+        if len(data) != length:
+            raise SourceDamaged(tr("the archive is cut short"))
+        return data
+
+
+class Zipped(_Members):
+    """Members of a zip: its ZipInfo each.
+
+    The local header is read here: ZipFile.open builds six objects a member, which costs more than decoding
+    a small picture.
+    """
+
+    def read(self, row: int) -> bytes:
+        info: zipfile.ZipInfo = self._members[row]
+        if max(info.file_size, info.compress_size) > MOST_BYTES:
+            raise too_large()
+        try:
+            header = self._shared.read(info.header_offset, 30)
+            name, extra = struct.unpack("<4s22xHH", header)[1:]
+            packed = self._shared.read(info.header_offset + 30 + name + extra, info.compress_size)
+            data = _unpack(packed, info.compress_type, info.file_size)
+        except DAMAGE as error:
+            raise SourceDamaged(tr("the archive is damaged here")) from error
+        if (
+            not header.startswith(b"PK\x03\x04")
+            or len(data) != info.file_size
+            or zlib.crc32(data) != info.CRC
+        ):
+            raise SourceDamaged(tr("the archive is damaged here"))
+        return data
+
+
+def _unpack(packed: bytes, method: int, size: int) -> bytes:
+    """The first `size` bytes of a member, never more: the size in the directory may lie."""
+    if method == zipfile.ZIP_STORED:
+        return packed
+    if method == zipfile.ZIP_DEFLATED:
+        return zlib.decompressobj(-15).decompress(packed, size + 1)
+    if method == zipfile.ZIP_BZIP2:
+        return bz2.BZ2Decompressor().decompress(packed, size + 1)
+    raise SourceDamaged(tr("its compression method ({method}) is not known", method=method))
+
+
+# ---------------------------------------------------------------- in memory
+class Arrays:
+    """Pictures in memory or a memory map: parts of one shape, uint8 (n, height, width[, channels])."""
+
+    def __init__(self, parts: Sequence[Pixels], where: Sequence[str], rows: NDArray[np.int64]) -> None:
+        """rows: which picture of the joined parts each row is."""
+        self.parts, self._where, self._rows = parts, where, rows
+        self._first = np.cumsum([0, *(len(part) for part in parts)])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def name(self, row: int) -> str:
+        return self._where[row]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every picture."""
+        height, width, *rest = self.parts[0].shape[1:]
+        return height, width, rest[0] if rest else 1
+
+    def read(self, row: int) -> Pixels:
+        at = int(self._rows[row])
+        part = int(np.searchsorted(self._first, at, side="right")) - 1
+        return np.ascontiguousarray(self.parts[part][at - self._first[part]])
+
+    def block(self, rows: NDArray[np.int64]) -> Pixels:
+        """The pictures of `rows`, (rows, height, width, channels), copied once."""
+        pixels = np.empty((len(rows), *self.shape), dtype=np.uint8)
+        at = self._rows[rows]
+        for part, first in zip(self.parts, self._first, strict=False):
+            mine = np.flatnonzero((at >= first) & (at < first + len(part)))
+            if not len(mine):
+                continue
+            shaped, inside = part.reshape(len(part), *self.shape), at[mine] - first
+            if (np.diff(mine) == 1).all() and (np.diff(inside) == 1).all():  # a plain copy: 4 times faster
+                pixels[mine[0] : mine[-1] + 1] = shaped[inside[0] : inside[-1] + 1]
+            else:
+                pixels[mine] = shaped[inside]
+        return pixels
+
+    def take(self, rows: NDArray[np.int64]) -> "Arrays":
+        return Arrays(self.parts, [self._where[row] for row in rows], self._rows[rows])
+
+
+# ---------------------------------------------------------------- what goes wrong
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while `path` is read into one named sentence."""
+    try:
+        yield
+    except PermissionError as error:
+        raise SourceDamaged(tr("You may not read {path}. Change its permissions.", path=path)) from error
+    except DAMAGE as error:
+        raise SourceDamaged(
+            tr("{path} is damaged or cut short ({reason}). Get it again.", path=path, reason=reason_of(error))
+        ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, short and without the path that is told beside it."""
+    if isinstance(error, FileNotFoundError):
+        return tr("the file does not exist")
+    if isinstance(error, PermissionError):
+        return tr("you may not read it")
+    if isinstance(error, MemoryError):
+        return tr("there is not enough memory for it")
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,113 @@
+"""The fast network: its shapes, its size and the rule that chooses it."""
+
+import pytest
+import torch
+
+from vistazo.engine.optimizers import build_optimizers
+from vistazo.networks.airbench import (
+    Airbench,
+    choose_batch,
+    choose_entry,
+    choose_epochs,
+    choose_filters,
+    parameter_groups,
+)
+
+
+@pytest.mark.parametrize("entry", ["full", "quarter"])
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (28, 28), (20, 47), (64, 128)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_size_gives_one_score_per_class(channels: int, height: int, width: int, entry: str) -> None:
+    filters = choose_filters(pictures=100, epochs=1, height=height, width=width)
+    network = Airbench(
+        channels=channels,
+        height=height,
+        width=width,
+        classes=7,
+        filters=filters,
+        entry=entry,  # type: ignore[arg-type]
+    )
+    pictures = torch.randn(6, channels, height, width)
+    network.whiten(pictures)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = network(pictures)
+    full = network(pictures)
+    assert half.shape == full.shape == (6, 7)
+    assert half.dtype == full.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("filters", "entry", "parameters"),
+    # By hand: 9 × inputs × outputs + 9 × outputs², and two biases an output, for each group; the head.
+    [((32, 64, 64), "full", 143_808), ((16, 32, 32), "quarter", 39_648)],
+)
+def test_the_parameters_are_as_many_as_the_docstring_says(filters, entry, parameters) -> None:
+    network = Airbench(channels=1, height=28, width=28, classes=10, filters=filters, entry=entry)
+    inputs = (len(network.whitening.filters), *filters[:-1])
+    by_hand = (
+        sum(9 * i * o + 9 * o * o + 2 * o for i, o in zip(inputs, filters, strict=True)) + 10 * filters[-1]
+    )
+    assert sum(p.numel() for p in network.parameters()) == by_hand == parameters
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channels": 2}, "1 or 3 channels, not 2"),
+        ({"height": 15}, "16 to 128 pixels a side, not 15 × 28"),
+        ({"classes": 1}, "at least two classes, not 1"),
+        ({"entry": "half"}, "not 'half'"),
+        ({"filters": (16,) * 6}, "cannot be halved by 6 groups"),
+    ],
+)
+def test_what_the_network_is_not_made_for_is_refused(changes, message) -> None:
+    fine = {"channels": 1, "height": 28, "width": 28, "classes": 10, "filters": (16,)}
+    with pytest.raises(ValueError, match=message):
+        Airbench(**{**fine, **changes})
+
+
+def test_every_parameter_stands_in_one_group() -> None:
+    network = Airbench(channels=1, height=28, width=28, classes=10, filters=(16, 16))
+    grouped = [id(p) for group in parameter_groups(network, batch=100) for p in group.parameters]
+    assert sorted(grouped) == sorted(id(p) for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("pictures", "epochs", "batch", "filters", "entry"),
+    [
+        (54_000, 1, 512, (16, 32, 32), "quarter"),
+        (10_000, 4, 500, (32, 64, 64), "full"),
+        (2_000, 16, 100, (32, 64, 64), "full"),
+        (100, 40, 32, (32, 64, 64), "full"),
+    ],
+)
+def test_the_quick_recipe_follows_from_the_number_of_pictures(
+    pictures, epochs, batch, filters, entry
+) -> None:
+    assert choose_epochs(pictures=pictures) == epochs
+    assert choose_batch(pictures=pictures) == batch
+    assert choose_filters(pictures=pictures, epochs=epochs, height=28, width=28) == filters
+    assert choose_entry(pictures=pictures, epochs=epochs) == entry
+
+
+def test_large_pictures_get_one_more_group() -> None:
+    assert choose_filters(pictures=9, epochs=9, height=64, width=20) == (32, 64, 64, 64)
+
+
+def test_training_repeats_to_the_bit() -> None:
+    def scores() -> torch.Tensor:
+        torch.manual_seed(3)
+        pictures, labels = torch.randn(32, 1, 28, 28), torch.randint(0, 4, (32,))
+        network = Airbench(channels=1, height=28, width=28, classes=4, filters=(16, 16))
+        network.whiten(pictures)
+        optimizers = build_optimizers(parameter_groups(network, batch=32))
+        for _ in range(3):
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = torch.nn.functional.cross_entropy(network(pictures), labels)
+            network.zero_grad()
+            loss.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+        return network.eval()(pictures).detach()
+
+    assert torch.equal(scores(), scores())

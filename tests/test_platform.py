@@ -1,0 +1,266 @@
+"""Whatever differs between systems, with the fallbacks played through."""
+
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from vistazo import platform
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc of POSIX")
+
+
+# ---------------------------------------------------------------- paths with accents
+def test_a_decomposed_name_is_found_by_its_composed_spelling(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "año nuevo") for form in ("NFC", "NFD"))
+    (tmp_path / decomposed).mkdir()
+    found = platform.existing(tmp_path / composed)
+    assert found.is_dir()
+
+
+def test_a_composed_name_is_found_by_its_decomposed_spelling(tmp_path):
+    (tmp_path / unicodedata.normalize("NFC", "pingüino.jpg")).write_bytes(b"")
+    assert platform.existing(tmp_path / unicodedata.normalize("NFD", "pingüino.jpg")).is_file()
+
+
+def test_where_both_spellings_exist_the_one_that_was_written_is_meant(tmp_path):
+    for form in ("NFC", "NFD"):
+        (tmp_path / unicodedata.normalize(form, "ñ")).write_text(form)
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this file system joins both spellings")
+    for form in ("NFC", "NFD"):
+        assert platform.existing(tmp_path / unicodedata.normalize(form, "ñ")).read_text() == form
+
+
+def test_folders_of_different_spellings_on_one_path_are_found(tmp_path):
+    """An archive from macOS unpacked inside a folder made on Linux."""
+    place = tmp_path / unicodedata.normalize("NFC", "niñas") / unicodedata.normalize("NFD", "años")
+    place.mkdir(parents=True)
+    for form in ("NFC", "NFD"):
+        assert platform.existing(unicodedata.normalize(form, str(place))).is_dir()
+
+
+def test_a_path_that_does_not_exist_stays_as_it_was_written(tmp_path):
+    assert platform.existing(tmp_path / "ñ") == tmp_path / "ñ"
+
+
+def test_a_new_name_below_a_folder_of_the_other_spelling_makes_no_second_folder(tmp_path):
+    (tmp_path / unicodedata.normalize("NFD", "años")).mkdir()
+    platform.existing(tmp_path / "años" / "nuevo").mkdir(parents=True)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["~nobody-has-this-name/x", "a" * 300, "a\0b", ".", ""])
+def test_any_name_is_answered(name):
+    assert platform.existing(name) == Path(name)
+
+
+@posix
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert platform.existing("~/x") == tmp_path / "x"
+
+
+# ---------------------------------------------------------------- whole or not at all
+def test_a_file_is_replaced_whole(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"old")
+    platform.replace_file(file, (b"new ", b"parts"))
+    assert file.read_bytes() == b"new parts"
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("stage", ["write", "fsync", "read back", "rename"])
+def test_whatever_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch, stage):
+    file = tmp_path / "a"
+    file.write_bytes(b"old")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "played")
+
+    def parts():
+        yield b"half"
+        if stage == "write":
+            fail()
+        yield b"other half"
+
+    if stage == "fsync":
+        monkeypatch.setattr(platform.os, "fsync", fail)
+    if stage == "read back":
+        monkeypatch.setattr(
+            platform.hashlib, "file_digest", lambda *_: platform.hashlib.sha256(b"something else")
+        )
+    if stage == "rename":
+        monkeypatch.setattr(platform.os, "replace", fail)
+    with pytest.raises(OSError, match="played|read back"):
+        platform.replace_file(file, parts())
+    assert file.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_interrupt_while_writing_leaves_the_old_file(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"old")
+
+    def parts():
+        yield b"half"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        platform.replace_file(file, parts())
+    assert file.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        pytest.param(errno.ENOSPC, "full", id="no space"),
+        pytest.param(errno.EDQUOT, "full", id="quota"),
+        pytest.param(errno.EROFS, "read-only", id="read-only file system"),
+        pytest.param(errno.EACCES, "read-only", id="no permission"),
+        pytest.param(errno.EIO, "failing", id="a failing disk"),
+    ],
+)
+def test_what_the_operating_system_complains_of(code, kind):
+    assert platform.disk_failure(OSError(code, "")) == kind
+
+
+# ---------------------------------------------------------------- terminal
+def _said_in(encoding: str) -> bytes:
+    code = "from vistazo import platform; platform.safe_streams(); print('ñandú → 漢字')"
+    surroundings = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=surroundings).stdout
+
+
+def test_output_survives_a_windows_console():
+    assert _said_in("cp1252").decode("cp1252").strip() == "ñandú ? ??"
+
+
+def test_output_survives_ascii():
+    assert _said_in("ascii").strip() == b"?and? ? ??"
+
+
+def test_a_stream_that_cannot_be_changed_is_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", None)
+    platform.safe_streams()
+
+
+# ---------------------------------------------------------------- processes and signals
+def test_this_process_is_alive():
+    assert platform.process_alive(os.getpid())
+
+
+def test_an_ended_process_is_not_alive():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert not platform.process_alive(child.pid)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_no_process_has_such_a_number(number):
+    assert not platform.process_alive(number)
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
+def test_a_stop_signal_is_a_call_and_not_an_end(number):
+    asked = []
+    before = signal.getsignal(number)
+    with platform.on_stop_signals(lambda: asked.append(1)):
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+    assert asked == [1]
+    assert signal.getsignal(number) is before
+
+
+@posix
+def test_a_second_signal_ends_the_process():
+    code = textwrap.dedent("""
+        import os, signal
+        from vistazo import platform
+        with platform.on_stop_signals(lambda: print("asked", flush=True)):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+            print("still here", flush=True)
+    """)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGTERM
+    assert ended.stdout == "asked\n"
+
+
+def test_outside_the_main_thread_signals_stay_as_they_are():
+    import threading
+
+    worked = []
+
+    def work() -> None:
+        with platform.on_stop_signals(lambda: None):
+            worked.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert worked == [signal.getsignal(signal.SIGINT)]
+
+
+def test_seconds_count_from_the_start_of_the_process():
+    code = "import time; time.sleep(0.3); from vistazo import platform; print(platform.seconds_since_start())"
+    begun = time.monotonic()
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    lasted = time.monotonic() - begun
+    assert float(said) <= lasted + 0.1
+    if Path("/proc/self/stat").exists():
+        assert float(said) >= 0.25
+
+
+# ---------------------------------------------------------------- machine
+def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("VISTAZO_CACHE", str(tmp_path))
+    assert platform.cache_folder() == tmp_path
+
+
+def test_the_cache_is_the_systems_own_otherwise(monkeypatch):
+    monkeypatch.delenv("VISTAZO_CACHE")
+    assert platform.cache_folder().name.lower() == "vistazo" or "vistazo" in str(platform.cache_folder())
+
+
+def test_cores_are_between_one_and_what_the_system_has():
+    assert 1 <= platform.physical_cores() <= (os.cpu_count() or 1)
+
+
+def test_a_system_without_affinity_still_has_cores(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert platform.physical_cores() >= 1
+
+
+def test_the_machine_is_told_in_words_that_json_can_hold():
+    told = platform.machine()
+    assert set(told) == {"system", "processor", "cores", "python"}
+    assert all(isinstance(one, str | int) and one for one in told.values())
+
+
+def test_peak_memory_is_bytes():
+    most = platform.peak_memory()
+    assert most is None or most > 5 << 20  # no interpreter fits in less
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_freed_blocks_can_be_kept_here_or_the_answer_is_no():
+    code = "from vistazo import platform; print(platform.keep_freed_blocks())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() in ("True", "False")
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_elsewhere_freed_blocks_are_left_to_the_system(monkeypatch, system):
+    monkeypatch.setattr(platform.sys, "platform", system)
+    assert not platform.keep_freed_blocks()

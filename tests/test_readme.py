@@ -1,0 +1,123 @@
+"""What the README tells people to type works, and both languages tell the same."""
+
+import csv
+import gzip
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vistazo import cli
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "src" / "vistazo" / "classification" / "demo"
+KINDS = {"shirts": 0, "trousers": 1, "shoes": 7}  # Fashion-MNIST: t-shirt, trouser, sneaker
+PICTURES_A_CLASS = 60
+
+
+def commands(name: str) -> list[tuple[str, bool]]:
+    """Every `vistazo` command in the fenced blocks of a README, and whether it is marked slow."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = []
+    for block in re.findall(r"```(?:console|bash)\n(.*?)```", text, re.DOTALL):
+        for line in block.splitlines():
+            command, _, remark = line.removeprefix("$ ").partition("  #")
+            if re.match(r"(python -m )?vistazo\b", command):
+                found.append((command.strip(), "slow" in remark or "lento" in remark))
+    return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with what the README speaks of: `pictures`, a folder a class, and `new`, without labels."""
+    folder = tmp_path_factory.mktemp("ten minutes")
+    with gzip.open(DEMO / "train-images-idx3-ubyte.gz") as file:
+        pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
+    with gzip.open(DEMO / "train-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    (folder / "new").mkdir()
+    for name, label in KINDS.items():
+        (folder / "pictures" / name).mkdir(parents=True)
+        *ours, new = pixels[labels == label][: PICTURES_A_CLASS + 1]
+        for number, picture in enumerate(ours):
+            Image.fromarray(picture).save(folder / "pictures" / name / f"{name}-{number:03}.png")
+        Image.fromarray(new).save(folder / "new" / f"{name}.png")
+    (folder / "photo.png").write_bytes((folder / "new" / "shoes.png").read_bytes())
+    return folder
+
+
+def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command)
+    words = words[3:] if words[0] == "python" else words[1:]
+    return subprocess.run(
+        [sys.executable, "-m", "vistazo", *words],
+        cwd=place, capture_output=True, text=True, encoding="utf-8", check=False, timeout=280,
+    )  # fmt: skip
+
+
+ENGLISH = [command for command, slow in commands("README.md") if not slow]
+
+
+def test_the_readme_has_commands():
+    assert {shlex.split(one)[1] for one in ENGLISH if one.startswith("vistazo")} >= {
+        "demo", "train", "resume", "evaluate", "predict", "models", "recipes",
+    }  # fmt: skip
+
+
+@pytest.mark.timeout(500)
+def test_the_commands_of_the_readme_work_in_their_order(place):
+    for command in ENGLISH:
+        ended = run(command, place)
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+    with (place / "answers.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(KINDS)
+    assert (place / "runs" / "clothes" / "report.html").stat().st_size > 10_000
+
+
+def in_english(command: str) -> str:
+    """A command with Spanish words for the verb and the options, in English."""
+    words = shlex.split(command)
+    at = words.index("vistazo") + 1
+    words[at] = cli._ALIASES.get(words[at], words[at])
+    flags = {}
+    for one in (*cli._parameters(words[at]), *cli._shared_options()):
+        flags |= {flag: one.opts[0] for flag in one.opts}
+    return shlex.join(flags.get(word, word) for word in words)
+
+
+def neutral(command: str) -> str:
+    """The same, with the names a reader would choose in either language joined."""
+    names = {
+        "fotos": "pictures", "nuevas": "new", "foto.png": "photo.png", "respuestas.csv": "answers.csv",
+        "runs/ropa": "runs/clothes", "runs/corta": "runs/short", "runs/otra": "runs/again",
+    }  # fmt: skip
+    return shlex.join(names.get(word, word) for word in shlex.split(in_english(command)))
+
+
+def test_both_languages_tell_the_same_commands_in_the_same_order():
+    english = [(neutral(command), slow) for command, slow in commands("README.md")]
+    spanish = [(neutral(command), slow) for command, slow in commands("README.es.md")]
+    assert spanish == english
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.es.md"])
+def test_links_inside_the_project_lead_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_python_example_of_the_readme_runs(place):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert example
+    ended = subprocess.run(
+        [sys.executable, "-c", example[1]], cwd=place, capture_output=True, text=True, check=False, timeout=280
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "photo.png" in ended.stdout or "shoes" in ended.stdout, ended.stdout
