@@ -62,12 +62,12 @@ clean:
 # Stamps make a second call cheap; they are renewed when the lock or the metadata changes.
 $(VENV)/made.done:
 	@python='$(PYTHON)'; \
-	for one in $${python:-python3 python3.13 python3.12 python3.11 python}; do \
-	    if $$one -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	for one in $${python:-python3 python3.14 python3.13 python3.12 python3.11 python}; do \
+	    if $$one -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' \
 	        >/dev/null 2>&1; then found=$$one; break; fi; \
 	done; \
 	if [ -z "$${found:-}" ]; then \
-	    echo 'Vistazo needs Python 3.11, 3.12 or 3.13 with its venv module, and none was found.' >&2; \
+	    echo 'Vistazo needs Python 3.11 to 3.14 with its venv module, and none was found.' >&2; \
 	    echo 'Install one (on Debian or Ubuntu: apt install python3 python3-venv), or name it: make demo PYTHON=/path/to/python3' >&2; \
 	    exit 1; \
 	fi; \

@@ -16,7 +16,8 @@ def main() -> None:
     data, epochs = DATA / "fashion-mnist", sys.argv[1] if len(sys.argv) > 1 else "3"
     with tempfile.TemporaryDirectory() as folder:
         runs = [
-            vistazo("train", str(data), "--seed", str(seed), "--epochs", epochs, cwd=Path(folder)) for seed in range(3)
+            vistazo("train", str(data), "--seed", str(seed), "--epochs", epochs, cwd=Path(folder))
+            for seed in range(3)
         ]
     beside = keras(data, 10)
     accuracies = [run.json()["metrics"]["test"]["accuracy"] for run in runs]

@@ -1,4 +1,4 @@
-"""kill -9 at 200 random moments, the start included: asked 200 resumed, every final file equal to the uninterrupted run's.
+"""kill -9 at 200 random moments, the start included: asked 200 resumed, final files equal to the uninterrupted run's.
 
     python benchmarks/kill.py [KILLS] [SEED]
 
@@ -19,9 +19,18 @@ from pathlib import Path
 
 import vistazo
 
+FIXED = ("--precision", "fp32", "--layout", "contiguous", "--threads", "2")
 SETTINGS = (
-    "--epochs 6 --filters 16,32,32 --precision fp32 --layout contiguous --threads 2 --checkpoint-seconds 0.05 --quiet --json"
-).split()
+    "--epochs",
+    "6",
+    "--filters",
+    "16,32,32",
+    *FIXED,
+    "--checkpoint-seconds",
+    "0.05",
+    "--quiet",
+    "--json",
+)
 FILES = ("model.vistazo", "history.jsonl", "metrics.json", "index.parquet")
 
 

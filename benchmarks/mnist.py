@@ -1,4 +1,4 @@
-"""MNIST with the recipe `quick`: asked >= 98.66 % on test in <= 1/8 of the Keras tutorial's whole-process time (aim 1/12).
+"""MNIST, `quick`: asked >= 98.66 % on test in <= 1/8 of the Keras tutorial's whole-process time (aim 1/12).
 
     VISTAZO_KERAS_PYTHON=/path/to/python-with-keras python benchmarks/mnist.py
 

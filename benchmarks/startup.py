@@ -1,5 +1,5 @@
-"""Start-up and size. Asked: `vistazo --help` <= 0.35 s; `import vistazo` <= 0.1 s above a bare interpreter; what the core
-adds to a CPU torch <= 450 MB, scikit-learn not in it.
+"""Start-up and size. Asked: `vistazo --help` <= 0.35 s; `import vistazo` <= 0.1 s above a bare interpreter; what the
+core adds to a CPU torch <= 450 MB, scikit-learn not in it.
 
     python benchmarks/startup.py            (run by the Python of a virtual environment made by `make demo`)
 """
@@ -20,17 +20,29 @@ def median(*words: str) -> float:
 
 
 def size(folder: Path) -> float:
-    return sum(one.stat().st_blocks * 512 for one in folder.rglob("*") if one.is_file() and not one.is_symlink()) / 1e6
+    return (
+        sum(one.stat().st_blocks * 512 for one in folder.rglob("*") if one.is_file() and not one.is_symlink())
+        / 1e6
+    )
 
 
 def main() -> None:
-    bare, imported, helped = median("-c", "pass"), median("-c", "import vistazo"), median("-m", "vistazo", "--help")
-    print(f"bare interpreter {bare:.3f} s; import vistazo +{imported - bare:.3f} s; vistazo --help {helped:.3f} s")
+    bare, imported, helped = (
+        median("-c", "pass"),
+        median("-c", "import vistazo"),
+        median("-m", "vistazo", "--help"),
+    )
+    print(
+        f"bare interpreter {bare:.3f} s; import vistazo +{imported - bare:.3f} s; vistazo --help {helped:.3f} s"
+    )
     packages = Path(sysconfig.get_path("purelib"))
     whole, torch = size(packages), size(packages / "torch")
-    print(f"site-packages {whole:.0f} MB; torch itself {torch:.0f} MB; everything else {whole - torch:.0f} MB")
+    print(
+        f"site-packages {whole:.0f} MB; torch itself {torch:.0f} MB; everything else {whole - torch:.0f} MB"
+    )
     names = {one.metadata["Name"].lower() for one in importlib.metadata.distributions()}
-    print(f"{len(names)} packages; scikit-learn among them: {'scikit-learn' in names}; torchvision: {'torchvision' in names}")
+    unwanted = sorted({"scikit-learn", "torchvision"} & names)
+    print(f"{len(names)} packages; of scikit-learn and torchvision there are {unwanted or 'none'}")
 
 
 if __name__ == "__main__":

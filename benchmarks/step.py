@@ -61,11 +61,20 @@ def main() -> None:
             compute = Compute("cpu", "bf16", layout, platform.physical_cores())
             compute.start()
             torch.manual_seed(0)
-            network = compute.place(Airbench(channels=1, height=28, width=28, classes=10, filters=filters, entry=entry))
+            network = compute.place(
+                Airbench(channels=1, height=28, width=28, classes=10, filters=filters, entry=entry)
+            )
             pixels = np.random.default_rng(0).integers(0, 256, (8192, 28, 28, 1), dtype=np.uint8)
             labels = torch.randint(0, 10, (8192,))
             batches = PictureBatches(
-                pixels, {"label": labels}, np.arange(8192), size=512, reach=1, flip=False, seed=0, device="cpu"
+                pixels,
+                {"label": labels},
+                np.arange(8192),
+                size=512,
+                reach=1,
+                flip=False,
+                seed=0,
+                device="cpu",
             )
             normaliser, loss = Normaliser.of(pixels), CrossEntropy(smoothing=0.2)
             optimizers = build_optimizers(models["airbench"].groups(network, 512))

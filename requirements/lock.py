@@ -1,6 +1,6 @@
 """Renew the locks: `core.txt` (what running needs) and `dev.txt` (core, tests and quality tools).
 
-Each pins every package for Python 3.11 to 3.13 on Linux, macOS and Windows, with the hashes of its files and no
+Each pins every package for Python 3.11 to 3.14 on Linux, macOS and Windows, with the hashes of its files and no
 address of an index. torch is left out (see `install_torch.py`); what torch itself needs is in.
 
     make lock                      the newest versions

@@ -80,15 +80,21 @@ def test_a_config_is_frozen():
         pytest.param({"loaves": 0}, "--loaves must be at least 1, not 0.", id="too small"),
         pytest.param({"loaves": 101}, "--loaves must be at most 100, not 101.", id="too large"),
         pytest.param({"heat": 0}, "--heat must be more than 0, not 0.", id="on the open lower bound"),
-        pytest.param({"heat": 300.0}, "--heat must be less than 300, not 300.0.", id="on the open upper bound"),
+        pytest.param(
+            {"heat": 300.0}, "--heat must be less than 300, not 300.0.", id="on the open upper bound"
+        ),
         pytest.param({"loaves": "two"}, "--loaves must be a whole number, not 'two'.", id="no number"),
         pytest.param({"loaves": 1.5}, "--loaves must be a whole number, not 1.5.", id="half a loaf"),
         pytest.param({"heat": "hot"}, "--heat must be a number, not 'hot'.", id="no real number"),
         pytest.param({"heat": float("nan")}, "--heat must be a number, not nan.", id="not a number at all"),
         pytest.param(
-            {"crust": "soft"}, "--crust must be one of 'thin' or 'thick', not 'soft'.", id="not among the choices"
+            {"crust": "soft"},
+            "--crust must be one of 'thin' or 'thick', not 'soft'.",
+            id="not among the choices",
         ),
-        pytest.param({"shape": "big"}, "--shape does not understand 'big'. as in 20x30", id="not of that form"),
+        pytest.param(
+            {"shape": "big"}, "--shape does not understand 'big'. as in 20x30", id="not of that form"
+        ),
         pytest.param({"loafs": 3}, "There is no setting 'loafs'. Did you mean 'loaves'?", id="misspelled"),
         pytest.param(
             {"zzz": 3},

@@ -27,7 +27,11 @@ def parsed(module: str) -> ast.Module:
 
 def listed(tree: ast.Module) -> list[str]:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id == "__all__"
+        ):
             return ast.literal_eval(node.value)
     return []
 
@@ -40,7 +44,7 @@ def public_definitions(tree: ast.Module) -> set[str]:
 # ---------------------------------------------------------------- public names
 @pytest.mark.parametrize("module", MODULES)
 def test_all_equals_the_public_names(module):
-    """Public functions and classes are listed, and what is listed exists; constants are listed where others use them."""
+    """Public functions and classes are listed, and what is listed exists; constants where others use them."""
     tree = parsed(module)
     names = listed(tree)
     assert len(names) == len(set(names))
@@ -86,6 +90,27 @@ def test_the_version_is_written_the_same_in_both_places():
     assert kept["project"]["version"] == vistazo.__version__
 
 
+# ---------------------------------------------------------------- the locks
+@pytest.mark.parametrize("name", ["core.txt", "dev.txt"])
+def test_a_lock_pins_everything_with_hashes_and_names_no_address(name):
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "--index-url" not in text
+    pinned = re.sub(r"^#.*\n", "", text).replace("\\\n", " ").splitlines()
+    assert all(re.match(r"[\w.-]+==[\w.]+ .*--hash=sha256:[0-9a-f]{64}", line) for line in pinned)
+    assert not any(re.match(r"(torch|torchvision|nvidia-|triton)", line) for line in pinned)
+
+
+def test_the_core_lock_has_every_dependency_but_torch():
+    import tomllib
+
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.match(r"[\w-]+", one)[0] for one in wanted} - {"torch"}
+    lock = (ROOT / "requirements" / "core.txt").read_text(encoding="utf-8")
+    assert [one for one in sorted(names) if not re.search(rf"^{re.escape(one)}==", lock, re.MULTILINE)] == []
+    assert "scikit-learn" not in lock
+
+
 # ---------------------------------------------------------------- examples in docstrings
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_in_docstrings_run(module):
@@ -114,7 +139,9 @@ def test_the_file_map_is_the_tree():
     told = file_map()
     files = {path for path in told if not path.endswith("/")}
     wholes = tuple(
-        path for path in told if path.endswith("/") and not any(one != path and one.startswith(path) for one in told)
+        path
+        for path in told
+        if path.endswith("/") and not any(one != path and one.startswith(path) for one in told)
     )
     real = {
         str(file.relative_to(ROOT).as_posix())

@@ -28,7 +28,11 @@ def _messages() -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("tr", "mark"):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("tr", "mark")
+            ):
                 text = _text(node.args[0]) if node.args else None
                 if text:
                     found.setdefault(text, f"{file.relative_to(SOURCE)}:{node.lineno}")
@@ -78,7 +82,10 @@ def test_the_compiled_catalogue_is_that_of_the_source(spanish):
     pofile = pytest.importorskip("babel.messages.pofile")
     with (SOURCE / "locale" / "es" / "LC_MESSAGES" / "vistazo.po").open("rb") as file:
         written = pofile.read_po(file)
-    assert spanish == {one.id: one.string for one in written if one.id and one.string and not one.fuzzy}
+    ours = [
+        one for one in written if one.id and isinstance(one.id, str)
+    ]  # click's plurals are no sentences of ours
+    assert spanish == {one.id: one.string for one in ours if one.string and not one.fuzzy}
 
 
 def test_commands_and_options_inside_a_message_are_not_translated_away(messages, spanish):
@@ -92,7 +99,11 @@ def test_no_message_is_built_before_it_is_looked_up():
     """`tr(f"...")` would look up a text that stands in no catalogue."""
     for file in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("tr", "mark"):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("tr", "mark")
+            ):
                 assert not isinstance(node.args[0], ast.JoinedStr | ast.BinOp), f"{file.name}:{node.lineno}"
 
 
@@ -192,7 +203,7 @@ class FakeKernel:
         self.kernel32 = self
         self.number = number
 
-    def GetUserDefaultUILanguage(self):  # noqa: N802
+    def GetUserDefaultUILanguage(self):
         return self.number
 
 

@@ -44,7 +44,9 @@ def test_imports_run_one_way():
     """The contracts stand in pyproject.toml; they tell which import breaks which."""
     pytest.importorskip("importlinter")
     code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

@@ -137,7 +137,9 @@ def test_what_the_operating_system_complains_of(code, kind):
 def _said_in(encoding: str) -> bytes:
     code = "from vistazo import platform; platform.safe_streams(); print('ñandú → 漢字')"
     surroundings = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=surroundings).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, env=surroundings
+    ).stdout
 
 
 def test_output_survives_a_windows_console():

@@ -86,7 +86,7 @@ def in_english(command: str) -> str:
     words[at] = cli._ALIASES.get(words[at], words[at])
     flags = {}
     for one in (*cli._parameters(words[at]), *cli._shared_options()):
-        flags |= {flag: one.opts[0] for flag in one.opts}
+        flags |= dict.fromkeys(one.opts, one.opts[0])
     return shlex.join(flags.get(word, word) for word in words)
 
 
@@ -117,7 +117,12 @@ def test_the_python_example_of_the_readme_runs(place):
     example = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert example
     ended = subprocess.run(
-        [sys.executable, "-c", example[1]], cwd=place, capture_output=True, text=True, check=False, timeout=280
+        [sys.executable, "-c", example[1]],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
     )
     assert ended.returncode == 0, ended.stderr
     assert "photo.png" in ended.stdout or "shoes" in ended.stdout, ended.stdout

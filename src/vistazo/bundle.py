@@ -68,7 +68,11 @@ def load(path: Path) -> Bundle:
     """
     tensors, facts = read_container(path)
     names = {field.name for field in fields(Bundle)} - {"tensors"}
-    if facts.pop("kind", None) != "model" or set(facts) != names or not all(map(_fits, facts, facts.values())):
+    if (
+        facts.pop("kind", None) != "model"
+        or set(facts) != names
+        or not all(map(_fits, facts, facts.values()))
+    ):
         raise BundleDamaged(tr("{path} is not a Vistazo model file.", path=path))
     return Bundle(**facts, tensors=tensors)
 

@@ -42,7 +42,9 @@ _FROM_CLICK = (
     mark("{value} is not in the range {range}."),
     gettext.ngettext("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)", 1),
     gettext.ngettext("Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})", 1),
-    gettext.ngettext("Option {name!r} requires an argument.", "Option {name!r} requires {nargs} arguments.", 1),
+    gettext.ngettext(
+        "Option {name!r} requires an argument.", "Option {name!r} requires {nargs} arguments.", 1
+    ),
     gettext.ngettext("{value!r} is not {choice}.", "{value!r} is not one of {choices}.", 1),
 )
 
@@ -133,7 +135,7 @@ def _models(values: dict[str, Any]) -> dict[str, Any]:
                 "trainable": parameters.trainable,
                 "statistics": parameters.statistics,
                 "frozen": parameters.frozen,
-                "source": models[name].source,
+                "source": tr(models[name].source),
             }
         )
     return {"models": found}
@@ -165,7 +167,7 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
             parameters=number(told["parameters"]),
             epochs=told["epochs"],
             time=duration(told["seconds"]),
-        ),  # fmt: skip
+        ),
         tr("model:  {path}", path=told["model"]),
         tr("report: {path}", path=told["report"]),
         tr("next:   vistazo predict {run} PICTURE...", run=shlex.quote(told["run"])),
@@ -195,12 +197,12 @@ def _show_evaluated(told: dict[str, Any]) -> list[str]:
     width = max(len(name) for name in told["classes"])
     lines = [f"{tr(told['part'])}: {_accuracy(told['metrics'])}"]
     heading = (tr("precision"), tr("recall"), "F1", tr("pictures"))
+    rows: dict[str, tuple[str, ...]] = {"": heading} | {
+        name: tuple(number(one[figure]) for figure in ("precision", "recall", "f1", "support"))
+        for name, one in told["classes"].items()
+    }
     widths = [max(9, len(one)) for one in heading]
-    rows = [("", heading)]
-    for name, one in told["classes"].items():
-        figures = (number(one[figure]) for figure in ("precision", "recall", "f1", "support"))
-        rows.append((name, tuple(figures)))
-    for name, cells in rows:
+    for name, cells in rows.items():
         row = "  ".join(f"{cell:>{space}}" for cell, space in zip(cells, widths, strict=True))
         lines.append(f"{name:{width}}  {row}")
     if told["left_out"]["trained_on"]:
@@ -271,9 +273,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
     if verb == "resume":
         return [
             click.Argument(["run"], type=text, metavar=tr("RUN")),
-            _option(
-                "epochs", "--epochs", "--epocas", type=_whole(1), help=tr("the new total of epochs")
-            ),
+            _option("epochs", "--epochs", "--epocas", type=_whole(1), help=tr("the new total of epochs")),
         ]
     if verb == "evaluate":
         parts = click.Choice([mark("train"), mark("validation"), mark("test"), mark("all")])
@@ -478,7 +478,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(str(error), error.exit_code, as_json)
     except (KeyboardInterrupt, click.Abort):
         return _failed(tr("Interrupted."), INTERRUPTED, as_json)
-    except BrokenPipeError:  # `| head` has read enough
+    except (BrokenPipeError, SystemExit):  # `| head` has read enough; click leaves by SystemExit then
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:

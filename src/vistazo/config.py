@@ -167,7 +167,10 @@ def _sentence(config: type[Config], fault: ErrorDetails) -> str:
     message, limit = _FAULTS.get(fault["type"], (mark("--{name} cannot be {value}: {limit}."), ""))
     bound: Any = fault.get("ctx", {}).get(limit) if limit else fault["msg"]
     if limit == "pattern":
-        bound = tr(config.model_fields[name].description or "")
+        help = config.model_fields[name].description or ""
+        bound = tr(help)
+    if limit == "expected":  # pydantic's own list: 'a', 'b' or 'c'
+        bound = bound.replace(" or ", tr(" or "))
     if isinstance(bound, float) and bound == int(bound):
         bound = int(bound)
     flag = _extra(config.model_fields[name])["flag"] if name in config.model_fields else ""

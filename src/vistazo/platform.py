@@ -96,7 +96,8 @@ def existing(path: str | os.PathLike[str]) -> Path:
     found = Path(wanted.anchor)
     for part in wanted.parts[1 if wanted.anchor else 0 :]:
         spellings = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
-        found /= next((one for one in spellings if os.path.exists(found / one)), part)
+        # Path.exists raises where a name is too long or holds a zero byte.
+        found /= next((one for one in spellings if os.path.exists(found / one)), part)  # noqa: PTH110
     return found
 
 

@@ -127,4 +127,4 @@ def test_a_toml_file_and_the_config_of_a_run_give_settings(tmp_path, trained):
     file.write_text('epochs = 3\nrecipe = "quick"\nrate = 0.5\n', encoding="utf-8")
     assert build(ClassificationConfig, read_settings(file, ClassificationConfig)).epochs == 3
     again = build(ClassificationConfig, read_settings(trained / "config.json", ClassificationConfig))
-    assert (again.epochs, again.filters, again.threads) == (2, "8,16", 2)
+    assert (again.epochs, again.filters, again.threads) == (2, "8,16", 1)

@@ -82,9 +82,7 @@ def test_a_figure_on_validation_says_that_it_leans_to_the_bright_side():
 
 def test_where_nothing_was_set_aside_it_says_that_nothing_was_measured():
     page = words(
-        report.build(
-            told(part="validation", probabilities=None, figures={"validation": None, "test": None})
-        )
+        report.build(told(part="validation", probabilities=None, figures={"validation": None, "test": None}))
     )
     assert "nothing was measured" in page
     assert "Confusion matrix" not in page

@@ -1,4 +1,4 @@
-"""The loop, shown on programs that are not about pictures: a regression, a filter bank, ragged sets, two adversaries."""
+"""The loop, on programs that are not about pictures: a regression, a filter bank, ragged sets, two adversaries."""
 
 import contextlib
 import itertools
@@ -119,7 +119,9 @@ def regression(method="sgd", *, plain=False, weights=None):
 def filters():
     torch.manual_seed(0)
     x = torch.randn(18, 3, 5, 5).contiguous(memory_format=torch.channels_last)
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 3), nn.Flatten())
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 3), nn.Flatten()
+    )
     network = network.to(memory_format=torch.channels_last)
     return Supervised(network, optimizers_of(network, "muon")), Examples({"x": x}, {"y": x.mean((1, 2, 3))})
 
@@ -132,9 +134,9 @@ def ragged():
     return Supervised(network, optimizers_of(network, "adamw")), Examples({"x": sets}, targets)
 
 
-def adversaries():
+def adversaries(*, size=5):
     torch.manual_seed(0)
-    return Adversaries(), Examples({"x": torch.randn(18, 2) + 3}, {})
+    return Adversaries(), Examples({"x": torch.randn(18, 2) + 3}, {}, size=size)
 
 
 PROGRAMS = [
@@ -310,16 +312,15 @@ def test_a_run_stopped_again_and_again_after_every_single_step_ends_at_the_same_
 
 
 def test_what_is_kept_as_best_survives_a_stop_long_after_it(tmp_path):
-    def scripted(program):
-        return lambda: {"loss": abs(float(program.module[0].weight.double().sum()) - first)}
+    def scripted(program):  # batch norm counts the steps: the more were done, the worse
+        return lambda: {"loss": float(program.module[1].num_batches_tracked)}
 
-    program, _ = regression()
-    first = float(program.module[0].weight.double().sum())  # so the first epoch is the best
-    whole = train(tmp_path / "whole", validation=scripted, keep="best", epochs=4)
+    whole = train(tmp_path / "whole", validation=scripted, keep="best")
     with pytest.raises(Stopped):
-        train(tmp_path / "run", validation=scripted, keep="best", epochs=4, before=stop_at(3 * STEPS + 1))
-    assert train(tmp_path / "run", validation=scripted, keep="best", epochs=4) == whole
-    assert whole.epoch < 4
+        train(tmp_path / "run", validation=scripted, keep="best", before=stop_at(2 * STEPS + 1))
+    assert train(tmp_path / "run", validation=scripted, keep="best") == whole
+    assert whole.epoch == 1
+    assert whole.weights != train(tmp_path / "last", validation=scripted, keep="last").weights
 
 
 def test_the_control_file_stops_a_run_at_the_next_step(tmp_path, monkeypatch):
@@ -463,12 +464,12 @@ def in_a_child(work):
 def train(name, moment):
     if moment is not None:
         dying_at(moment)
-    programs.train(home / name, programs.adversaries, checkpoint_seconds=0, keep="best", epochs=2)
+    programs.train(home / name, lambda: programs.adversaries(size=9), checkpoint_seconds=0, keep="best", epochs=2)
     state = programs.checkpoints.load_newest(home / name / "checkpoints")
     (home / name / "end").write_text(repr((programs.bits(state), (home / name / "history.jsonl").read_text())))
 
 
-assert in_a_child(lambda: train("whole", None)) == 0
+train("whole", None)  # here, so that the children find everything imported
 whole = (home / "whole" / "end").read_text()
 moment = killed = 0
 while True:
@@ -479,7 +480,7 @@ while True:
     assert in_a_child(lambda: train(name, None)) == 0, moment
     assert (home / name / "end").read_text() == whole, moment
     left = [one.name for one in (home / name / "checkpoints").iterdir()]
-    assert len(left) == 2, left  # nothing half-written stays
+    assert len(left) <= 3 and not any(one.startswith(".") for one in left), left  # nothing half-written stays
     moment += 1
 print(killed)
 """
@@ -496,7 +497,7 @@ def test_kill_9_at_every_disk_operation_of_a_run_loses_no_bit(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 40  # eight checkpoints, each written, flushed, renamed, its elders removed
+    assert int(done.stdout) >= 20  # four checkpoints, each written, flushed, renamed, its elders removed
 
 
 # ---------------------------------------------------------------- when checkpoints are written
@@ -664,7 +665,9 @@ def test_a_gradient_that_is_no_number_never_reaches_a_checkpoint(tmp_path, every
     assert state is None if step == 1 else finite(state)
 
 
-@pytest.mark.parametrize("ending", [{"stop_at": ("accuracy", 0.5)}, {"patience": 1}], ids=["stop_at", "patience"])
+@pytest.mark.parametrize(
+    "ending", [{"stop_at": ("accuracy", 0.5)}, {"patience": 1}], ids=["stop_at", "patience"]
+)
 def test_a_broken_gradient_in_the_last_step_of_an_epoch_is_neither_validated_nor_kept(tmp_path, ending):
     def make():
         program, batches = regression("sgd")
@@ -705,11 +708,14 @@ def test_a_batch_in_slices_of_unequal_length_equals_the_whole_batch(tmp_path, sl
 
 
 def test_accumulation_is_resumed_exactly_too(tmp_path):
+    def make():
+        return adversaries(size=6)
+
     options = {"accumulate": 2, "clip": 0.5}
-    whole = train(tmp_path / "whole", adversaries, **options)
+    whole = train(tmp_path / "whole", make, **options)
     with pytest.raises(Stopped):
-        train(tmp_path / "run", adversaries, before=stop_at(6), **options)
-    assert train(tmp_path / "run", adversaries, **options) == whole
+        train(tmp_path / "run", make, before=stop_at(4), **options)
+    assert train(tmp_path / "run", make, **options) == whole
 
 
 class Slopes:
@@ -741,7 +747,9 @@ def test_clipping_limits_the_norm_of_each_losses_gradient_and_keeps_its_directio
         lambda: (program, Examples({"x": torch.zeros(2)}, {}, size=2)),
         epochs=1, clip=clip, validation=None, lookahead=False, rates=constant,
     )  # fmt: skip
-    torch.testing.assert_close(torch.stack(list(program.module)).detach(), torch.tensor(moved, dtype=torch.float32))
+    torch.testing.assert_close(
+        torch.stack(list(program.module)).detach(), torch.tensor(moved, dtype=torch.float32)
+    )
 
 
 # ---------------------------------------------------------------- which epoch is kept, and when training ends
@@ -751,7 +759,11 @@ class Counter:
     def __init__(self):
         self.module = nn.ParameterDict({"steps": nn.Parameter(torch.zeros(()))})
         self.optimizers = [
-            [torch.optim.SGD([{"params": list(self.module.parameters()), "base_lr": 1.0, "until": 1.0}], lr=1.0)]
+            [
+                torch.optim.SGD(
+                    [{"params": list(self.module.parameters()), "base_lr": 1.0, "until": 1.0}], lr=1.0
+                )
+            ]
         ]
 
     def step(self, batch, k):
@@ -772,7 +784,12 @@ def ended(folder, figures, metric="loss", **plan):
         validation=(lambda program: iter_of([{metric: one} for one in figures])) if figures else None,
         monitor=metric, epochs=len(figures) or 6, lookahead=False, rates=constant, **plan,
     )  # fmt: skip
-    return float(program.module["steps"]) / 2, outcome.epoch, outcome.reason, outcome.history.count("\n")
+    return (
+        float(program.module["steps"].detach()) / 2,
+        outcome.epoch,
+        outcome.reason,
+        outcome.history.count("\n"),
+    )
 
 
 ALL_DONE = "all epochs done"
@@ -795,16 +812,17 @@ ALL_DONE = "all epochs done"
             [5, 2, 3, 4, 1, 0], {"keep": "last", "patience": 2},
             (4, 4, "no improvement for 2 epochs", 4), id="patience, last",
         ),
-        pytest.param([5, 2, 3, 1, 2, 3], {"keep": "best", "patience": 2}, (4, 4, ALL_DONE, 6), id="patience begins anew"),
+        pytest.param([5, 2, 3, 1, 2, 3], {"keep": "best", "patience": 2}, (4, 4, ALL_DONE, 6), id="patience anew"),
         pytest.param([1, 2, 3], {"keep": "best", "patience": 0}, (1, 1, ALL_DONE, 3), id="no patience asked"),
         pytest.param(
-            [5, 2, 3, 1], {"keep": "best", "stop_at": ("loss", 2.0)}, (2, 2, "loss 2.0 reached", 2), id="stop at a low loss"
+            [5, 2, 3, 1], {"keep": "best", "stop_at": ("loss", 2.0)}, 
+            (2, 2, "loss 2.0 reached", 2), id="stop at a low loss",
         ),
         pytest.param(
             [0.1, 0.8, 0.9], {"metric": "accuracy", "keep": "last", "stop_at": ("accuracy", 0.75)},
             (2, 2, "accuracy 0.75 reached", 2), id="stop at a high accuracy",
         ),
-        pytest.param([5, 4, 3], {"keep": "best", "stop_at": ("other", 1.0)}, (3, 3, ALL_DONE, 3), id="a metric nobody tells"),
+        pytest.param([5, 4, 3], {"keep": "best", "stop_at": ("other", 1.0)}, (3, 3, ALL_DONE, 3), id="unknown metric"),
         pytest.param([float("nan"), 4, 5], {"keep": "best"}, (2, 2, ALL_DONE, 3), id="no number is never best"),
         pytest.param([], {"keep": "best", "patience": 2}, (6, 6, ALL_DONE, 6), id="without validation all epochs"),
     ],
@@ -817,7 +835,7 @@ def test_an_early_end_is_the_same_after_a_stop(tmp_path):
     figures = [5, 2, 3, 4, 1, 0]
 
     def validation(program):  # by epoch, so that a resumed run is told what an uninterrupted one is
-        return lambda: {"loss": figures[round(float(program.module["steps"]) / 2) - 1]}
+        return lambda: {"loss": figures[round(float(program.module["steps"].detach()) / 2) - 1]}
 
     def go(folder, **options):
         return train(

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from vistazo.engine.optimizers import (
-    EMA,
     Group,
     Lookahead,
     Muon,
@@ -108,7 +107,7 @@ def test_decay_is_apart_from_the_gradient() -> None:
     torch.testing.assert_close(weight.detach(), torch.full((2,), 0.9))
 
 
-def train(network, optimizers, average, ema, first: int, last: int) -> None:
+def train(network, optimizers, average, first: int, last: int) -> None:
     factor = schedule("triangular")
     for step in range(first, last):
         inputs = torch.randn(16, 6, generator=torch.Generator().manual_seed(step))
@@ -118,33 +117,31 @@ def train(network, optimizers, average, ema, first: int, last: int) -> None:
         for optimizer in optimizers:
             optimizer.step()
         average.update(step + 1, 12)
-        ema.update(network)
 
 
 def test_a_saved_state_continues_to_the_bit() -> None:
     torch.manual_seed(0)
     whole = model()
     start = copy.deepcopy(whole)
-    parts = build_optimizers(groups(whole)), Lookahead(whole, every=3), EMA(whole)
+    parts = build_optimizers(groups(whole)), Lookahead(whole, every=3)
     train(whole, *parts, 0, 12)
 
     first = start
-    optimizers, average, ema = build_optimizers(groups(first)), Lookahead(first, every=3), EMA(first)
-    train(first, optimizers, average, ema, 0, 7)
+    optimizers, average = build_optimizers(groups(first)), Lookahead(first, every=3)
+    train(first, optimizers, average, 0, 7)
     file = io.BytesIO()
     states = [o.state_dict() for o in optimizers]
-    torch.save((first.state_dict(), states, average.state_dict(), ema.state_dict()), file)
+    torch.save((first.state_dict(), states, average.state_dict()), file)
     file.seek(0)
-    weights, saved, slow, averaged = torch.load(file, weights_only=True)
+    weights, saved, slow = torch.load(file, weights_only=True)
 
     second = model()
     second.load_state_dict(weights)
-    optimizers, average, ema = build_optimizers(groups(second)), Lookahead(second), EMA(second)
+    optimizers, average = build_optimizers(groups(second)), Lookahead(second)
     for optimizer, state in zip(optimizers, saved, strict=True):
         optimizer.load_state_dict(state)
     average.load_state_dict(slow)
-    ema.load_state_dict(averaged)
-    train(second, optimizers, average, ema, 7, 12)
+    train(second, optimizers, average, 7, 12)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name
 
@@ -170,22 +167,9 @@ def test_lookahead_against_arithmetic_by_hand() -> None:
     assert network.weight.item() == pytest.approx(slow)
 
 
-def test_ema_ramps_up_and_follows() -> None:
-    network = nn.Linear(1, 1, bias=False)
-    with torch.no_grad():
-        network.weight.fill_(0.0)
-    ema = EMA(network, decay=0.5)
-    with torch.no_grad():
-        network.weight.fill_(1.0)
-    ema.update(network)
-    other = nn.Linear(1, 1, bias=False)
-    ema.copy_to(other)
-    assert other.weight.item() == pytest.approx(1 - 2 / 11)
-
-
 def test_an_average_of_another_network_is_refused() -> None:
     with pytest.raises(ValueError, match="of another network"):
-        EMA(nn.Linear(2, 2)).load_state_dict(EMA(nn.Linear(2, 2, bias=False)).state_dict())
+        Lookahead(nn.Linear(2, 2)).load_state_dict(Lookahead(nn.Linear(2, 2, bias=False)).state_dict())
 
 
 def test_sgd_steps_as_torchs_nesterov_does():

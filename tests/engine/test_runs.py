@@ -37,7 +37,9 @@ def finish(folder: Path) -> None:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(one.relative_to(folder)): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()}
+    return {
+        str(one.relative_to(folder)): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()
+    }
 
 
 # ---------------------------------------------------------------- what an existing --out means
@@ -115,7 +117,10 @@ def test_the_config_of_another_program_is_no_run(tmp_path, content):
     (tmp_path / "run" / "config.json").write_text(content)
     with pytest.raises(RunError, match="is not a run"), begin():
         pytest.fail("must not begin")
-    with pytest.raises(RunError, match=r"config\.json is damaged or is not that of a run"), open_existing("run"):
+    with (
+        pytest.raises(RunError, match=r"config\.json is damaged or is not that of a run"),
+        open_existing("run"),
+    ):
         pytest.fail("must not open")
     assert (tmp_path / "run" / "config.json").read_text() == content
 
@@ -172,7 +177,9 @@ def test_two_processes_that_begin_at_once_get_two_runs(tmp_path):
             print(run.folder.name)
     """)
     both = [
-        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(3)
     ]
     for one in both:
@@ -425,7 +432,7 @@ def test_a_full_disk_is_named_wherever_a_run_begins(small_disk):
             with begin(str(disk / "run")) as run:
                 run.write("metrics.json", "{}")
         except DiskError as error:
-            assert "The disk is full" in str(error)  # noqa: PT017
+            assert "The disk is full" in str(error)
             refused += 1
     assert refused >= 3
 

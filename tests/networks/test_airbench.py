@@ -90,6 +90,13 @@ def test_the_quick_recipe_follows_from_the_number_of_pictures(
     assert choose_entry(pictures=pictures, epochs=epochs) == entry
 
 
+def test_long_training_gets_the_widest_network() -> None:
+    assert choose_filters(pictures=54_000, epochs=2, height=28, width=28) == (16, 32, 32)
+    assert choose_filters(pictures=54_000, epochs=3, height=28, width=28) == (48, 96, 96)
+    assert choose_filters(pictures=49_000, epochs=3, height=28, width=28) == (32, 64, 64)
+    assert choose_filters(pictures=200_000, epochs=1, height=28, width=28) == (48, 96, 96)
+
+
 def test_large_pictures_get_one_more_group() -> None:
     assert choose_filters(pictures=9, epochs=9, height=64, width=20) == (32, 64, 64, 64)
 

@@ -1,6 +1,7 @@
 import os
 import struct
 import tarfile
+import tempfile
 import threading
 import time
 import zipfile
@@ -8,7 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from vistazo.errors import SourceDamaged, SourceError
+from vistazo.errors import DiskError, SourceDamaged, SourceError
+from vistazo.pictures import archives, stores
 from vistazo.pictures.sources import iterate_files
 
 KINDS = [
@@ -134,3 +136,71 @@ def test_cifar_in_its_zip(real_data, read):
     assert len(source.index.classes) == 10
     assert len(source.index.rows("train")) == 50_000
     assert source.store.read(59_999)[:3] == b"\xff\xd8\xff"
+
+
+# ---------------------------------------------------------------- damage and want of space
+LARGE = {f"{at % 2}/{at}.png": np.random.default_rng(at).bytes(30_000) for at in range(8)}
+
+
+@pytest.mark.parametrize(("name", "how"), KINDS[3:])
+def test_a_tar_cut_within_its_pictures_is_named(tmp_path, name, how, read, archive_of):
+    path = archive_of(tmp_path / name, LARGE, how)
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(SourceDamaged, match="is damaged or cut short"):
+        read(path)
+    *_, (_, last) = iterate_files([path])
+    assert "is damaged or cut short" in last
+
+
+def test_a_damaged_header_does_not_pass_for_the_end_of_a_tar(tmp_path, read, archive_of):
+    path = archive_of(tmp_path / "d.tar", LARGE, "w")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"1/3.png")
+    data[at : at + 100] = b"?" * 100
+    path.write_bytes(data)
+    with pytest.raises(SourceDamaged, match="is damaged or cut short"):
+        read(path)
+
+
+def test_a_tar_with_a_negative_size_ends(tmp_path, read):
+    info = tarfile.TarInfo("a/1.png")
+    header = bytearray(info.tobuf())
+    header[124:136] = b"\xff" * 10 + b"\xfc\x00"  # -1024 to base 256: back to the same header for ever
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    (tmp_path / "d.tar").write_bytes(bytes(header) + bytes(2048))
+    with pytest.raises(SourceDamaged, match=r"d\.tar is damaged or cut short"):
+        read(tmp_path / "d.tar")
+
+
+@pytest.mark.parametrize(("name", "how"), KINDS)
+def test_a_picture_too_large_to_read_is_named(tmp_path, name, how, read, archive_of, members, monkeypatch):
+    path = archive_of(tmp_path / name, {**members, "raíz/a/9.png": bytes(20_000)}, how)
+    for module in (stores, archives):
+        monkeypatch.setattr(module, "MOST_BYTES", 10_000)
+    store = read(path).store
+    assert store.name(4) == "raíz/a/9.png"
+    with pytest.raises(SourceDamaged, match="the file is larger than"):
+        store.read(4)
+    assert dict(iterate_files([path]))[f"{path}/raíz/a/9.png"].startswith("the file is larger than")
+
+
+@pytest.mark.parametrize("field", [20, 42], ids=["packed size", "place of the header"])
+def test_a_zip_that_points_beyond_its_end_is_named(tmp_path, field, read, archive_of, members):
+    data = bytearray(archive_of(tmp_path / "d.zip", members, zipfile.ZIP_STORED).read_bytes())
+    at = data.index(b"PK\x01\x02")
+    data[at + field : at + field + 4] = b"\xf0\xff\xff\xff"
+    (tmp_path / "d.zip").write_bytes(data)
+    with pytest.raises(SourceDamaged):
+        read(tmp_path / "d.zip").store.read(0)
+    assert any(isinstance(content, str) for _, content in iterate_files([tmp_path / "d.zip"]))
+
+
+def test_a_full_disk_under_a_compressed_tar_is_told(tmp_path, small_disk, read, archive_of, monkeypatch):
+    path = archive_of(tmp_path / "d.tar.gz", LARGE, "w:gz")
+    full = small_disk("64k")
+    monkeypatch.setattr(tempfile, "tempdir", str(full))
+    monkeypatch.setattr(archives, "SMALL", 1000)
+    with pytest.raises(DiskError, match=rf"The disk is full: {full} could not be written"):
+        read(path)
+    assert os.listdir(full) == []

@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from vistazo.errors import SourceDamaged, SourceMissing
+from vistazo.errors import SourceDamaged, SourceMissing, TooFewExamples
 
 
 @pytest.mark.parametrize("pack", [False, True])
@@ -104,3 +104,33 @@ def test_quick_draw_in_its_arrays(real_data, read):
     assert source.index.classes == ("apple", "bicycle", "cat", "diamond", "eye", "fish")
     assert source.store.shape == (28, 28, 1)
     assert len(source.index) == 15_000
+
+
+def test_empty_files_are_named(tmp_path, read, idx_folder):
+    folder = idx_folder(tmp_path / "m")
+    (folder / "train-images-idx3-ubyte").write_bytes(b"")
+    with pytest.raises(SourceDamaged, match="is no IDX file of bytes: it starts with nothing"):
+        read(folder)
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", np.zeros((0 if name == "b" else 3, 4, 4), np.uint8))
+    folder.rename(tmp_path.with_name("elsewhere"))
+    with pytest.raises(TooFewExamples, match=r"b\.npy has no pictures"):
+        read(tmp_path)
+    for nothing in ({}, (np.zeros((0, 4, 4)), [])):
+        with pytest.raises(TooFewExamples, match="has no pictures"):
+            read(nothing)
+
+
+def test_a_packed_idx_bomb_is_refused(tmp_path, read, idx_folder):
+    folder = idx_folder(tmp_path / "m", pack=True)
+    header = b"\0\0\x08\x03" + struct.pack(">3I", 80 << 20, 1, 1)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + bytes(80 << 20), 1))
+    with pytest.raises(SourceDamaged, match="it unpacks to far more than its own size"):
+        read(folder)
+
+
+def test_a_zip_named_npy_is_named(tmp_path, read):
+    with open(tmp_path / "a.npy", "wb") as file:
+        np.savez(file, pictures=np.zeros((3, 4, 4)))
+    with pytest.raises(SourceDamaged, match=r"a\.npy is damaged or cut short"):
+        read(tmp_path)

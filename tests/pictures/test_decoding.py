@@ -9,7 +9,7 @@ from PIL import Image
 
 from vistazo.errors import TooManyBroken
 from vistazo.pictures.decoding import UndecodablePicture, decode, load, survey
-from vistazo.pictures.sources import Arrays, Files
+from vistazo.pictures.stores import Arrays, Files
 
 
 def picture(
@@ -86,7 +86,7 @@ def test_the_first_frame_of_an_animation_counts():
     assert (decode_to(data, 4, 4) == (255, 0, 0)).all()
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_turn_of_the_camera_is_undone(form, orientation):
     from PIL import ImageOps

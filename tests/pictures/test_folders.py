@@ -100,3 +100,11 @@ def test_a_folder_that_cannot_be_learnt_from_says_why(tmp_path, names, folders, 
         (tmp_path / folder).mkdir()
     with pytest.raises(TooFewExamples, match=message):
         read(tmp_path)
+
+
+def test_a_link_to_itself_is_listed_and_the_rest_is_read(tmp_path, write, read):
+    write(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "a/loop.png").symlink_to(tmp_path / "a/loop.png")
+    source = read(tmp_path)
+    assert len(source.index) == 2
+    assert [fault.where for fault in source.broken] == ["a/loop.png"]

@@ -5,6 +5,7 @@ import pytest
 
 from vistazo.errors import SourceDamaged, SourceError, SourceMissing, TooFewExamples
 from vistazo.pictures.index import write_index
+from vistazo.pictures.sources import read_source
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
@@ -116,3 +117,21 @@ def test_an_index_whose_pictures_are_gone_says_where_they_were(tmp_path, read, a
     write_index(read((np.zeros((2, 4, 4)), [0, 1])).index, tmp_path / "index.parquet")
     with pytest.raises(SourceMissing, match="belongs to arrays in memory"):
         read(tmp_path / "index.parquet")
+
+
+def test_a_cell_that_is_too_long_for_a_name_is_a_missing_file(tmp_path, write, read):
+    write(tmp_path, "a.png", "b.png")
+    (tmp_path / "m.csv").write_text("path,label\na.png,x\nb.png,y\n" + "ñ" * 300 + ",x\n", encoding="utf-8")
+    assert [fault.reason for fault in read(tmp_path / "m.csv").broken] == ["the file does not exist"]
+
+
+def test_an_index_whose_paths_are_no_text_is_named(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = tmp_path / "index.parquet"
+    write_index(read_source((np.zeros((2, 4, 4)), [0, 1]), classes_file=None).index, path)
+    table = parquet.read_table(path)
+    parquet.write_table(table.set_column(0, "path", pa.nulls(2, pa.string())), path)
+    with pytest.raises(SourceDamaged, match="is not an index written by Vistazo, or it was damaged"):
+        read_source(path, classes_file=None)

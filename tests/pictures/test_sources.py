@@ -48,3 +48,11 @@ def test_pictures_come_one_after_the_other_and_what_fails_gives_its_reason(tmp_p
     assert shown["lost.png"] == "the file does not exist"
     assert shown["n.npy#0"].shape == (5, 5)
     assert shown["array-6"].shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody_of_that_name/x"], ids=["too long", "nobody's"])
+def test_a_name_that_cannot_exist_is_missing(tmp_path, monkeypatch, name, read):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceMissing, match="There is nothing at"):
+        read(name)
+    assert list(iterate_files([name])) == [(name, "the file does not exist")]

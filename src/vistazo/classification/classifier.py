@@ -27,7 +27,7 @@ from vistazo.pictures import decoding, sources
 from vistazo.pictures.index import read_index
 from vistazo.pictures.loading import Normaliser
 
-__all__ = ["OBJECTIVE", "VIEWS", "Classifier", "open_model"]
+__all__ = ["OBJECTIVE", "VIEWS", "Classifier", "moved", "open_model"]
 
 Pixels = npt.NDArray[np.uint8]
 OBJECTIVE = "cross_entropy"
@@ -40,10 +40,13 @@ VIEWS = ((0, 0), (-1, -1), (1, 1))
 class Classifier:
     """A network with all it takes to turn a picture into probabilities.
 
-    size: (height, width, channels) pictures are brought to. views: shifts in pixels whose scores are averaged.
+    model, arguments: the registered network. size: (height, width, channels) pictures are brought to.
+    views: shifts in pixels whose scores are averaged.
     """
 
     network: nn.Module
+    model: str
+    arguments: dict[str, Any]
     classes: tuple[str, ...]
     normaliser: Normaliser
     size: tuple[int, int, int]
@@ -234,6 +237,8 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
         compute = Compute(resolve_device("auto"), "fp32", "channels_last", torch.get_num_threads())
         return Classifier(
             network=compute.place(network.eval()),
+            model=bundle.model,
+            arguments=bundle.arguments,
             classes=classes,
             normaliser=Normaliser(mean, std),
             size=size,

@@ -18,7 +18,7 @@ from vistazo.language import mark
 from vistazo.networks import airbench
 from vistazo.registry import Registry
 
-__all__ = ["Entry", "Parameters", "count_parameters", "create", "models"]
+__all__ = ["Entry", "MnistCnn", "Parameters", "count_parameters", "create", "models"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ models.register("mnist_cnn")(
         _adam,
         lambda **_: {},
         {"channels": 1, "height": 28, "width": 28, "classes": 10},
-        "Keras tutorial on MNIST digits",
+        mark("Keras tutorial on MNIST digits"),
     )
 )
 models.register("airbench")(

@@ -37,9 +37,9 @@ MISTAKES = 24
 # Names that are shown as words: of environment.json, of what was decided, of an epoch's figures.
 _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
-    *(mark("channels"), mark("height"), mark("width"), mark("filters"), mark("entry"), mark("batch")),
-    *(mark("schedule"), mark("average"), mark("smoothing"), mark("reach"), mark("flip"), mark("views")),
-    mark("macro f1"),
+    *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
+    *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("reach"), mark("flip")),
+    *(mark("views"), mark("macro f1")),
 )
 
 

@@ -31,14 +31,14 @@ from vistazo.engine.optimizers import Lookahead, build_optimizers, schedule
 from vistazo.engine.progress import Progress
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
-from vistazo.errors import ConfigError, TooManyBroken
+from vistazo.errors import ConfigError, DiskError, TooManyBroken
 from vistazo.language import tr
 from vistazo.networks.airbench import Airbench
 from vistazo.pictures import decoding, sources, splits
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["Classifier", "open_model", "train"]
+__all__ = ["Data", "Measured", "Program", "read", "train"]
 
 Pixels = npt.NDArray[np.uint8]
 WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
@@ -50,8 +50,8 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     """One whole run: from a source to model.vistazo, metrics.json and report.html in the run's folder."""
     data = read(run, source, config, progress)
     compute = devices.resolve_device(config.device)
-    decided = Decided(**run.freeze("decided", asdict(_decide(config, data))))
-    start = _start(run, config, data, decided)
+    start = _start(run, config, data)
+    decided = Decided(**run.freeze("decided", asdict(_decide(config, data, start))))
     normaliser = start.normaliser if start else Normaliser.of(data.part("train"))
 
     torch.manual_seed(config.seed)
@@ -70,6 +70,8 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     program = Program(choice.place(network), decided, config, normaliser, choice)
     model = Classifier(
         network=network,
+        model=decided.model,
+        arguments=decided.arguments,
         classes=data.index.classes,
         normaliser=normaliser,
         size=data.size,
@@ -172,7 +174,10 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
         progress.say(sentence)
     run.freeze("data", {"fingerprint": fingerprint(assigned.index), "size": [height, width, channels]})
     if not (run.folder / "index.parquet").exists():
-        write_index(assigned.index, run.folder / "index.parquet")
+        try:
+            write_index(assigned.index, run.folder / "index.parquet")
+        except OSError as error:
+            raise DiskError(bundles.disk_sentence(run.folder / "index.parquet", error)) from error
     return Data(assigned.index, loaded.pixels, (height, width, channels), assigned.sentences, broken)
 
 
@@ -205,9 +210,10 @@ class Program:
         return loss
 
 
-def _decide(config: ClassificationConfig, data: Data) -> Decided:
+def _decide(config: ClassificationConfig, data: Data, start: Classifier | None) -> Decided:
+    """What recipe, settings and data say; a model that training begins from brings its own network."""
     height, width, channels = data.size
-    return decide(
+    decided = decide(
         config,
         pictures=len(data.rows("train")),
         height=height,
@@ -215,6 +221,18 @@ def _decide(config: ClassificationConfig, data: Data) -> Decided:
         channels=channels,
         classes=data.index.classes,
     )
+    if start is None:
+        return decided
+    if (config.model and config.model != start.model) or (
+        config.filters and decided.arguments != start.arguments
+    ):
+        raise ConfigError(
+            tr(
+                "{path} has another network than --model and --filters ask for; leave them out.",
+                path=start.path,
+            )
+        )
+    return replace(decided, model=start.model, arguments=start.arguments)
 
 
 def _choose(
@@ -248,15 +266,17 @@ def _choose(
     return devices.probe(choices, attempt, about=about, seconds=1.0)
 
 
-def _start(run: Run, config: ClassificationConfig, data: Data, decided: Decided) -> "Classifier | None":
+def _start(run: Run, config: ClassificationConfig, data: Data) -> Classifier | None:
     """The model whose weights training begins from, and the proof that it is still the same file."""
     if not config.start:
         return None
     path = runs.model_file(config.start)
-    start = open_model(bundles.load(path), path)
-    tensors = start.network.state_dict()
-    run.freeze("start", {"model": str(path.absolute()), "tensors": _tensor_hash(tensors)})
-    if run.config["start"]["tensors"] != _tensor_hash(tensors):
+    contents = bundles.load(path)
+    if contents.task != "classification":
+        raise ConfigError(tr("{path} is a model of another task ({task}).", path=path, task=contents.task))
+    start = open_model(contents, path)
+    tensors = _tensor_hash(start.network.state_dict())
+    if run.freeze("start", {"model": str(path.absolute()), "tensors": tensors})["tensors"] != tensors:
         raise ConfigError(tr("{path} is not the model that this run began from.", path=path))
     if start.classes != data.index.classes or start.size != data.size:
         raise ConfigError(
@@ -267,13 +287,6 @@ def _start(run: Run, config: ClassificationConfig, data: Data, decided: Decided)
                 old=f"{', '.join(start.classes)}; {start.size}",
                 new=f"{', '.join(data.index.classes)}; {data.size}",
             )
-        )
-    expected = create(decided.model, decided.arguments).state_dict()
-    if {name: one.shape for name, one in expected.items()} != {
-        name: one.shape for name, one in tensors.items()
-    }:
-        raise ConfigError(
-            tr("{path} has another network than this run; choose it with --model and --filters.", path=path)
         )
     return start
 

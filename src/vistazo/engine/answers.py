@@ -19,7 +19,8 @@ AT_ONCE = 4096
 def write(stream: Iterable[dict[str, Any]], path: Path, *, columns: Mapping[str, type]) -> dict[str, Any]:
     """Write every answer of a stream to a .csv or .parquet file, one a line; what could not be read is in it too.
 
-    columns: the values of an answer to write, str or float each; `reason` is added. Gives {"file", "count", "unreadable"}.
+    columns: the values of an answer to write, str or float each; `reason` is added.
+    Gives {"file", "count", "unreadable"}.
     Raises UsageError for another kind of file, DiskError where it cannot be written.
     """
     writers = {".csv": _csv, ".parquet": _parquet}

@@ -5,6 +5,7 @@ That is what makes resuming exact in the middle of an epoch, and results equal f
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -40,7 +41,7 @@ class Batch:
     def parts(self, count: int) -> "list[Batch]":
         """This batch in `count` slices of nearly equal length (fewer where it has fewer examples)."""
         edges = np.linspace(0, len(self), min(count, len(self)) + 1).round().astype(int)
-        return [self._slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [self._slice(int(a), int(b)) for a, b in pairwise(edges)]
 
     def _slice(self, start: int, end: int) -> "Batch":
         return Batch(

@@ -36,7 +36,9 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     write_container(path, tensors, {"kind": "checkpoint", "state": tree})
     found = _newest_first(folder)
     kept = [one for one in found if one.name <= path.name][:KEPT]
-    torn = folder.glob(".step-*.part")  # what a kill left of a write; the run's lock says nobody is writing it now
+    torn = folder.glob(
+        ".step-*.part"
+    )  # what a kill left of a write; the run's lock says nobody is writing it now
     for old in (*(one for one in found if one not in kept), *torn):
         with contextlib.suppress(OSError):
             old.unlink()
@@ -81,7 +83,10 @@ def flatten(tree: Any, tensors: dict[str, Tensor]) -> Any:
                 raise TypeError(f"a checkpoint cannot hold a key that is a {type(key).__name__}")
         return {"$": "dict", "items": [[key, flatten(value, tensors)] for key, value in tree.items()]}
     if isinstance(tree, (list, tuple)):
-        return {"$": "tuple" if isinstance(tree, tuple) else "list", "items": [flatten(value, tensors) for value in tree]}
+        return {
+            "$": "tuple" if isinstance(tree, tuple) else "list",
+            "items": [flatten(value, tensors) for value in tree],
+        }
     if tree is None or isinstance(tree, (str, bool, int, float)):
         return tree
     raise TypeError(f"a checkpoint cannot hold a {type(tree).__name__}")

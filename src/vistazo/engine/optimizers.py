@@ -29,11 +29,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 __all__ = [
-    "EMA",
     "SGD",
     "Group",
     "Lookahead",
     "Muon",
+    "Schedule",
     "build_optimizers",
     "constant",
     "cosine",
@@ -413,43 +413,3 @@ class Lookahead:
         """Raises ValueError where the state is of a network with other tensors."""
         _restore(self._slow, state["slow"])
         self.every, self.keep = int(state["every"]), float(state["keep"])
-
-
-class EMA:
-    """An exponential moving average of the weights (Polyak; decay ramp as in Tarvainen & Valpola,
-    arXiv:1703.01780).
-
-    The average follows the network; `copy_to` writes it into one. After n updates the decay in force is
-    min(decay, (1 + n) / (10 + n)), so that the random first weights do not linger.
-    """
-
-    def __init__(self, network: nn.Module, *, decay: float = 0.999) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"a moving average needs decay in [0, 1), not {decay}")
-        self.decay, self.updates = decay, 0
-        self._average = {name: tensor.detach().clone() for name, tensor in _averaged(network).items()}
-
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Call after each optimiser step."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        live = _averaged(network)
-        for name, average in self._average.items():
-            average.lerp_(live[name], 1 - decay)
-
-    @torch.no_grad()
-    def copy_to(self, network: nn.Module) -> None:
-        """Write the average into a network of the same shape."""
-        _restore(_averaged(network), self._average)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain numbers only."""
-        average = {name: tensor.clone() for name, tensor in self._average.items()}
-        return {"decay": self.decay, "updates": self.updates, "average": average}
-
-    @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises ValueError where the state is of a network with other tensors."""
-        _restore(self._average, state["average"])
-        self.decay, self.updates = float(state["decay"]), int(state["updates"])

@@ -278,7 +278,10 @@ def _locked(folder: Path) -> Iterator[Run]:
         ) from None
     except OSError as error:
         raise DiskError(disk_sentence(folder / "lock", error)) from error
-    for left in (*folder.glob(".*.part"), *folder.glob("checkpoints/.*.part")):  # by a process that was killed
+    for left in (
+        *folder.glob(".*.part"),
+        *folder.glob("checkpoints/.*.part"),
+    ):  # by a process that was killed
         with contextlib.suppress(OSError):
             left.unlink()
     run = Run(folder, read_json(folder / "config.json"), lock)

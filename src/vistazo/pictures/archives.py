@@ -31,7 +31,15 @@ from vistazo.pictures.stores import (
     too_large,
 )
 
-__all__ = ["archive_kind", "read_archive", "refuse_bomb", "tar_pictures", "zip_pictures"]
+__all__ = [
+    "MOST_RATIO",
+    "SMALL",
+    "archive_kind",
+    "read_archive",
+    "refuse_bomb",
+    "tar_pictures",
+    "zip_pictures",
+]
 
 MOST_MEMBERS = 2_000_000  # of one archive; ImageNet has 1.3 million
 MOST_UNPACKED = 1 << 40  # an archive that declares more is lying

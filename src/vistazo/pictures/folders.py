@@ -55,14 +55,17 @@ class Listing:
 
 
 def hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or left behind by the system."""
     return name.startswith(".") or name.lower() in _JUNK
 
 
 def is_picture(name: str) -> bool:
+    """Whether a file is named like a picture of a format that is decoded."""
     return posixpath.splitext(name)[1].lower() in SUFFIXES
 
 
 def printable(name: str) -> bool:
+    """Whether a name is valid text."""
     try:
         name.encode()
     except UnicodeEncodeError:  # bytes of another encoding, which Linux keeps as they are
@@ -71,7 +74,10 @@ def printable(name: str) -> bool:
 
 
 def listing(root: Path) -> Listing:
-    """Raises OSError where `root` cannot be listed; what lies deeper and cannot is listed as broken."""
+    """What is visible below `root`, at any depth.
+
+    Raises OSError where `root` cannot be listed; what lies deeper and cannot is listed as broken.
+    """
     found = Listing([], [], [])
     top = root.stat()
     waiting = [("", frozenset({(top.st_dev, top.st_ino)}))]

@@ -194,11 +194,8 @@ def _locate(folder: Path, name: str) -> str | None:
         if os.path.isfile(whole):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
             return spelling
     if not name.isascii() and "\0" not in name:
-        try:
-            other = platform.existing(folder / name)
-        except OSError:  # a name that is too long
-            return None
-        if other.is_file():
+        other = platform.existing(folder / name)
+        if os.path.isfile(other):  # noqa: PTH113
             return str(other) if Path(name).is_absolute() else other.relative_to(folder).as_posix()
     return None
 

@@ -4,6 +4,7 @@ A reader is a free function from a path to a Source. It lists pictures and opens
 their bytes hold is found out once, later, by `decoding.load`.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -67,11 +68,8 @@ def read_source(source: str | Path | Pairs | Mapping[str, Pairs], *, classes_fil
 
 def _existing(given: str | Path) -> Path | None:
     """The path of what is there, under either spelling of its accents; None where nothing is."""
-    try:
-        path = platform.existing(given)
-        return path if path.exists() else None
-    except (OSError, RuntimeError):  # a name that is too long, or ~somebody who is not here
-        return None
+    path = platform.existing(given)
+    return path if os.path.exists(path) else None  # noqa: PTH110 (Path.exists raises for a name too long)
 
 
 def _read_path(path: Path, names: list[str] | None) -> Source:

@@ -13,6 +13,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from vistazo.engine.reports import number
 from vistazo.errors import ConfigError, TooFewExamples
 from vistazo.language import mark, tr
 from vistazo.pictures.index import OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
@@ -383,13 +384,17 @@ def _require_every_class(index: Index, split: NDArray[np.str_]) -> None:
 def _told(
     index: Index, unit: Ints, pool: Ints, official: dict[str, bool], counts: dict[str, int], seed: int
 ) -> list[str]:
-    numbers = {part: f"{counts[part]:,}" for part in PARTS}
+    numbers = {part: number(counts[part]) for part in PARTS}
     if official[TEST] and official[VALIDATION]:
         rule = tr("Parts: as the source names them")
     elif official[TEST]:
-        rule = tr("Parts: test is official; validation is a tenth of training, by class, seed {seed}", seed=seed)
+        rule = tr(
+            "Parts: test is official; validation is a tenth of training, by class, seed {seed}", seed=seed
+        )
     elif official[VALIDATION]:
-        rule = tr("Parts: validation is official; test is a tenth of training, by class, seed {seed}", seed=seed)
+        rule = tr(
+            "Parts: validation is official; test is a tenth of training, by class, seed {seed}", seed=seed
+        )
     else:
         rule = tr("Parts: 80/10/10 by class, seed {seed}", seed=seed)
     told = [tr("{rule}: {train} to train, {validation} to validate, {test} to test.", rule=rule, **numbers)]

@@ -26,6 +26,7 @@ from vistazo.language import tr
 from vistazo.pictures.index import Broken, Index
 
 __all__ = [
+    "DAMAGE",
     "MOST_BYTES",
     "Arrays",
     "Files",
@@ -45,6 +46,7 @@ Pixels = NDArray[np.uint8]
 
 MOST_BYTES = 256 << 20  # of one picture's file
 
+# what damaged files raise in the standard library
 DAMAGE = (
     OSError,
     EOFError,

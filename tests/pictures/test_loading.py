@@ -1,0 +1,121 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from vistazo.pictures.augmentation import flip_side, shifts
+from vistazo.pictures.loading import Normaliser, PictureBatches
+
+
+def made(n=22, *, size=5, reach=2, flip=True, seed=3, height=6, width=8):
+    pixels = np.random.default_rng(1).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
+    labels = torch.arange(n) * 10
+    rows = np.arange(n) * 7 + 1000
+    batches = PictureBatches(
+        pixels, {"label": labels}, rows, size=size, reach=reach, flip=flip, seed=seed, device="cpu"
+    )
+    return batches, pixels
+
+
+def parts_of(batch):
+    return batch.inputs["pictures"], batch.targets["label"], batch.rows
+
+
+def test_a_batch_is_the_same_whatever_was_drawn_before_it():
+    straight, _ = made()
+    places = [(epoch, step) for epoch in range(4) for step in range(straight.steps)]
+    expected = {place: parts_of(straight.draw(*place)) for place in places}
+    for seed in range(5):
+        other, _ = made()
+        shuffled = random.Random(seed).choices(places, k=30)
+        for place in shuffled:
+            assert all(map(torch.equal, parts_of(other.draw(*place)), expected[place])), place
+
+
+def test_a_batch_that_was_written_on_is_drawn_again_as_it_was():
+    batches, _ = made()
+    first = parts_of(batches.draw(1, 2))
+    kept = [one.clone() for one in first]
+    for one in first:
+        one.zero_()
+    assert all(map(torch.equal, parts_of(batches.draw(1, 2)), kept))
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "steps", "length"),
+    [(22, 5, 4, 5), (20, 5, 4, 5), (4, 5, 1, 4), (5, 5, 1, 5), (9, 5, 1, 5), (1, 512, 1, 1)],
+)
+def test_a_last_smaller_batch_is_left_out_unless_it_is_the_only_one(n, size, steps, length):
+    batches, _ = made(n, size=size)
+    assert batches.steps == steps
+    assert [len(batches.draw(0, step)) for step in range(steps)] == [length] * steps
+
+
+def test_an_epoch_sees_no_picture_twice_and_leaves_out_others_next_time():
+    batches, _ = made()
+    left_out = set()
+    for epoch in range(100):
+        seen = torch.cat([batches.draw(epoch, step).rows for step in range(batches.steps)]).tolist()
+        assert len(set(seen)) == len(seen) == 20
+        left_out |= {at * 7 + 1000 for at in range(22)} - set(seen)
+    assert len(left_out) == 22
+
+
+@pytest.mark.parametrize("reach", [0, 2])
+@pytest.mark.parametrize("flip", [False, True])
+def test_pixels_label_and_row_number_are_of_one_picture_moved_and_mirrored_as_drawn(reach, flip):
+    batches, pixels = made(reach=reach, flip=flip)
+    padded = np.pad(pixels, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    for epoch in range(2):
+        moves = shifts(22, reach=reach, seed=3, epoch=epoch).numpy()
+        mirrored = flip_side(22, seed=3, epoch=epoch)
+        for step in range(batches.steps):
+            found, labels, rows = parts_of(batches.draw(epoch, step))
+            assert found.dtype == torch.uint8
+            for picture, label, row in zip(found.numpy(), labels.tolist(), rows.tolist(), strict=True):
+                at = (row - 1000) // 7
+                assert label == at * 10
+                down, right = moves[at] if reach else (0, 0)
+                expected = padded[at, down : down + 6, right : right + 8].transpose(2, 0, 1)
+                if flip and mirrored[at]:
+                    expected = expected[:, :, ::-1]
+                np.testing.assert_array_equal(picture, expected)
+
+
+def test_another_seed_gives_other_batches():
+    one, other = made(seed=1)[0], made(seed=2)[0]
+    assert not torch.equal(one.draw(0, 0).rows, other.draw(0, 0).rows)
+
+
+# ---------------------------------------------------------------- normalising
+@pytest.mark.parametrize(("n", "channels"), [(1, 1), (5, 3), (40, 3), (17, 1)])
+def test_the_figures_equal_numpys_mean_and_standard_deviation(n, channels):
+    scale = np.array([255, 40, 7][:channels])
+    pixels = (np.random.default_rng(0).random((n, 9, 6, channels)) * scale).astype(np.uint8)
+    found = Normaliser.of(pixels)
+    np.testing.assert_allclose(found.mean, pixels.mean((0, 1, 2), dtype=np.float64), rtol=1e-12)
+    np.testing.assert_allclose(found.std, pixels.std((0, 1, 2), dtype=np.float64), rtol=1e-12)
+    turned = Normaliser.of(pixels[::-1])
+    assert (turned.mean, turned.std) == (found.mean, found.std)  # to the bit, in any order
+
+
+def test_normalised_pictures_have_mean_0_and_variance_1_in_each_channel():
+    pixels = np.random.default_rng(0).integers(0, 200, (30, 8, 8, 3), dtype=np.uint8)
+    normaliser = Normaliser.of(pixels)
+    found = normaliser(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    assert found.dtype == torch.float32
+    assert found.shape == (30, 3, 8, 8)
+    torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    expected = (pixels - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
+    np.testing.assert_allclose(found.numpy(), expected.transpose(0, 3, 1, 2), atol=1e-5)
+
+
+def test_a_constant_channel_keeps_its_scale_and_stays_finite():
+    pixels = np.full((4, 3, 3, 2), 90, dtype=np.uint8)
+    pixels[..., 1] = np.arange(9).reshape(3, 3)
+    normaliser = Normaliser.of(pixels)
+    assert normaliser.std[0] == 255.0
+    found = normaliser(torch.tensor([[[[91]], [[4]]]], dtype=torch.uint8))
+    assert found.flatten().tolist() == pytest.approx([1 / 255, 0])
