@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "vistazo"
 def collect() -> Catalog:
     found = Catalog()
     for _, _, message, *_ in extract_from_dir(
-        SOURCE, method_map=[("**.py", "python")], keywords={"tr": None, "mark": None}
+        SOURCE, method_map=[("**.py", "python")], keywords={"tr": None, "mark": None, "ngettext": (1, 2)}
     ):
         if message:
             found.add(message)

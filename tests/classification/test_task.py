@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,7 +190,15 @@ def test_training_from_a_model_of_other_classes_is_refused(verb, earlier, tiny, 
 def test_training_from_another_network_is_refused(verb, earlier, tiny, wardrobe):
     said = verb("train", wardrobe, *tiny, "--filters=8,8", "--from", earlier, "--out", "run", "--quiet")
     assert said.code == 2
-    assert "has another network than this run; choose it with --model and --filters" in said.err
+    assert "has another network than --model and --filters ask for; leave them out" in said.err
+
+
+def test_training_from_a_model_takes_its_network_where_none_is_named(verb, trained, wardrobe):
+    said = verb("train", wardrobe, "--from", trained, "--epochs=1", "--threads=1", "--out=r", "--json")
+    assert said.code == 0, said.err
+    assert {name: one.shape for name, one in tensors(Path("r")).items()} == {
+        name: one.shape for name, one in tensors(trained).items()
+    }
 
 
 def test_a_run_that_began_from_a_model_resumes_only_from_the_same_one(verb, train, trained, wardrobe, in_tmp):

@@ -268,6 +268,10 @@ def kill_at(step):
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # runs/last is written where one stands
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # these networks are tiny
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -815,7 +819,7 @@ ALL_DONE = "all epochs done"
         pytest.param([5, 2, 3, 1, 2, 3], {"keep": "best", "patience": 2}, (4, 4, ALL_DONE, 6), id="patience anew"),
         pytest.param([1, 2, 3], {"keep": "best", "patience": 0}, (1, 1, ALL_DONE, 3), id="no patience asked"),
         pytest.param(
-            [5, 2, 3, 1], {"keep": "best", "stop_at": ("loss", 2.0)}, 
+            [5, 2, 3, 1], {"keep": "best", "stop_at": ("loss", 2.0)},
             (2, 2, "loss 2.0 reached", 2), id="stop at a low loss",
         ),
         pytest.param(
