@@ -468,7 +468,7 @@ def in_a_child(work):
 def train(name, moment):
     if moment is not None:
         dying_at(moment)
-    programs.train(home / name, lambda: programs.adversaries(size=9), checkpoint_seconds=0, keep="best", epochs=2)
+    programs.train(home / name, lambda: programs.adversaries(size=18), checkpoint_seconds=0, keep="best", epochs=3)
     state = programs.checkpoints.load_newest(home / name / "checkpoints")
     (home / name / "end").write_text(repr((programs.bits(state), (home / name / "history.jsonl").read_text())))
 
@@ -501,7 +501,7 @@ def test_kill_9_at_every_disk_operation_of_a_run_loses_no_bit(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 20  # four checkpoints, each written, flushed, renamed, its elders removed
+    assert int(done.stdout) >= 15  # three checkpoints, each written, flushed, renamed, its elders removed
 
 
 # ---------------------------------------------------------------- when checkpoints are written

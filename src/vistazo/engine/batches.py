@@ -67,7 +67,7 @@ class Batches(Protocol):
 
 def counter_seed(seed: int, *counters: int) -> int:
     """A 63-bit seed of its own for each (seed, counters), far apart even for neighbouring counters."""
-    state = np.random.SeedSequence(entropy=[seed, *counters]).generate_state(1, np.uint64)
+    state = np.random.SeedSequence(entropy=[seed, len(counters), *counters]).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
 
 
