@@ -266,3 +266,18 @@ def test_freed_blocks_can_be_kept_here_or_the_answer_is_no():
 def test_elsewhere_freed_blocks_are_left_to_the_system(monkeypatch, system):
     monkeypatch.setattr(platform.sys, "platform", system)
     assert not platform.keep_freed_blocks()
+
+
+def test_waiting_threads_sleep_unless_the_user_said_otherwise(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    platform.wait_quietly()
+    assert "GOMP_SPINCOUNT" not in os.environ
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setenv("KMP_BLOCKTIME", "200")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # so that it is taken away again
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    platform.wait_quietly()
+    assert (os.environ["GOMP_SPINCOUNT"], os.environ["KMP_BLOCKTIME"]) == ("1000", "200")

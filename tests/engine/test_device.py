@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 
 import pytest
@@ -197,3 +199,27 @@ def test_a_probe_on_a_gpu_waits_for_it():
     choices = [Compute("cuda", precision, "contiguous", 1) for precision in ("fp32", "bf16")]
     x = torch.randn(64, 64, device="cuda")
     assert device.probe(choices, lambda choice: lambda: (x @ x, None)[1], about={}, seconds=0.1) in choices
+
+
+def test_training_steps_do_not_load_torchs_compiler_and_leave_torch_as_it_was():
+    program = """
+import sys, torch
+from vistazo.engine.device import without_compiler
+from vistazo.engine.optimizers import Group, build_optimizers
+names = [vars(getattr(one, "__wrapped__", one)) for one in vars(torch.optim.Optimizer).values() if callable(one)]
+before = [dict(one) for one in names]
+with without_compiler():
+    weight = torch.nn.Parameter(torch.ones(2, 2))
+    bias = torch.nn.Parameter(torch.ones(2))
+    groups = [Group("a", (weight,), "muon", 0.1, 0.6), Group("b", (bias,), "sgd", 0.1, 0.9)]
+    for optimizer in build_optimizers(groups):
+        optimizer.zero_grad()
+        (weight.sum() + bias.sum()).backward()
+        optimizer.step()
+assert "torch._dynamo" not in sys.modules
+assert before == [dict(one) for one in names]
+torch.optim.SGD([weight], lr=0.1).zero_grad()
+assert "torch._dynamo" in sys.modules, "the trick is no longer needed"
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
