@@ -238,7 +238,7 @@ def test_a_disk_that_fails_at_any_write_ends_in_a_sentence_and_loses_nothing(
     assert any(name.startswith("step-") for name in failed_at)
 
 
-@pytest.mark.parametrize("room", ["4k", "24k", "48k", "96k", "160k"])
+@pytest.mark.parametrize("room", ["4k", "24k", "48k", "72k", "96k"])
 def test_a_full_disk_keeps_the_earlier_model(verb, trained, small_disk, room):
     disk = small_disk("4m")
     run = shutil.copytree(trained, disk / "run")

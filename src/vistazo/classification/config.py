@@ -83,8 +83,10 @@ class ClassificationConfig(Config):
     monitor: Literal["accuracy", "loss", "macro_f1"] = setting(
         "accuracy", spanish="vigilar", help=mark("validation figure that decides which epoch is best")
     )
-    keep: Literal["best", "last"] = setting(
-        "best", spanish="guardar", help=mark("which epoch's weights are kept")
+    keep: Literal["best", "last"] | None = setting(
+        None,
+        spanish="guardar",
+        help=mark("which epoch's weights are kept (default: best with --patience, else the recipe's)"),
     )
     stop_at: str | None = setting(
         None,

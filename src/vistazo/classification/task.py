@@ -106,7 +106,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
             seed=config.seed,
             monitor=config.monitor,
             patience=config.patience,
-            keep=config.keep,
+            keep=decided.keep,
             stop_at=_stop_at(config.stop_at),
             accumulate=config.accumulate,
             clip=config.clip,
