@@ -48,7 +48,7 @@ def told(**changes):
         "kept_epoch": 2,
         "reason": "all epochs done",
         "settings": {"seed": 7, "recipe": "quick"},
-        "decided": {"model": "airbench", "arguments": {"classes": 2}, "batch": 3},
+        "decided": {"model": "airbench", "arguments": {"classes": 2}, "batch": 3, "keep": "best"},
         "parameters": {"trainable": 10, "statistics": 2, "frozen": 1, "total": 13},
         "sentences": ["Groups: none.", "Parts: 80/10/10."],
         "broken": [Broken(-1, "b/broken.png", "cut short")],

@@ -102,7 +102,7 @@ def _headline(told: Told) -> list[Block]:
             most=percent(most),
         ),
         tr("Pictures of this part were not trained on.")
-        if told.part == "test"
+        if told.part == "test" or told.decided["keep"] == "last"
         else tr(
             "Validation chose the epoch, so this figure leans to the bright side; there was no test part."
         ),
