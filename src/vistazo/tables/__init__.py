@@ -1,0 +1,1 @@
+"""Tables in: CSV, Excel and Parquet; types, dates, scalers, encoders."""
