@@ -92,8 +92,8 @@ def build(config: type[C], values: Mapping[str, Any]) -> C:
         raise ConfigError(" ".join(faults)) from None
 
 
-def read_settings(path: Path, config: type[Config]) -> dict[str, Any]:
-    """The values in a TOML file, or in the config.json of a run (its config's own fields alone).
+def read_settings(path: Path, *configs: type[Config]) -> dict[str, Any]:
+    """The values in a TOML file, or in the config.json of a run: fields of one of the configs.
 
     Raises ConfigError where the file is missing, too large, no TOML or JSON, or names an unknown setting.
     """
@@ -116,8 +116,8 @@ def read_settings(path: Path, config: type[Config]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(tr("The settings file {path} holds no table of settings.", path=path))
     for name in values:
-        if name not in config.model_fields:
-            raise ConfigError(_unknown(config, str(name)))
+        if not any(name in config.model_fields for config in configs):
+            raise ConfigError(_unknown(configs[0], str(name)))
     return values
 
 

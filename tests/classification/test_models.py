@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 
-from vistazo.classification.models import count_parameters, create, models
+from vistazo.classification.models import create, models
 from vistazo.classification.recipes import decide
 from vistazo.engine.optimizers import build_optimizers
+from vistazo.engine.parameters import count_parameters
 from vistazo.errors import UnknownName
 
 NAMES = list(models)

@@ -32,7 +32,7 @@ def read_back(path):
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet", "OUT.CSV", "Ünïcode.PARQUET"])
 def test_answers_come_back_with_their_accents_and_with_what_could_not_be_read(tmp_path, name):
-    told = answers.write(iter(ANSWERS), tmp_path / name, columns=COLUMNS)
+    told = answers.write(iter(ANSWERS), tmp_path / name, columns=COLUMNS, pictures={})
     assert read_back(tmp_path / name) == ROWS
     assert told == {"file": str(tmp_path / name), "count": 2, "unreadable": [ANSWERS[1]]}
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -40,7 +40,7 @@ def test_answers_come_back_with_their_accents_and_with_what_could_not_be_read(tm
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 def test_no_answers_make_a_file_with_its_columns_and_no_rows(tmp_path, name):
-    assert answers.write(iter([]), tmp_path / name, columns=COLUMNS)["count"] == 0
+    assert answers.write(iter([]), tmp_path / name, columns=COLUMNS, pictures={})["count"] == 0
     assert read_back(tmp_path / name) == []
     header = pq.read_schema(tmp_path / name).names if name.endswith("parquet") else None
     assert header in (None, [*COLUMNS, "reason"])
@@ -61,7 +61,9 @@ def test_answers_are_written_as_they_come_and_never_all_held(tmp_path, monkeypat
         def __del__(self):
             alive.discard(self.number)
 
-    told = answers.write((Answer(number) for number in range(500)), tmp_path / name, columns=COLUMNS)
+    told = answers.write(
+        (Answer(number) for number in range(500)), tmp_path / name, columns=COLUMNS, pictures={}
+    )
     assert told["count"] == len(read_back(tmp_path / name)) == 500
     assert most[0] <= 25
 
@@ -69,21 +71,26 @@ def test_answers_are_written_as_they_come_and_never_all_held(tmp_path, monkeypat
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 @pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt(), OSError("unreadable")])
 def test_where_the_stream_breaks_no_partial_file_is_left_and_the_old_one_stays(tmp_path, name, error):
-    answers.write(iter(ANSWERS), tmp_path / name, columns=COLUMNS)
+    answers.write(iter(ANSWERS), tmp_path / name, columns=COLUMNS, pictures={})
 
     def breaking():
         yield from ANSWERS
         raise error
 
     with pytest.raises(DiskError if isinstance(error, OSError) else type(error)):
-        answers.write(breaking(), tmp_path / name, columns=COLUMNS)
+        answers.write(breaking(), tmp_path / name, columns=COLUMNS, pictures={})
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert read_back(tmp_path / name) == ROWS
 
 
 def test_a_value_of_the_wrong_kind_leaves_nothing_behind(tmp_path):
     with pytest.raises(Exception, match=r"(?i)convert|double|float"):
-        answers.write(iter([{"file": "a", "probability": "much"}]), tmp_path / "out.parquet", columns=COLUMNS)
+        answers.write(
+            iter([{"file": "a", "probability": "much"}]),
+            tmp_path / "out.parquet",
+            columns=COLUMNS,
+            pictures={},
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,8 +100,8 @@ def test_another_kind_of_file_is_refused_before_any_answer_is_asked_for(tmp_path
         raise AssertionError("asked")
         yield
 
-    with pytest.raises(UsageError, match=rf"must end in .csv or .parquet, not '{name}'") as refused:
-        answers.write(never(), tmp_path / name, columns=COLUMNS)
+    with pytest.raises(UsageError, match=rf"must end in one of .csv, .parquet, not '{name}'") as refused:
+        answers.write(never(), tmp_path / name, columns=COLUMNS, pictures={})
     assert refused.value.exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -102,4 +109,4 @@ def test_another_kind_of_file_is_refused_before_any_answer_is_asked_for(tmp_path
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 def test_a_folder_that_is_not_there_is_a_disk_error_with_the_path(tmp_path, name):
     with pytest.raises(DiskError, match=rf"{name} could not be written"):
-        answers.write(iter(ANSWERS), tmp_path / "none" / name, columns=COLUMNS)
+        answers.write(iter(ANSWERS), tmp_path / "none" / name, columns=COLUMNS, pictures={})

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from vistazo.engine.objectives import CrossEntropy, objectives
+from vistazo.engine.objectives import CrossEntropy, Pinball, objectives
 from vistazo.errors import UnknownName
 
 # Two pictures, three classes; exp of the scores is 1, 2, 5 and 4, 1, 3: both sum to 8.
@@ -64,3 +64,73 @@ def test_objectives_are_found_by_name():
     assert objectives["cross_entropy"] is CrossEntropy
     with pytest.raises(UnknownName, match="Did you mean 'cross_entropy'"):
         objectives["crossentropy"]
+
+
+def test_squared_error_is_the_mean_of_squares_and_weights_make_it_a_weighted_mean():
+    scores, targets = torch.tensor([[1.0], [3.0], [0.0]]), torch.tensor([0.0, 5.0, 0.0])
+    objective = objectives["mse"]()
+    assert objective.loss(scores, targets, None).item() == pytest.approx((1 + 4 + 0) / 3)
+    assert objective.loss(scores, targets, torch.tensor([1.0, 3.0, 0.0])).item() == pytest.approx(13 / 4)
+    assert objective.answer(scores).tolist() == [1, 3, 0]
+
+
+# ---------------------------------------------------------------- pinball
+def test_the_pinball_loss_is_that_of_koenker_and_bassett_by_hand():
+    # quantile 0.1: 2 too low costs 0.1 × 2, 1 too high costs 0.9 × 1; quantile 0.5: half of the distance
+    scores, targets = torch.tensor([[3.0, 5.0], [4.0, 1.0]]), torch.tensor([5.0, 3.0])
+    each = [(0.1 * 2 + 0.5 * 0) / 2, (0.9 * 1 + 0.5 * 2) / 2]
+    objective = Pinball(quantiles=(0.1, 0.5))
+    assert objective.loss(scores, targets, None).item() == pytest.approx(sum(each) / 2)
+    assert objective.loss(scores, targets, torch.tensor([3.0, 1.0])).item() == pytest.approx(
+        (3 * each[0] + each[1]) / 4
+    )
+
+
+def test_the_pinball_loss_is_that_of_scikit_learn():
+    from sklearn.metrics import mean_pinball_loss
+
+    generator = torch.Generator().manual_seed(0)
+    targets, scores = torch.randn(4, 30, generator=generator), torch.randn(4, 30, 3, generator=generator)
+    found = Pinball(quantiles=(0.1, 0.5, 0.9)).loss(scores, targets, None)
+    each = [
+        mean_pinball_loss(targets.flatten(), scores[..., k].flatten(), alpha=a)
+        for k, a in enumerate((0.1, 0.5, 0.9))
+    ]
+    assert found.item() == pytest.approx(sum(each) / 3, rel=1e-5)
+
+
+def test_the_pinball_loss_of_the_median_is_half_of_the_mean_absolute_error():
+    targets, scores = torch.tensor([1.0, -2.0]), torch.tensor([[4.0], [0.0]])
+    assert Pinball(quantiles=(0.5,)).loss(scores, targets, None).item() == (3 + 2) / 2 / 2
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+def test_the_constant_with_the_least_pinball_loss_is_the_quantile(level):
+    targets = torch.arange(1.0, 100.0)
+    guesses = torch.arange(0.0, 101.0)
+    losses = [Pinball(quantiles=(level,)).loss(one.expand(99, 1), targets, None).item() for one in guesses]
+    assert guesses[losses.index(min(losses))].item() == pytest.approx(100 * level, abs=1)
+
+
+def test_examples_without_a_weight_cost_nothing_and_move_nothing():
+    scores = torch.zeros(3, 2, requires_grad=True)
+    loss = Pinball(quantiles=(0.2, 0.8)).loss(
+        scores, torch.tensor([1.0, 1e30, 2.0]), torch.tensor([1.0, 0.0, 1.0])
+    )
+    loss.backward()
+    assert loss.item() == pytest.approx((1 + 2) * 0.5 / 2)
+    assert (scores.grad[1] == 0).all() and (scores.grad[0] != 0).all()
+    nothing = Pinball(quantiles=(0.5,)).loss(torch.zeros(2, 1), torch.ones(2), torch.zeros(2))
+    assert nothing.item() == 0
+
+
+def test_quantiles_that_a_network_crossed_are_answered_in_order():
+    told = Pinball(quantiles=(0.1, 0.5, 0.9)).answer(torch.tensor([[3, 1, 2]], dtype=torch.bfloat16))
+    assert told.tolist() == [[1, 2, 3]]
+    assert told.dtype == torch.float32
+
+
+@pytest.mark.parametrize("quantiles", [(0.5, 0.5), (0.9, 0.1), (0.0, 0.5), (0.5, 1.0), (-0.1,)])
+def test_quantiles_that_do_not_increase_between_nothing_and_one_are_refused(quantiles):
+    with pytest.raises(ValueError, match="quantiles increase between 0 and 1"):
+        Pinball(quantiles=quantiles)

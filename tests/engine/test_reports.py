@@ -1,4 +1,5 @@
 import base64
+import datetime
 import json
 import re
 import subprocess
@@ -24,6 +25,7 @@ from vistazo.engine.reports import (
     percent,
     to_html,
     to_json,
+    to_svg,
     to_terminal,
 )
 from vistazo.language import speaking
@@ -332,3 +334,123 @@ def test_a_report_needs_neither_torch_nor_jinja_until_a_page_is_made():
     code = "import sys, vistazo.engine.reports; print({'torch', 'jinja2', 'numpy'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"
+
+
+# ---------------------------------------------------------------- bands, dates, a drawing of its own
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def day(text):
+    return float((datetime.date.fromisoformat(text) - datetime.date(1970, 1, 1)).days)
+
+
+def drawn(curves):
+    """The drawing as a tree, and the points of its paths of one class."""
+    tree = ElementTree.fromstring(to_svg(curves))
+
+    def points(kind):
+        paths = [one.get("d") for one in tree.iter(f"{SVG}path") if one.get("class").split()[0] == kind]
+        return [
+            [tuple(map(float, at)) for at in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path)] for path in paths
+        ]
+
+    return tree, points
+
+
+def test_a_band_goes_there_along_its_top_and_back_along_its_bottom():
+    _, points = drawn(Curves([0, 1, 2], {"a": [1, 2, 3]}, "x", "y", {"a": ([0, 1, 2], [2, 3, 4])}))
+    ((line,), (band,)) = points("line"), points("band")
+    assert len(band) == 6
+    assert [across for across, _ in band[:3]] == [across for across, _ in line]
+    assert [across for across, _ in band[3:]] == [across for across, _ in reversed(line)]
+    for (_, top), (_, middle), (_, bottom) in zip(band[:3], line, reversed(band[3:]), strict=True):
+        assert top < middle < bottom, "down the page is down"
+        assert middle - top == pytest.approx(bottom - middle, abs=0.2)
+
+
+def test_a_band_stays_inside_the_frame_even_where_it_is_far_wider_than_its_line():
+    tree, points = drawn(Curves([0, 1], {"a": [5, 5]}, "x", "y", {"a": ([-1000, 0], [10, 4000])}))
+    _, _, width, height = map(float, tree.get("viewBox").split())
+    assert all(0 <= across <= width and 0 <= down <= height for one in points("band") for across, down in one)
+
+
+@pytest.mark.parametrize("hole", [None, float("nan"), float("inf")])
+def test_a_band_has_a_gap_where_either_end_has_one(hole):
+    low, high = [0, hole, 0, 0, 0], [1, 1, 1, 1, 1]
+    text = to_svg(Curves(list(range(5)), {"a": [0.5] * 5}, "x", "y", {"a": (low, high)}))
+    (path,) = re.findall(r'class="band k1" d="([^"]*)"', text)
+    assert path.count("M") == path.count("z") == 1, "the one point left of the gap is no area"
+    assert len(re.findall(r"[\d.]+ [\d.]+", path)) == 6
+
+
+def test_a_band_has_the_colour_of_its_line_and_no_band_is_drawn_without_one():
+    curves = Curves([0, 1], {"real": [1, 1], "told": [2, 2], "empty": [None, None]}, "x", "y",
+                    {"told": ([1, 1], [3, 3]), "empty": ([1, 1], [3, 3])})  # fmt: skip
+    assert re.findall(r'class="band (k\d)"', to_svg(curves)) == ["k2"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        pytest.param(
+            lambda: Curves([1], {"a": [1]}, "x", "y", {"a": ([1, 2], [1])}), "bands have 1 points", id="long"
+        ),
+        pytest.param(
+            lambda: Curves([1], {"a": [1]}, "x", "y", {"b": ([1], [1])}), "around a line", id="no line"
+        ),
+    ],
+)
+def test_bands_that_do_not_fit_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("2022-01-01", "2022-01-04"),
+        ("2022-01-20", "2022-03-15"),
+        ("2021-11-15", "2022-06-03"),
+        ("2015-02-11", "2022-06-03"),
+        ("1968-12-30", "1970-02-02"),
+        ("1900-01-01", "2100-01-01"),
+    ],
+)
+def test_an_axis_of_dates_is_marked_with_dates_that_lie_on_it(first, last):
+    tree, _ = drawn(Curves([day(first), day(last)], {"a": [1, 2]}, "date", "y", dates=True))
+    words = [one.text for one in tree.iter(f"{SVG}text") if re.fullmatch(r"\d{4}-\d\d-\d\d", one.text or "")]
+    assert 2 <= len(words) <= 11
+    assert words == sorted(words)
+    assert first <= words[0] <= words[-1] <= last
+    if day(last) - day(first) >= 60:
+        assert all(word.endswith("-01") for word in words)
+
+
+def test_a_point_tells_its_date():
+    with speaking("en"):
+        assert "<title>date 2022-03-01, a: 5.00</title>" in to_svg(
+            Curves([day("2022-03-01")], {"a": [5]}, "date", "y", dates=True)
+        )
+
+
+def test_a_wide_drawing_is_twice_as_wide():
+    narrow, wide = (drawn(Curves([0, 1], {"a": [1, 2]}, "x", "y", wide=one))[0] for one in (False, True))
+    sizes = [list(map(float, one.get("viewBox").split()))[2:] for one in (narrow, wide)]
+    assert sizes[1] == [2 * sizes[0][0], sizes[0][1]]
+
+
+def test_a_drawing_alone_is_well_formed_whatever_its_names():
+    curves = Curves(
+        [0, 1], {name: [1, 2] for name in HOSTILE}, HOSTILE[0], HOSTILE[1], {HOSTILE[0]: ([0, 0], [3, 3])}
+    )
+    tree = ElementTree.fromstring(to_svg(curves))
+    assert tree.tag == f"{SVG}svg"
+    assert {one.tag for one in tree.iter()} <= {
+        f"{SVG}{tag}" for tag in ("svg", "style", "rect", "path", "g", "text", "title")
+    }
+    assert not [name for one in tree.iter() for name in one.attrib if name.startswith("on") or "href" in name]
+
+
+def test_nothing_to_draw_is_no_file():
+    with pytest.raises(ValueError, match="there is nothing to draw"):
+        to_svg(Curves([], {"a": []}, "x", "y"))

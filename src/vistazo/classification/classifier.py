@@ -21,7 +21,7 @@ from vistazo.classification import metrics
 from vistazo.classification.models import create
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
-from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples
+from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures import decoding, sources
 from vistazo.pictures.index import read_index
@@ -54,6 +54,8 @@ class Classifier:
     compute: Compute
     metrics: Any = None
     path: Path | None = None
+    task: ClassVar[str] = "classification"
+    pictures: ClassVar[dict[str, Any]] = {}
     columns: ClassVar[dict[str, type]] = {"file": str, "class": str, "probability": float}
 
     def probabilities(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float64]:
@@ -167,6 +169,8 @@ class Classifier:
 
         Yields {"file", "class", "probability", "top"} or, for what cannot be read, {"file", "reason"}.
         """
+        if not isinstance(files, np.ndarray) and not files:
+            raise UsageError(tr("Name the pictures to answer for: vistazo predict MODEL PICTURE..."))
         height, width, channels = self.size
         waiting: list[tuple[str, Pixels | str]] = []
         several = [files] if isinstance(files, (str, Path)) else files

@@ -3,24 +3,21 @@
 from typing import Literal, Self
 
 from vistazo import platform
-from vistazo.config import Config, setting
+from vistazo.config import setting
 from vistazo.engine import runs
+from vistazo.engine.settings import TrainingConfig
 from vistazo.language import mark
 
 __all__ = ["ClassificationConfig"]
 
 
-class ClassificationConfig(Config):
+class ClassificationConfig(TrainingConfig):
     """One image-classification run. A setting left at None is decided by the recipe or by a probe."""
 
     recipe: str = setting("quick", spanish="receta", help=mark("how to train: `vistazo recipes` lists them"))
     model: str | None = setting(
         None, spanish="modelo", help=mark("network: `vistazo models` lists them (default: the recipe's)")
     )
-    epochs: int | None = setting(
-        None, spanish="epocas", ge=1, help=mark("passes over the training pictures (default: the recipe's)")
-    )
-    seed: int = setting(0, spanish="semilla", ge=0, help=mark("number that everything random is drawn from"))
     size: str | None = setting(
         None,
         spanish="tamano",
@@ -58,27 +55,11 @@ class ClassificationConfig(Config):
         pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$",
         help=mark("filters of each group, as in 32,64,64"),
     )
-    batch: int | None = setting(
-        None, spanish="lote", ge=2, help=mark("pictures a step (default: the recipe's)")
-    )
-    rate: float = setting(1.0, spanish="ritmo", gt=0, help=mark("multiplies the recipe's learning rates"))
     schedule: Literal["triangular", "linear", "cosine", "constant"] | None = setting(
         None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)")
     )
     average: Literal["lookahead", "none"] | None = setting(
         None, spanish="promedio", help=mark("averaging of weights along the way (default: the recipe's)")
-    )
-    clip: float = setting(
-        0.0, spanish="recorte", ge=0, help=mark("largest norm of the gradient, 0 for no limit")
-    )
-    accumulate: int = setting(
-        1, spanish="acumular", ge=1, help=mark("slices a batch is computed in, to save memory")
-    )
-    patience: int = setting(
-        0,
-        spanish="paciencia",
-        ge=0,
-        help=mark("epochs without improvement before training stops, 0 for never"),
     )
     monitor: Literal["accuracy", "loss", "macro_f1"] = setting(
         "accuracy", spanish="vigilar", help=mark("validation figure that decides which epoch is best")
@@ -97,9 +78,6 @@ class ClassificationConfig(Config):
     views: Literal["on", "off"] = setting(
         "on", spanish="vistas", help=mark("average the answers to slightly moved copies of a picture")
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
-        "auto", spanish="dispositivo", help=mark("where to compute")
-    )
     precision: Literal["fp32", "bf16"] | None = setting(
         None,
         spanish="precision_numerica",
@@ -107,16 +85,6 @@ class ClassificationConfig(Config):
     )
     layout: Literal["contiguous", "channels_last"] | None = setting(
         None, spanish="disposicion", help=mark("order of pixels in memory (default: the faster one, tried)")
-    )
-    threads: int | None = setting(
-        None, spanish="hilos", ge=1, le=1024, help=mark("processor threads (default: one a core)")
-    )
-    checkpoint_seconds: float = setting(
-        10.0,
-        spanish="segundos_punto",
-        ge=0,
-        identity=False,
-        help=mark("seconds of work a kill may lose, at most"),
     )
 
     def anchored(self) -> Self:

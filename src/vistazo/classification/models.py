@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistazo.engine.optimizers import Group
-from vistazo.language import mark
+from vistazo.engine.parameters import tell_parameters
+from vistazo.language import mark, tr
 from vistazo.networks import airbench
 from vistazo.registry import Registry
 
-__all__ = ["Entry", "MnistCnn", "Parameters", "count_parameters", "create", "models"]
+__all__ = ["Entry", "MnistCnn", "create", "listing", "models"]
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,6 @@ class Entry:
     source: str
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """How many numbers a network holds: `trainable` by gradient, `statistics` counted while training (batch norm),
-    `frozen` set once from the data (whitening filters)."""
-
-    trainable: int
-    statistics: int
-    frozen: int
-
-    @property
-    def total(self) -> int:
-        return self.trainable + self.statistics + self.frozen
-
-
 models: Registry[Entry] = Registry(mark("model"))
 
 
@@ -59,18 +46,16 @@ def create(name: str, arguments: dict[str, Any]) -> nn.Module:
     return models[name].build(**arguments)
 
 
-def count_parameters(network: nn.Module) -> Parameters:
-    """The numbers a network holds, counters of seen batches left out."""
-    trainable = sum(one.numel() for one in network.parameters())
-    statistics = frozen = 0
-    kept = network.state_dict()
-    for name, one in network.named_buffers():
-        if name in kept and one.is_floating_point():
-            if name.rsplit(".", 1)[-1] == "filters":
-                frozen += one.numel()
-            else:
-                statistics += one.numel()
-    return Parameters(trainable, statistics, frozen)
+def listing() -> list[dict[str, Any]]:
+    """What `vistazo models` tells: name, parameters, source of each network."""
+    return [
+        {
+            "name": name,
+            **tell_parameters(create(name, models[name].example)),
+            "source": tr(models[name].source),
+        }
+        for name in models
+    ]
 
 
 class MnistCnn(nn.Module):

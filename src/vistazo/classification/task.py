@@ -19,7 +19,7 @@ from vistazo.bundle import Bundle
 from vistazo.classification import metrics, report
 from vistazo.classification.classifier import OBJECTIVE, VIEWS, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.models import count_parameters, create, models
+from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided, decide, working_size
 from vistazo.engine import device as devices
 from vistazo.engine import runs
@@ -28,6 +28,7 @@ from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Fitted, Plan, fit
 from vistazo.engine.objectives import objectives
 from vistazo.engine.optimizers import Lookahead, build_optimizers, schedule
+from vistazo.engine.parameters import count_parameters
 from vistazo.engine.progress import Progress
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run

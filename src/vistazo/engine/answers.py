@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,33 @@ __all__ = ["write"]
 AT_ONCE = 4096
 
 
-def write(stream: Iterable[dict[str, Any]], path: Path, *, columns: Mapping[str, type]) -> dict[str, Any]:
+def write(
+    stream: Iterable[dict[str, Any]],
+    path: Path,
+    *,
+    columns: Mapping[str, type],
+    pictures: Mapping[str, Callable[[list[dict[str, Any]]], bytes]],
+) -> dict[str, Any]:
     """Write every answer of a stream to a .csv or .parquet file, one a line; what could not be read is in it too.
 
     columns: the values of an answer to write, str or float each; `reason` is added.
+    pictures: further endings of a file's name, each with what draws all answers as one picture.
     Gives {"file", "count", "unreadable"}.
     Raises UsageError for another kind of file, DiskError where it cannot be written.
     """
-    writers = {".csv": _csv, ".parquet": _parquet}
+    writers = {
+        ".csv": _csv,
+        ".parquet": _parquet,
+        **{ending: _drawn(draw) for ending, draw in pictures.items()},
+    }
     if path.suffix.lower() not in writers:
-        raise UsageError(tr("--out must end in .csv or .parquet, not '{name}'.", name=path.name))
+        raise UsageError(
+            tr(
+                "--out must end in one of {endings}, not '{name}'.",
+                endings=", ".join(writers),
+                name=path.name,
+            )
+        )
     count, unreadable = 0, []
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -48,6 +65,16 @@ def write(stream: Iterable[dict[str, Any]], path: Path, *, columns: Mapping[str,
             raise DiskError(disk_sentence(path, error)) from error
         raise
     return {"file": str(path), "count": count, "unreadable": unreadable}
+
+
+def _drawn(draw: Callable[[list[dict[str, Any]]], bytes]) -> Callable[..., None]:
+    def write_picture(rows: Iterator[dict[str, Any]], path: Path, columns: Mapping[str, type]) -> None:
+        answers = [one for one in rows if "reason" not in one]
+        if not answers:
+            raise UsageError(tr("There is nothing to draw: no answer could be given."))
+        path.write_bytes(draw(answers))
+
+    return write_picture
 
 
 def _csv(rows: Iterator[dict[str, Any]], path: Path, columns: Mapping[str, type]) -> None:

@@ -4,15 +4,17 @@ A network gives raw scores; only the objective knows what they mean. So nothing 
 trained with one objective is never read with another's.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vistazo.language import mark
 from vistazo.registry import Registry
 
-__all__ = ["CrossEntropy", "Objective", "objectives"]
+__all__ = ["CrossEntropy", "Objective", "Pinball", "SquaredError", "objectives"]
 
 
 class Objective(Protocol):
@@ -51,3 +53,46 @@ class CrossEntropy:
     def answer(self, scores_NK: Tensor) -> Tensor:
         """Probabilities, (batch, classes), each row summing to 1."""
         return scores_NK.float().softmax(dim=1)
+
+
+@objectives.register("pinball")
+class Pinball:
+    """The mean pinball loss of several quantiles; of the median alone it is half of the mean absolute error.
+
+    quantiles: increasing, in (0, 1). scores: (..., quantiles). targets, weights: (...) or weights None.
+    Source: Koenker, Bassett 1978.
+    """
+
+    def __init__(self, *, quantiles: Sequence[float]) -> None:
+        if not all(0 < one < 1 for one in quantiles) or sorted(set(quantiles)) != list(quantiles):
+            raise ValueError(f"quantiles increase between 0 and 1, not {quantiles}")
+        self.quantiles = tuple(quantiles)
+
+    def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """The weighted mean, a scalar; 0 where no example has a weight."""
+        levels = scores.new_tensor(self.quantiles)
+        error = targets[..., None] - scores
+        each = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
+        if weights is None:
+            return each.mean()
+        return (each * weights).sum() / weights.sum().clamp_min(1e-9)
+
+    def answer(self, scores: Tensor) -> Tensor:
+        """The quantiles in order, (..., quantiles): a network may cross them."""
+        return scores.float().sort(dim=-1).values
+
+
+@objectives.register("mse")
+class SquaredError:
+    """Mean squared error: what the mean of the targets minimises.
+
+    scores_N1: (batch, 1). targets_N: (batch,) floats. weights_N: (batch,) or None.
+    """
+
+    def loss(self, scores_N1: Tensor, targets_N: Tensor, weights_N: Tensor | None) -> Tensor:
+        each_N = (scores_N1[:, 0] - targets_N) ** 2
+        return each_N.mean() if weights_N is None else (each_N * weights_N).sum() / weights_N.sum()
+
+    def answer(self, scores_N1: Tensor) -> Tensor:
+        """Values, (batch,)."""
+        return scores_N1[:, 0].float()

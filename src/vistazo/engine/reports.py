@@ -13,11 +13,12 @@ the language in force. The page (`report.html.j2`) has no script and asks no net
 stands in a name is escaped.
 """
 
+import datetime
 import math
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
@@ -42,6 +43,7 @@ __all__ = [
     "percent",
     "to_html",
     "to_json",
+    "to_svg",
     "to_terminal",
 ]
 
@@ -104,18 +106,30 @@ class Table:
 
 @dataclass(frozen=True)
 class Curves:
-    """Named lines over a common x; None, NaN and infinity are gaps."""
+    """Named lines over a common x; None, NaN and infinity are gaps.
+
+    bands: under a line's name, the low and high ends of an area around it. dates: x counts days since 1970-01-01.
+    wide: drawn over the whole width of the page.
+    """
 
     x: Sequence[float]
     series: Mapping[str, Sequence[float | None]]
     x_label: str
     y_label: str
+    bands: Mapping[str, tuple[Sequence[float | None], Sequence[float | None]]] = field(default_factory=dict)
+    dates: bool = False
+    wide: bool = False
 
     def __post_init__(self) -> None:
         _require(all(map(math.isfinite, self.x)), "x is finite")
         _require(
             all(len(line) == len(self.x) for line in self.series.values()), f"lines have {len(self.x)} points"
         )
+        _require(
+            all(len(end) == len(self.x) for ends in self.bands.values() for end in ends),
+            f"bands have {len(self.x)} points",
+        )
+        _require(self.bands.keys() <= self.series.keys(), "a band lies around a line")
 
 
 @dataclass(frozen=True)
@@ -227,10 +241,6 @@ def _clean(value: Any) -> Any:
 
 def to_html(report: Report) -> str:
     """One HTML file that needs nothing else."""
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_clean)
-    template = environment.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))
     blocks = [block for section in report.sections for block in section.blocks]
     names = list(
         dict.fromkeys(name for block in blocks if isinstance(block, Curves) for name in block.series)
@@ -239,7 +249,36 @@ def to_html(report: Report) -> str:
         {"title": section.title, "blocks": [_view(block, names) for block in section.blocks]}
         for section in report.sections
     ]
-    return template.render(report=report, sections=sections, lang=current(), cell=_cell)
+    page: str = _template().render(report=report, sections=sections, lang=current(), cell=_cell)
+    return page
+
+
+# A picture that stands alone has its colours with it; they are those of the page on white paper.
+_ALONE = (
+    "text{fill:#57606a;font:12px system-ui,sans-serif}.grid{stroke:#d8dee4;stroke-width:1}"
+    ".line{fill:none;stroke-width:2;stroke-linejoin:round;stroke:var(--k)}.band{fill:var(--k);opacity:.18}"
+    ".mark{fill:var(--k);stroke:#fff;stroke-width:1}.name{fill:var(--k);font-weight:600}"
+    ".k1{--k:#0063a8}.k2{--k:#b84a00}.k3{--k:#00704f}.k4{--k:#9b3f7e}.k2 .line{stroke-dasharray:7 4}"
+    ".k3 .line{stroke-dasharray:2 4}.k4 .line{stroke-dasharray:9 3 2 3}"
+)
+
+
+def to_svg(curves: Curves) -> str:
+    """One drawing as an SVG file of its own. Raises ValueError where there is no point to draw."""
+    view = _view(curves, list(curves.series))
+    if view["plot"] is None:
+        raise ValueError("there is nothing to draw")
+    module: Any = _template().make_module(
+        {"report": Report("", []), "sections": [], "lang": current(), "cell": _cell}
+    )
+    return str(module.drawing(view, style=_ALONE)).strip() + "\n"
+
+
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_clean)
+    return environment.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))
 
 
 def _view(block: Block, names: Sequence[str]) -> dict[str, Any]:
@@ -365,7 +404,9 @@ def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
     lines = {name: line for name, line in curves.series.items() if _finite(line)}
     if not lines:
         return None
+    bands = {name: ends for name, ends in curves.bands.items() if name in lines}
     values = [value for line in lines.values() for value in _finite(line)]
+    values += [value for ends in bands.values() for end in ends for value in _finite(end)]
     low, high = min(values), max(values)
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):  # one point, or a flat line
         room = abs(low) / 10 or 1.0
@@ -373,16 +414,21 @@ def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
     y_ticks = _ticks(low, high, 5, whole=False)
     y_words = _tick_words(y_ticks)
     left = 14 + 6.6 * max(map(len, y_words))
-    right = _WIDTH - 14 - 7.8 * min(max(map(len, lines)), _NAME)
+    width = _WIDTH * 2 if curves.wide else _WIDTH
+    right = width - 14 - 7.8 * min(max(map(len, lines)), _NAME)
     bottom = _HEIGHT - _BOTTOM
 
     whole = all(float(value).is_integer() for value in curves.x)
     start, end = min(curves.x), max(curves.x)
     x_ticks = [start]
     if end > start:
-        x_ticks = [tick for tick in _ticks(start, end, 6, whole) if start <= tick <= end]
+        ticks = _months(start, end) if curves.dates else _ticks(start, end, 6, whole)
+        x_ticks = [tick for tick in ticks if start <= tick <= end]
     else:
         start, end = start - 1, end + 1
+
+    told_x = _date_word if curves.dates else _whole_or_not
+    x_words = [_date_word(tick) for tick in x_ticks] if curves.dates else _tick_words(x_ticks)
 
     def across(x: float) -> float:
         return round(left + (x - start) / (end - start) * (right - left), 1)
@@ -395,7 +441,7 @@ def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
     for (name, line), label in zip(lines.items(), _apart(ends, bottom), strict=True):
         points = [(x, y) for x, y in zip(curves.x, line, strict=True) if y is not None and math.isfinite(y)]
         marks = [
-            (across(x), down(y), f"{curves.x_label} {_whole_or_not(x)}, {name}: {_significant(y)}")
+            (across(x), down(y), f"{curves.x_label} {told_x(x)}, {name}: {_significant(y)}")
             for x, y in points
         ]
         look = names.index(name) % len(_MARKS)
@@ -411,15 +457,60 @@ def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
             }
         )
     return {
-        "width": _WIDTH,
+        "width": width,
         "height": _HEIGHT,
         "left": round(left, 1),
         "right": round(right, 1),
         "bottom": bottom,
-        "x_ticks": list(zip(map(across, x_ticks), _tick_words(x_ticks), strict=True)),
+        "x_ticks": list(zip(map(across, x_ticks), x_words, strict=True)),
         "y_ticks": list(zip(map(down, y_ticks), y_words, strict=True)),
         "lines": drawn,
+        "bands": [
+            {
+                "name": name,
+                "look": names.index(name) % len(_MARKS) + 1,
+                "path": _area(curves.x, *ends, across, down),
+            }
+            for name, ends in bands.items()
+        ],
     }
+
+
+def _months(start: float, end: float) -> list[float]:
+    """The first days of months from `start` to `end`, about six of them; single days where the span is short."""
+    if end - start < 60:
+        return _ticks(start, end, 6, whole=True)
+    first, last = (datetime.date(1970, 1, 1) + datetime.timedelta(days=int(day)) for day in (start, end))
+    months = (last.year - first.year) * 12 + last.month - first.month
+    step = next((one for one in (1, 2, 3, 6, 12, 24, 60, 120) if months / one <= 7), 240)
+    found = range(first.year * 12 + first.month - 1, last.year * 12 + last.month, 1)
+    days = (datetime.date(one // 12, one % 12 + 1, 1) for one in found if one % step == 0)
+    return [float((day - datetime.date(1970, 1, 1)).days) for day in days]
+
+
+def _date_word(day: float) -> str:
+    return str(datetime.date(1970, 1, 1) + datetime.timedelta(days=int(day)))
+
+
+def _area(
+    x: Sequence[float],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    across: _Scale,
+    down: _Scale,
+) -> str:
+    """The area between two lines as an SVG path; where either has a gap, it has one too."""
+    told, piece = "", []
+    for at, bottom, top in [*zip(x, low, high, strict=True), (0.0, None, None)]:
+        if bottom is not None and top is not None and math.isfinite(bottom) and math.isfinite(top):
+            piece.append((across(at), down(bottom), down(top)))
+            continue
+        if len(piece) > 1:
+            there = "L".join(f"{at} {top}" for at, _, top in piece)
+            back = "L".join(f"{at} {bottom}" for at, bottom, _ in reversed(piece))
+            told += f"M{there}L{back}z"
+        piece = []
+    return told
 
 
 def _path(x: Sequence[float], line: Sequence[float | None], across: _Scale, down: _Scale) -> str:

@@ -18,7 +18,7 @@ from vistazo.pictures.folders import is_picture, listing
 from vistazo.pictures.index import UNASSIGNED, Broken, indexed, natural_key, part_named, read_index
 from vistazo.pictures.stores import Files, Source, Store, readable
 
-__all__ = ["is_manifest", "read_manifest", "text_of"]
+__all__ = ["is_manifest", "names_pictures", "read_manifest", "text_of"]
 
 _HEADERS = {
     "path": ("path", "ruta", "file", "filename", "fichero", "archivo", "image", "imagen"),
@@ -28,11 +28,46 @@ _HEADERS = {
     "group": ("group", "grupo"),
 }
 MOST_MANIFEST = 1 << 30
+HEAD = 1 << 16  # bytes that tell what a CSV is
 
 
 def is_manifest(path: Path) -> bool:
     """Whether a file is named like a table."""
     return path.suffix.lower() in (".csv", ".tsv", ".txt", ".parquet")
+
+
+def names_pictures(path: Path) -> bool:
+    """Whether a table has a column of pictures' names, which need not exist, or is the index of a run."""
+    if not is_manifest(path):
+        return False
+    with readable(path):
+        columns = _head_of_parquet(path) if path.suffix.lower() == ".parquet" else _head_of_csv(path)
+    if columns is None:
+        return True
+    samples = ([cell for cell in cells if cell] for cells in columns)
+    return any(sample and 2 * sum(map(is_picture, sample)) >= len(sample) for sample in samples)
+
+
+def _head_of_csv(path: Path) -> list[list[str]]:
+    """The columns of a CSV's first rows, under the header."""
+    with path.open("rb") as file:
+        text = _decoded(file.read(HEAD)).rpartition("\n")[0] or _decoded(path.read_bytes()[:HEAD])
+    return [cells[:50] for cells in _columns_of_csv(text).values()]
+
+
+def _head_of_parquet(path: Path) -> list[list[str]] | None:
+    """The columns of a Parquet file's first rows as text; None where it is the index of a run."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            if b"vistazo" in (file.schema_arrow.metadata or {}):
+                return None
+            rows = next(file.iter_batches(50), None)
+        return [] if rows is None else [[str(cell or "") for cell in one.to_pylist()] for one in rows.columns]
+    except pa.ArrowException as error:
+        raise ValueError(error) from error
 
 
 def read_manifest(path: Path) -> Source:
@@ -65,7 +100,10 @@ def _parquet_columns(path: Path) -> dict[str, list[str]] | None:
 
 def text_of(path: Path) -> str:
     """A text file's content, whatever wrote it: UTF-8, UTF-16 with its mark, or the Windows code page."""
-    data = path.read_bytes()
+    return _decoded(path.read_bytes())
+
+
+def _decoded(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     try:
@@ -76,7 +114,13 @@ def text_of(path: Path) -> str:
 
 def _csv_columns(path: Path) -> dict[str, list[str]]:
     """The columns of a CSV by header; short rows are filled with ''. Raises ValueError where it is no CSV."""
-    text = text_of(path)
+    columns = _columns_of_csv(text_of(path))
+    if not columns:
+        raise TooFewExamples(tr("{path} is empty.", path=path))
+    return columns
+
+
+def _columns_of_csv(text: str) -> dict[str, list[str]]:
     header_line = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header_line.count)
     try:
@@ -84,7 +128,7 @@ def _csv_columns(path: Path) -> dict[str, list[str]]:
     except csv.Error as error:
         raise ValueError(error) from error
     if not rows:
-        raise TooFewExamples(tr("{path} is empty.", path=path))
+        return {}
     header, *body = rows
     width = len(header)
     filled = [row[:width] + [""] * (width - len(row)) for row in body]

@@ -33,7 +33,7 @@ from vistazo.pictures.index import UNASSIGNED, normal
 from vistazo.pictures.manifests import is_manifest, read_manifest, text_of
 from vistazo.pictures.stores import Arrays, Files, Pixels, Source, Store, file_bytes, readable, reason_of
 
-__all__ = ["Arrays", "Source", "Store", "iterate_files", "read_source", "reason_of"]
+__all__ = ["Arrays", "Source", "Store", "check", "iterate_files", "read_source", "reason_of"]
 
 
 def read_source(source: str | Path | Pairs | Mapping[str, Pairs], *, classes_file: Path | None) -> Source:
@@ -64,6 +64,21 @@ def read_source(source: str | Path | Pairs | Mapping[str, Pairs], *, classes_fil
             )
         )
     return found
+
+
+def check(path: Path) -> dict[str, Any]:
+    """How a source of pictures is read, without decoding them: {"lines", "findings", "counts"}."""
+    found = read_source(path, classes_file=None)
+    index = found.index
+    counts = {name: int((index.label == at).sum()) for at, name in enumerate(index.classes)}
+    lines = [tr("pictures: {n}, classes: {classes}", n=len(index), classes=len(counts)), *found.notes]
+    lines += [f"  {name}: {count}" for name, count in counts.items()]
+    lines += [tr("left out: {name} ({reason})", name=one.where, reason=one.reason) for one in found.broken]
+    findings = [
+        {"kind": "broken", "path": one.where, "detail": one.reason, "suggestion": tr("mend or remove it")}
+        for one in found.broken
+    ]
+    return {"lines": lines, "findings": findings, "counts": counts}
 
 
 def _existing(given: str | Path) -> Path | None:

@@ -1,0 +1,58 @@
+"""What the command line says of a classifier. Free of torch."""
+
+from typing import Any
+
+from vistazo.engine.reports import number, percent
+from vistazo.language import tr
+
+__all__ = ["answered", "evaluated", "measured", "next_command"]
+
+
+def measured(figures: dict[str, Any]) -> str:
+    """The figures of one part, in one line."""
+    from vistazo.classification.metrics import LEVEL
+
+    return tr(
+        "accuracy {value} ({level} interval {low} to {high}, n = {n}; single view {single}), macro F1 {f1}",
+        value=percent(figures["accuracy"], 2),
+        level=LEVEL,
+        low=percent(figures["accuracy_low"], 2),
+        high=percent(figures["accuracy_high"], 2),
+        n=figures["n"],
+        single=percent(figures["single_view_accuracy"], 2),
+        f1=number(figures["macro_f1"], 4),
+    )
+
+
+def next_command(run: str) -> str:
+    """What to do after training; `run` is quoted already."""
+    return tr("next:   vistazo predict {run} PICTURE...", run=run)
+
+
+def evaluated(told: dict[str, Any]) -> list[str]:
+    """The answer of `evaluate`, line by line."""
+    width = max(len(name) for name in told["classes"])
+    lines = [f"{tr(told['part'])}: {measured(told['metrics'])}"]
+    heading = (tr("precision"), tr("recall"), "F1", tr("pictures"))
+    rows: dict[str, tuple[str, ...]] = {"": heading} | {
+        name: tuple(number(one[figure]) for figure in ("precision", "recall", "f1", "support"))
+        for name, one in told["classes"].items()
+    }
+    widths = [max(9, len(one)) for one in heading]
+    for name, cells in rows.items():
+        row = "  ".join(f"{cell:>{space}}" for cell, space in zip(cells, widths, strict=True))
+        lines.append(f"{name:{width}}  {row}")
+    if told["left_out"]["trained_on"]:
+        lines.append(
+            tr("left out, because the model was trained on them: {n}", n=told["left_out"]["trained_on"])
+        )
+    for one in told["unreadable"]:
+        lines.append(tr("left out: {name} ({reason})", name=one["file"], reason=one["reason"]))
+    lines.append(tr("next:   vistazo predict MODEL PICTURE..."))
+    return lines
+
+
+def answered(answer: dict[str, Any]) -> str:
+    """One answer of `predict`, in one line."""
+    rest = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][1:3])
+    return f"{answer['file']}\t{answer['class']} {percent(answer['probability'])}\t({rest})"
