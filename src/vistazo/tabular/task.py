@@ -1,0 +1,286 @@
+"""Learning a table's column, told in its own words: read, divide, train, measure, explain, keep."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import vistazo
+from vistazo import bundle as bundles
+from vistazo import platform
+from vistazo.bundle import Bundle
+from vistazo.engine import device as devices
+from vistazo.engine.device import Compute
+from vistazo.engine.fitting import Fitted, Plan, fit
+from vistazo.engine.optimizers import schedule
+from vistazo.engine.parameters import count_parameters
+from vistazo.engine.progress import Progress
+from vistazo.engine.reports import number
+from vistazo.engine.runs import Run
+from vistazo.errors import DiskError
+from vistazo.language import tr
+from vistazo.tables.config import TableConfig
+from vistazo.tables.preparing import Scaler, scalers
+from vistazo.tabular import measuring, metrics, report
+from vistazo.tabular.config import TabularConfig
+from vistazo.tabular.data import Rows, read_rows
+from vistazo.tabular.given import as_table, settled
+from vistazo.tabular.inputs import Encoded, Encoder
+from vistazo.tabular.keeping import write_index
+from vistazo.tabular.measuring import Measured
+from vistazo.tabular.predictor import COVERED, Predictor, open_model
+from vistazo.tabular.training import Decided, Program, TableBatches, decide, initial
+
+__all__ = ["open_model", "read", "train"]
+
+
+@devices.without_compiler()
+def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> None:
+    """One whole run: from a table to model.vistazo, metrics.json and report.html in the run's folder."""
+    rows = read(run, source, config, progress)
+    device = devices.resolve_device(config.device)
+    learnt = rows.rows("train")
+    encoder = Encoder.fit(rows.table.take(learnt), config.scaler)
+    scaler = None if rows.classes else scalers["standard"](rows.target[learnt])
+    encoded = encoder.encode(rows.table)
+    found = decide(config, encoder, rows=len(learnt), classes=len(rows.classes))
+    decided = Decided(**run.freeze("decided", asdict(found)))
+    threads = config.threads or platform.physical_cores()
+    compute = Compute(**run.freeze("compute", asdict(Compute(device, "fp32", "contiguous", threads))))
+    compute.start()
+    run.write("environment.json", json.dumps(_environment(compute), indent=2) + "\n")
+
+    network = compute.place(initial(decided.model, decided.arguments, config.seed))
+    model = Predictor(
+        network=network,
+        model=decided.model,
+        arguments=decided.arguments,
+        target=rows.target_name,
+        classes=rows.classes,
+        encoder=encoder,
+        scaler=scaler,
+        reach=None,
+        background=encoded.take(measuring.pick(learnt, measuring.BACKGROUND, config.seed)),
+        reading=_reading(config),
+        settled=TableConfig(**run.config["settled"]),
+        compute=compute,
+    )
+    batches = TableBatches(
+        encoded.take(learnt),
+        _target(rows, scaler)[torch.from_numpy(learnt)],
+        rows.table.rows[learnt],
+        size=decided.batch,
+        passes=decided.passes,
+        seed=config.seed,
+        device=compute.device,
+    )
+    program = Program(network, decided, compute)
+    progress.say(_plan_sentence(decided, compute, model, batches))
+    validation = rows.rows("validation")
+
+    def validate() -> dict[str, float]:
+        figures = model.measure(model.answers(encoded.take(validation)), rows.target[validation])
+        shown = ("accuracy", "loss", "macro_f1") if rows.classes else ("loss", "mae", "rmse")
+        return {name: float(figures[name]) for name in shown}
+
+    fitted = fit(
+        program,
+        batches,
+        validate=validate if len(validation) else None,
+        plan=Plan(
+            epochs=decided.epochs,
+            seed=config.seed,
+            monitor="loss",
+            patience=config.patience,
+            keep=decided.keep,
+            stop_at=None,
+            accumulate=config.accumulate,
+            clip=config.clip,
+            checkpoint_seconds=config.checkpoint_seconds,
+        ),
+        schedule=schedule(decided.schedule),
+        averager=None,
+        run=run,
+        progress=progress,
+    )
+    run.status("measuring")
+    _finish(run, config, rows, encoded, decided, model, fitted, progress)
+
+
+def read(run: Run, source: Any, config: TabularConfig, progress: Progress) -> Rows:
+    """Read and divide the table, and tell how; index.parquet is written.
+
+    Raises SourceError and ConfigError where it cannot be used, RunDiffers where it is not what the run began with.
+    """
+    table = as_table(source, _reading(config))
+    rows = read_rows(table, config)
+    progress.say(tr("rows: {n}, learnt from {columns} columns", n=len(rows), columns=len(rows.table.columns)))
+    for sentence in rows.sentences:
+        progress.say(sentence)
+    for name, count in table.fault_count.items():
+        progress.say(tr("'{name}': {n} cells were not understood and count as missing", name=name, n=count))
+    run.freeze("data", {"fingerprint": rows.fingerprint})
+    run.freeze("settled", settled(_reading(config), table).model_dump(mode="json"))
+    path = run.folder / "index.parquet"
+    if not path.exists():
+        try:
+            write_index(rows, path)
+        except OSError as error:
+            raise DiskError(bundles.disk_sentence(path, error)) from error
+    return rows
+
+
+def _reading(config: TabularConfig) -> TableConfig:
+    return TableConfig(**{name: getattr(config, name) for name in TableConfig.model_fields})
+
+
+def _target(rows: Rows, scaler: Scaler | None) -> Tensor:
+    """Class numbers, or scaled numbers, (rows,)."""
+    if scaler is None:
+        return torch.from_numpy(rows.target.astype(np.int64))
+    return torch.from_numpy(scaler.transform(rows.target).astype(np.float32))
+
+
+def _plan_sentence(decided: Decided, compute: Compute, model: Predictor, batches: TableBatches) -> str:
+    return tr(
+        "training {model} ({parameters} parameters), {epochs} epochs of {steps} steps of {batch} rows, "
+        "{precision} on {device} with {threads} threads",
+        model=decided.model,
+        parameters=number(count_parameters(model.network).total),
+        epochs=decided.epochs,
+        steps=batches.steps,
+        batch=batches.size,
+        precision=compute.precision,
+        device=compute.device,
+        threads=compute.threads,
+    )
+
+
+def _environment(compute: Compute) -> dict[str, Any]:
+    return {
+        **platform.machine(),
+        "vistazo": vistazo.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        **asdict(compute),
+    }
+
+
+# ---------------------------------------------------------------- measuring and keeping
+def _finish(
+    run: Run,
+    config: TabularConfig,
+    rows: Rows,
+    encoded: Encoded,
+    decided: Decided,
+    model: Predictor,
+    fitted: Fitted,
+    progress: Progress,
+) -> None:
+    """Measure, and write the figures, the report and, last of all, the model."""
+    at = rows.rows("validation")
+    if not rows.classes and len(at):
+        answers = model.answers(encoded.take(at))[:, 0]
+        model = replace(model, reach=metrics.residual_quantile(answers, rows.target[at], COVERED))
+    measured = {part: measuring.measure(model, rows, encoded, part) for part in ("validation", "test")}
+    figures = {part: None if one is None else one.figures for part, one in measured.items()}
+    parameters = count_parameters(model.network)
+    counted = {**asdict(parameters), "total": parameters.total}
+    shown = _shown(measured)
+    important = (
+        measuring.column_importance(model, rows, encoded, shown.rows, config.seed)
+        if shown is not None
+        else {}
+    )
+    told = {
+        "task": "tabular",
+        "parameters": counted,
+        "epochs": len(fitted.history),
+        "kept_epoch": fitted.epoch,
+        "ended": fitted.reason,
+        "metrics": figures,
+        "counts": rows.counts(),
+        "target": rows.target_name,
+        "classes": list(rows.classes),
+        "columns": list(model.encoder.names),
+        "importance": {name: asdict(one) for name, one in important.items()},
+        "findings": [asdict(one) for one in rows.findings],
+        "aside": [{"row": row, "reason": reason} for row, reason in rows.aside],
+    }
+    run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    page = report.build(
+        report.Told(
+            name=run.folder.name,
+            rows=rows,
+            encoded=encoded,
+            model=model,
+            measured=measured,
+            importance=important,
+            history=fitted.history,
+            kept_epoch=fitted.epoch,
+            reason=fitted.reason,
+            settings={name: value for name, value in config.model_dump().items() if value is not None},
+            decided=asdict(decided),
+            parameters=counted,
+            environment=_environment(model.compute),
+            seconds=platform.seconds_since_start(),
+            seed=config.seed,
+        )
+    )
+    run.write("report.html", page)
+    bundles.save(_bundle(run, config, rows, decided, model, counted, figures), run.model)
+    progress.say(
+        tr("{reason}; the weights of epoch {epoch} were kept", reason=fitted.reason, epoch=fitted.epoch)
+    )
+
+
+def _shown(measured: dict[str, Measured | None]) -> Measured | None:
+    """The part whose figures lead: the test where there is one."""
+    return measured["test"] or measured["validation"]
+
+
+def _bundle(
+    run: Run,
+    config: TabularConfig,
+    rows: Rows,
+    decided: Decided,
+    model: Predictor,
+    counted: dict[str, int],
+    figures: dict[str, Any],
+) -> Bundle:
+    return Bundle(
+        task="tabular",
+        model=decided.model,
+        arguments=decided.arguments,
+        preprocessing={
+            "columns": model.encoder.to_json(),
+            "target": model.scaler.to_json() if model.scaler else None,
+            "reading": model.reading.model_dump(mode="json"),
+            "settled": model.settled.model_dump(mode="json"),
+        },
+        facts={
+            "target": rows.target_name,
+            "classes": list(rows.classes),
+            "objective": decided.objective,
+            "reach": model.reach,
+            "covered": COVERED,
+        },
+        training={
+            "settings": config.identity(),
+            "decided": asdict(decided),
+            "compute": asdict(model.compute),
+            "versions": {"vistazo": vistazo.__version__, "torch": torch.__version__},
+            "parameters": counted,
+            "counts": rows.counts(),
+        },
+        metrics=figures,
+        fingerprint=run.config["data"]["fingerprint"],
+        tensors={
+            **{f"network.{name}": one.detach().cpu() for name, one in model.network.state_dict().items()},
+            "background.numbers": torch.from_numpy(model.background.numbers),
+            "background.codes": torch.from_numpy(model.background.codes),
+        },
+    )
