@@ -407,7 +407,7 @@ BAD = {
     "unfinished_model": (1, "has no finished model yet. Continue it with: vistazo resume"),
     "out_is_a_file": (1, "is a file; --out needs a folder"),
     "out_under_a_file": (1, "file"),
-    "answers_of_unknown_kind": (2, "--out must end in .csv or .parquet, not 'answers.docx'"),
+    "answers_of_unknown_kind": (2, "--out must end in one of .csv, .parquet, not 'answers.docx'"),
     "class_names_missing": (1, "There is no file of class names at"),
     "class_names_too_few": (2, "the file of class names has 2 lines"),
     "settings_missing": (2, "nowhere.toml cannot be read"),

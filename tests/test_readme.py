@@ -47,8 +47,29 @@ def place(tmp_path_factory):
         for number, picture in enumerate(ours):
             Image.fromarray(picture).save(folder / "pictures" / name / f"{name}-{number:03}.png")
         Image.fromarray(new).save(folder / "new" / f"{name}.png")
+    _write_tables(folder)
     (folder / "photo.png").write_bytes((folder / "new" / "shoes.png").read_bytes())
     return folder
+
+
+def _write_tables(folder: Path) -> None:
+    """`sales.csv`, a series with closed Sundays; `clients.csv` and `new_clients.csv`, without what is to be told."""
+    generator = np.random.default_rng(0)
+    days = [
+        day
+        for day in np.arange("2024-01-01", "2025-01-01", dtype="datetime64[D]")
+        if (int(day.astype(int)) + 3) % 7 < 6
+    ]
+    lines = [f"{day},{60 + 30 * (at % 6) + generator.integers(0, 20)}" for at, day in enumerate(days)]
+    (folder / "sales.csv").write_text("\n".join(["date,units", *lines]), encoding="utf-8")
+    for name, rows in (("clients.csv", 300), ("new_clients.csv", 5)):
+        lines = ["months,plan,calls" + (",left" if name == "clients.csv" else "")]
+        for _ in range(rows):
+            months, calls = generator.integers(1, 60), generator.integers(0, 9)
+            plan = generator.choice(["basic", "family", "firm"])
+            left = "yes" if calls * 6 + generator.normal(0, 4) > months else "no"
+            lines.append(f"{months},{plan},{calls}" + (f",{left}" if name == "clients.csv" else ""))
+        (folder / name).write_text("\n".join(lines), encoding="utf-8")
 
 
 def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
@@ -65,7 +86,7 @@ ENGLISH = [command for command, slow in commands("README.md") if not slow]
 
 def test_the_readme_has_commands():
     assert {shlex.split(one)[1] for one in ENGLISH if one.startswith("vistazo")} >= {
-        "demo", "train", "resume", "evaluate", "predict", "models", "recipes",
+        "demo", "train", "resume", "evaluate", "predict", "models", "recipes", "check",
     }  # fmt: skip
 
 
@@ -94,7 +115,11 @@ def neutral(command: str) -> str:
     """The same, with the names a reader would choose in either language joined."""
     names = {
         "fotos": "pictures", "nuevas": "new", "foto.png": "photo.png", "respuestas.csv": "answers.csv",
-        "runs/ropa": "runs/clothes", "runs/corta": "runs/short", "runs/otra": "runs/again",
+        "ventas.csv": "sales.csv", "pronostico.csv": "forecast.csv", "pronostico.svg": "forecast.svg",
+        "runs/ventas": "runs/sales", "clientes.csv": "clients.csv",
+        "clientes_nuevos.csv": "new_clients.csv",
+        "runs/clientes": "runs/clients", "baja": "left", "runs/ropa": "runs/clothes", "runs/corta": "runs/short",
+        "runs/otra": "runs/again",
     }  # fmt: skip
     return shlex.join(names.get(word, word) for word in shlex.split(in_english(command)))
 

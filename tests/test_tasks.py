@@ -11,7 +11,7 @@ import pytest
 import vistazo
 from vistazo import cli, tasks
 from vistazo.engine import runs
-from vistazo.errors import RunBusy, RunDiffers, RunError, SourceMissing, UnknownName
+from vistazo.errors import ConfigError, RunBusy, RunDiffers, RunError, SourceMissing, UnknownName
 from vistazo.language import LANGUAGES, speaking
 
 RESULTS = ("model.vistazo", "history.jsonl", "metrics.json")
@@ -98,7 +98,7 @@ def test_a_finished_result_of_other_data_does_not_pass_for_this_one(
         (("--epochs=5",), "epochs"),
         (("--filters=8,8",), "filters"),
         (("--threads=2",), "threads"),
-        (("--flip=on", "--rate=2"), "flip"),
+        (("--flip=on", "--rate=2"), "rate"),
     ],
 )
 def test_another_setting_is_refused_by_its_name(verb, earlier, wardrobe, tiny, words, field):
@@ -171,8 +171,10 @@ def test_nothing_is_there(in_tmp):
         vistazo.train("nowhere")
     with pytest.raises(RunError, match="There is no last run in this folder yet"):
         vistazo.load("last")
-    with pytest.raises(UnknownName, match="There is no task 'detection'. Known: classification"):
-        vistazo.train("nowhere", task="detection")
+    with pytest.raises(
+        UnknownName, match="There is no task 'music'. Known: classification, forecasting, tabular"
+    ):
+        vistazo.train("nowhere", task="music")
     assert list(in_tmp.iterdir()) == []
 
 
@@ -212,3 +214,48 @@ def test_errors_are_sentences_in_both_languages(in_tmp, language):
         vistazo.train("nowhere")
     assert "nowhere" in str(raised.value)
     assert "{" not in str(raised.value)
+
+
+# ---------------------------------------------------------------- which task a source means
+SERIES = "day,units\n2024-01-01,3\n2024-01-02,4\n"
+TABLE = "months,left\n3,yes\n40,no\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "task", "why"),
+    [
+        (SERIES, {}, "forecasting", "because the column 'day' holds dates"),
+        (SERIES, {"target": "units"}, "tabular", "because of --target"),
+        (SERIES, {"order": "day"}, "tabular", "because of --order-by"),
+        (TABLE, {"horizon": 3}, "forecasting", "because of --horizon"),
+        ("path,label\nnone.png,cat\n", {}, "classification", "because a column names pictures"),
+        (TABLE, {"start": "last"}, "classification", "because of --from"),
+    ],
+)
+def test_the_task_is_recognised_and_it_is_said_why(in_tmp, text, settings, task, why):
+    (in_tmp / "source.csv").write_text(text, encoding="utf-8")
+    found, sentence = tasks.recognise(in_tmp / "source.csv", settings)
+    assert found == task
+    assert why in sentence
+
+
+def test_a_table_without_dates_asks_for_its_target(in_tmp):
+    (in_tmp / "source.csv").write_text(TABLE, encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"say which column to learn with --target \(columns: months, left\)"
+    ):
+        tasks.recognise(in_tmp / "source.csv", {"epochs": 3})
+
+
+def test_settings_of_two_tasks_are_refused_together(in_tmp):
+    with pytest.raises(ConfigError, match="--target belongs to tabular and --horizon to forecasting"):
+        tasks.recognise(in_tmp, {"target": "a", "horizon": 3})
+
+
+def test_every_task_says_its_words_without_torch():
+    code = (
+        "import sys, vistazo.tasks as t\n"
+        "for name in t.tasks: t.tasks[name].config(), t.tasks[name].telling()\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from vistazo import __version__, language, platform
+from vistazo.config import Config
 from vistazo.errors import UsageError, VistazoError
 from vistazo.language import mark, tr
 
@@ -53,12 +54,12 @@ _FROM_CLICK = (
 def _train(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
 
-    task = values.pop("task") or tasks.DEFAULT_TASK
-    kind = tasks.tasks[task].config()
-    source, out, file = values.pop("source"), values.pop("out"), values.pop("config")
+    task, source, out, file = (values.pop(name) for name in ("task", "source", "out", "config"))
     common = _common(values)
-    given = {name: value for name, value in values.items() if value is not None}
-    settings = {**(config.read_settings(Path(file), kind) if file else {}), **given}
+    settings = {name: value for name, value in values.items() if value is not None}
+    if file:
+        kinds = [tasks.tasks[name].config() for name in ([task] if task else tasks.tasks)]
+        settings = {**config.read_settings(Path(file), *kinds), **settings}
     return _trained(tasks.train(source, task=task, out=out, quiet=common["quiet"], **settings))
 
 
@@ -80,7 +81,14 @@ def _demo(values: dict[str, Any]) -> dict[str, Any]:
             tr("2,000 pictures of clothes (Fashion-MNIST, Zalando, MIT licence), ten classes."), err=True
         )
     return _trained(
-        tasks.train(folder, out=values["out"], seed=values["seed"], classes=str(names), quiet=common["quiet"])
+        tasks.train(
+            folder,
+            task="classification",
+            out=values["out"],
+            seed=values["seed"],
+            classes=str(names),
+            quiet=common["quiet"],
+        )
     )
 
 
@@ -89,56 +97,86 @@ def _trained(result: Any) -> dict[str, Any]:
     return {**told, "seconds": round(platform.seconds_since_start(), 2)}
 
 
+def _check(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo import config, tasks
+    from vistazo.tables.config import TableConfig
+
+    _common(values)
+    settings = {name: value for name, value in values.items() if name in TableConfig.model_fields}
+    given = {name: value for name, value in settings.items() if value is not None}
+    return tasks.check(values["source"], config.build(TableConfig, given))
+
+
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
     _common(values)
-    model = tasks.load(values["model"])
-    found: dict[str, Any] = model.evaluate(values["source"], split=values["split"], classes=values["classes"])
-    return found
+    model, source = tasks.load(values.pop("model")), values.pop("source")
+    told: dict[str, Any] = model.evaluate(source, **_suited(model.evaluate, values))
+    return {"task": model.task, **told}
 
 
 def _predict(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
     from vistazo.engine import answers
-    from vistazo.engine.reports import percent
 
-    common = _common(values)
-    model = tasks.load(values["model"])
-    stream = model.predict(values["files"], top=values["top"])
-    if values["out"]:
-        return answers.write(stream, Path(values["out"]), columns=model.columns)
+    common, out, files = _common(values), values.pop("out"), values.pop("files")
+    model = tasks.load(values.pop("model"))
+    stream = model.predict(files, **_suited(model.predict, values))
+    if out:
+        return answers.write(stream, Path(out), columns=model.columns, pictures=model.pictures)
+    telling = tasks.tasks[model.task].telling()
     predictions, unreadable = [], []
     for answer in stream:
         if "reason" in answer:
             unreadable.append(answer)
             if not common["json"]:
-                click.echo(f"{answer['file']}: {answer['reason']}", err=True)
+                click.echo(_unanswered(answer), err=True)
         elif common["json"]:
             predictions.append(answer)
         else:  # told as it is found: a folder may be larger than memory
-            rest = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][1:3])
-            click.echo(f"{answer['file']}\t{answer['class']} {percent(answer['probability'])}\t({rest})")
+            click.echo(telling.answered(answer))
+    if not common["quiet"]:
+        for note in getattr(model, "notes", ()):
+            click.echo(note, err=True)
     return {"predictions": predictions, "unreadable": unreadable}
 
 
-def _models(values: dict[str, Any]) -> dict[str, Any]:
-    from vistazo.classification.models import count_parameters, create, models
+def _unanswered(answer: dict[str, Any]) -> str:
+    where = answer["file"] + (", " + tr("row {n}", n=answer["row"]) if "row" in answer else "")
+    return f"{where}: {answer['reason']}"
 
-    found = []
-    for name in models:
-        parameters = count_parameters(create(name, models[name].example))
-        found.append(
-            {
-                "name": name,
-                "parameters": parameters.total,
-                "trainable": parameters.trainable,
-                "statistics": parameters.statistics,
-                "frozen": parameters.frozen,
-                "source": tr(models[name].source),
-            }
-        )
-    return {"models": found}
+
+def _explain(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo import tasks
+
+    _common(values)
+    model = tasks.load(values["model"])
+    if not hasattr(model, "explain_file"):
+        raise UsageError(tr("A model of {task} explains nothing yet.", task=tr(model.task)))
+    told: dict[str, Any] = model.explain_file(values["source"], values["row"])
+    return {"task": model.task, **told}
+
+
+def _suited(verb: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given. Raises UsageError for one that this model's verb does not have."""
+    import inspect
+
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in given:
+        if name not in inspect.signature(verb).parameters:
+            raise UsageError(tr("This model does not take --{name}; leave it out.", name=name))
+    return given
+
+
+def _models(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo import tasks
+
+    return {
+        "models": [
+            {"task": task, **one} for task in tasks.tasks for one in tasks.tasks[task].models().listing()
+        ]
+    }
 
 
 def _recipes(values: dict[str, Any]) -> dict[str, Any]:
@@ -153,13 +191,12 @@ def _recipes(values: dict[str, Any]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- what a person reads
 def _show_trained(told: dict[str, Any]) -> list[str]:
+    from vistazo import tasks
     from vistazo.engine.progress import duration
     from vistazo.engine.reports import number
 
-    lines = []
-    for part, figures in told["metrics"].items():
-        if figures:
-            lines.append(f"{tr(part)}: {_accuracy(figures)}")
+    telling = tasks.tasks[told["task"]].telling()
+    lines = [f"{tr(part)}: {telling.measured(one)}" for part, one in told["metrics"].items() if one]
     # A quarter of a person's trust is knowing where things are.
     lines += [
         tr(
@@ -170,55 +207,33 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
         ),
         tr("model:  {path}", path=told["model"]),
         tr("report: {path}", path=told["report"]),
-        tr("next:   vistazo predict {run} PICTURE...", run=shlex.quote(told["run"])),
+        telling.next_command(shlex.quote(told["run"])),
     ]
     return lines
 
 
-def _accuracy(figures: dict[str, Any]) -> str:
-    from vistazo.classification.metrics import LEVEL
-    from vistazo.engine.reports import number, percent
-
-    return tr(
-        "accuracy {value} ({level} interval {low} to {high}, n = {n}; single view {single}), macro F1 {f1}",
-        value=percent(figures["accuracy"], 2),
-        level=LEVEL,
-        low=percent(figures["accuracy_low"], 2),
-        high=percent(figures["accuracy_high"], 2),
-        n=figures["n"],
-        single=percent(figures["single_view_accuracy"], 2),
-        f1=number(figures["macro_f1"], 4),
-    )
+def _show_checked(told: dict[str, Any]) -> list[str]:
+    return [*told["lines"], tr("next:   vistazo train {source}", source=shlex.quote(told["source"]))]
 
 
 def _show_evaluated(told: dict[str, Any]) -> list[str]:
-    from vistazo.engine.reports import number
+    from vistazo import tasks
 
-    width = max(len(name) for name in told["classes"])
-    lines = [f"{tr(told['part'])}: {_accuracy(told['metrics'])}"]
-    heading = (tr("precision"), tr("recall"), "F1", tr("pictures"))
-    rows: dict[str, tuple[str, ...]] = {"": heading} | {
-        name: tuple(number(one[figure]) for figure in ("precision", "recall", "f1", "support"))
-        for name, one in told["classes"].items()
-    }
-    widths = [max(9, len(one)) for one in heading]
-    for name, cells in rows.items():
-        row = "  ".join(f"{cell:>{space}}" for cell, space in zip(cells, widths, strict=True))
-        lines.append(f"{name:{width}}  {row}")
-    if told["left_out"]["trained_on"]:
-        lines.append(
-            tr("left out, because the model was trained on them: {n}", n=told["left_out"]["trained_on"])
-        )
-    for one in told["unreadable"]:
-        lines.append(tr("left out: {name} ({reason})", name=one["file"], reason=one["reason"]))
-    lines.append(tr("next:   vistazo predict MODEL PICTURE..."))
+    lines: list[str] = tasks.tasks[told["task"]].telling().evaluated(told)
+    return lines
+
+
+def _show_explained(told: dict[str, Any]) -> list[str]:
+    from vistazo import tasks
+
+    lines: list[str] = tasks.tasks[told["task"]].telling().explained(told)
     return lines
 
 
 def _show_predicted(told: dict[str, Any]) -> list[str]:
     if "file" in told:
         lines = [tr("{n} answers in {path}", n=told["count"], path=told["file"])]
-        return lines + [f"{one['file']}: {one['reason']}" for one in told["unreadable"]]
+        return lines + [_unanswered(one) for one in told["unreadable"]]
     if told["unreadable"]:
         return [tr("could not be read: {n}", n=len(told["unreadable"]))]
     return []
@@ -228,8 +243,11 @@ def _show_models(told: dict[str, Any]) -> list[str]:
     from vistazo.engine.reports import number
 
     model, parameters, source = tr("model"), tr("parameters"), tr("source")
-    lines = [f"{model:<12} {parameters:>12}  {source}"]
+    lines, task = [f"{model:<12} {parameters:>12}  {source}"], ""
     for one in told["models"]:
+        if one["task"] != task:
+            task = one["task"]
+            lines.append(f"-- {tr(task)}")
         lines.append(f"{one['name']:<12} {number(one['parameters']):>12}  {one['source']}")
         if one["statistics"] or one["frozen"]:
             parts = tr(
@@ -250,15 +268,17 @@ def _show_recipes(told: dict[str, Any]) -> list[str]:
 Act = Callable[[dict[str, Any]], dict[str, Any]]
 Show = Callable[[dict[str, Any]], list[str]]
 _VERBS: dict[str, tuple[str, str, Act, Show]] = {
-    "train": ("entrenar", mark("train on a source of pictures"), _train, _show_trained),
+    "train": ("entrenar", mark("train on pictures, a series or a table"), _train, _show_trained),
     "resume": (
         "reanudar",
         mark("continue a run that was stopped or killed, or train it for longer"),
         _resume,
         _show_trained,
     ),
+    "check": ("revisar", mark("say how a source is read"), _check, _show_checked),
     "evaluate": ("evaluar", mark("measure a model on other data"), _evaluate, _show_evaluated),
-    "predict": ("predecir", mark("say what pictures show"), _predict, _show_predicted),
+    "predict": ("predecir", mark("answer for new pictures, days to come or rows"), _predict, _show_predicted),
+    "explain": ("explicar", mark("say why a row of a table gets its answer"), _explain, _show_explained),
     "models": ("modelos", mark("list the networks"), _models, _show_models),
     "recipes": ("recetas", mark("list the recipes"), _recipes, _show_recipes),
     "demo": ("demo", mark("train on 2,000 pictures that come with Vistazo"), _demo, _show_trained),
@@ -275,6 +295,10 @@ def _parameters(verb: str) -> list[click.Parameter]:
             click.Argument(["run"], type=text, metavar=tr("RUN")),
             _option("epochs", "--epochs", "--epocas", type=_whole(1), help=tr("the new total of epochs")),
         ]
+    if verb == "check":
+        from vistazo.tables.config import TableConfig
+
+        return [click.Argument(["source"], type=text, metavar=tr("SOURCE")), *_derived(TableConfig)]
     if verb == "evaluate":
         parts = click.Choice([mark("train"), mark("validation"), mark("test"), mark("all")])
         return [
@@ -297,15 +321,38 @@ def _parameters(verb: str) -> list[click.Parameter]:
     if verb == "predict":
         return [
             click.Argument(["model"], type=text, metavar=tr("MODEL")),
-            click.Argument(["files"], nargs=-1, required=True, type=text, metavar=tr("FILES...")),
-            _option("out", "--out", "--salida", help=tr("write the answers to a .csv or .parquet file")),
+            click.Argument(["files"], nargs=-1, type=text, metavar=tr("FILES...")),
+            _option(
+                "out",
+                "--out",
+                "--salida",
+                help=tr("write the answers to a .csv or .parquet file; a forecast also as .svg picture"),
+            ),
             _option(
                 "top",
                 "--top",
                 "--mejores",
                 type=_whole(1),
-                default=5,
-                help=tr("classes named for each picture"),
+                help=tr("classes named for each picture or row (default: 5)"),
+            ),
+            _option(
+                "steps",
+                "--steps",
+                "--pasos",
+                type=_whole(1),
+                help=tr("steps to forecast (default: the model's)"),
+            ),
+        ]
+    if verb == "explain":
+        return [
+            click.Argument(["model"], type=text, metavar=tr("MODEL")),
+            click.Argument(["source"], type=text, metavar=tr("TABLE")),
+            _option(
+                "row",
+                "--row",
+                "--fila",
+                type=_whole(1),
+                help=tr("row of the table, as predict tells it (default: the first)"),
             ),
         ]
     if verb == "demo":
@@ -318,7 +365,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
 
 
 def _train_options() -> list[click.Parameter]:
-    from vistazo import config, tasks
+    from vistazo import tasks
 
     found: list[click.Parameter] = [
         _option("task", "--task", "--tarea", help=tr("what to learn (default: recognised from the source)")),
@@ -330,15 +377,37 @@ def _train_options() -> list[click.Parameter]:
             help=tr("settings in a TOML file, or config.json of a run"),
         ),
     ]
-    for one in config.options(tasks.tasks[tasks.DEFAULT_TASK].config()):
+    kinds = {name: tasks.tasks[name].config() for name in tasks.tasks}
+    for name in dict.fromkeys(name for kind in kinds.values() for name in kind.model_fields):
+        owners = [task for task, kind in kinds.items() if name in kind.model_fields]
+        section = ", ".join(tr(tasks.tasks[task].learns_from) for task in owners)
+        found += _derived(kinds[owners[0]], only=name, section="" if len(owners) == len(kinds) else section)
+    return found
+
+
+def _derived(kind: type[Config], *, only: str = "", section: str = "") -> list[click.Parameter]:
+    """The options of a config's fields. Values go to the config as they were typed: its sentences are the only ones."""
+    from vistazo import config
+
+    found: list[click.Parameter] = []
+    for one in config.options(kind):
+        if only and one.name != only:
+            continue
         help = tr(one.help)
         if one.choices:
             help += f" [{'|'.join(one.choices)}]"
         if one.default is not None:
             help += " " + tr("(default: {value})", value=one.default)
-        # Values go to the config as they were typed: its bounds and its sentences are the only ones.
-        found.append(_option(one.name, *one.flags, help=help))
+        found.append(_option(one.name, *one.flags, help=help, section=section))
     return found
+
+
+class _Option(click.Option):
+    """An option that help shows under a heading of its own."""
+
+    def __init__(self, words: list[str], *, section: str = "", **rest: Any) -> None:
+        super().__init__(words, **rest)
+        self.section = section
 
 
 def _option(name: str, *flags: str, **rest: Any) -> click.Option:
@@ -346,7 +415,7 @@ def _option(name: str, *flags: str, **rest: Any) -> click.Option:
     if kind is not bool and not isinstance(kind, click.Choice):
         word = flags[-1] if language.current() == "es" else flags[0]
         rest["metavar"] = word.lstrip("-").upper()
-    return click.Option([*flags, name], **rest)
+    return _Option([*flags, name], **rest)
 
 
 def _whole(least: int) -> click.IntRange:
@@ -426,6 +495,17 @@ class _Verb(click.Command):
             callback=lambda **values: values,
         )
         self.act, self.show = act, show
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for one in self.get_params(ctx):
+            record = one.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(getattr(one, "section", ""), []).append(record)
+        for name, records in sections.items():
+            title = tr("Options for {what}", what=name) if name else tr("Options")
+            with formatter.section(title):
+                formatter.write_dl(records)
 
     def invoke(self, ctx: click.Context) -> Any:
         values: dict[str, Any] = super().invoke(ctx)

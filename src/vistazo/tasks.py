@@ -1,14 +1,19 @@
 """The tasks, by name, and the verbs that work for every task. The command line and the Python API call these.
 
-A task is two modules: `config`, free of torch, and `task`, imported only after the run folder exists. A task module
-has `train(run, source, config, progress) -> Trained`, `open_model(bundle, path) -> Model` and
-`read(run, source, config, progress)`, which raises RunDiffers where the data is not what the run began with.
+A task is a package with these modules:
+
+    config   the settings of a run; free of torch
+    telling  what the command line says of its figures and answers; free of torch
+    models   its networks: `listing()` tells them
+    task     imported only after the run folder exists: `train(run, source, config, progress)`,
+             `open_model(bundle, path) -> Model`, and `read(run, source, config, progress)`, which raises
+             RunDiffers where the data is not what the run began with
 """
 
 import importlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,31 +23,113 @@ from vistazo.bundle import disk_sentence
 from vistazo.config import Config, build
 from vistazo.engine import runs
 from vistazo.engine.progress import Progress
-from vistazo.errors import DiskError, RunError, SourceMissing, Stopped, UsageError, VistazoError
+from vistazo.errors import ConfigError, DiskError, RunError, SourceMissing, Stopped, UsageError, VistazoError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
+from vistazo.tables.config import TableConfig
 
-__all__ = ["Model", "Task", "Trained", "load", "resume", "tasks", "train"]
+__all__ = ["Model", "Task", "Trained", "check", "load", "recognise", "resume", "tasks", "train"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task's modules, as 'package.module'; its config class stands at the given name."""
+    """A task's package; its config class stands at the given name. learns_from: what a person gives it, in a word."""
 
     package: str
     config_name: str
+    learns_from: str
 
     def config(self) -> type[Config]:
-        found: type[Config] = getattr(importlib.import_module(f"{self.package}.config"), self.config_name)
+        found: type[Config] = getattr(self._import("config"), self.config_name)
         return found
 
+    def telling(self) -> Any:
+        return self._import("telling")
+
+    def models(self) -> Any:
+        return self._import("models")
+
     def module(self) -> Any:
-        return importlib.import_module(f"{self.package}.task")
+        return self._import("task")
+
+    def _import(self, name: str) -> Any:
+        return importlib.import_module(f"{self.package}.{name}")
 
 
 tasks: Registry[Task] = Registry(mark("task"))
-tasks.register("classification")(Task("vistazo.classification", "ClassificationConfig"))
-DEFAULT_TASK = "classification"
+tasks.register("classification")(Task("vistazo.classification", "ClassificationConfig", mark("pictures")))
+tasks.register("forecasting")(Task("vistazo.forecasting", "ForecastingConfig", mark("series")))
+tasks.register("tabular")(Task("vistazo.tabular", "TabularConfig", mark("tables")))
+
+
+def recognise(source: Any, settings: Mapping[str, Any]) -> tuple[str, str]:
+    """The task that a source and its settings mean, and the sentence that says why.
+
+    A setting that only one task has decides. Otherwise: a table with a column of pictures' paths is a manifest, one
+    with a column of dates a series, any other a table whose target must be named; all else is pictures.
+    Raises ConfigError where settings of two tasks are mixed or the target is missing, SourceError.
+    """
+    owners = {
+        name: [task for task in tasks if name in tasks[task].config().model_fields] for name in settings
+    }
+    named = {several[0]: name for name, several in owners.items() if len(several) == 1}
+    if len(named) > 1:
+        (one, first), (other, second), *_ = named.items()
+        raise ConfigError(
+            tr(
+                "--{first} belongs to {one} and --{second} to {other}: leave one of them out.",
+                first=_flag(one, first),
+                one=tr(one),
+                second=_flag(other, second),
+                other=tr(other),
+            )
+        )
+    if named:
+        (task, name), *_ = named.items()
+        return task, tr("task: {task}, because of --{name}", task=tr(task), name=_flag(task, name))
+    if isinstance(source, Path) and source.is_file():
+        from vistazo.tables import reading
+
+        if reading.is_table(source):
+            return _recognise_table(source, settings)
+    return "classification", tr("task: {task}", task=tr("classification"))
+
+
+def _recognise_table(path: Path, settings: Mapping[str, Any]) -> tuple[str, str]:
+    from vistazo.pictures import manifests
+    from vistazo.tables.reading import read_table
+
+    if manifests.names_pictures(path):
+        return "classification", tr(
+            "task: {task}, because a column names pictures", task=tr("classification")
+        )
+    known = {name: value for name, value in settings.items() if name in TableConfig.model_fields}
+    table = read_table(path, build(TableConfig, known))
+    for column in table.columns:
+        if column.kind == "date":
+            return "forecasting", tr(
+                "task: {task}, because the column '{column}' holds dates",
+                task=tr("forecasting"),
+                column=column.name,
+            )
+    from vistazo.tables.checking import almost_dates
+
+    hint = almost_dates(table)
+    raise ConfigError(
+        tr(
+            "{path} has no column of dates, so it is no series: say which column to learn with --target "
+            "(columns: {columns}).",
+            path=path,
+            columns=", ".join(table.names)[:300],
+        )
+        + (f" {hint}" if hint else "")
+    )
+
+
+def _flag(task: str, name: str) -> str:
+    field = tasks[task].config().model_fields[name]
+    extra: Any = field.json_schema_extra or {}
+    return str(extra.get("flag") or name).replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -64,7 +151,15 @@ class Trained:
 
 
 class Model(Protocol):
-    """A trained model, ready to answer."""
+    """A trained model, ready to answer.
+
+    task: its registered name. columns: the values of an answer that a table holds. pictures: by the ending of a
+    file's name, what draws all answers as that file's bytes.
+    """
+
+    task: str
+    columns: Mapping[str, type]
+    pictures: Mapping[str, Callable[[list[dict[str, Any]]], bytes]]
 
     def evaluate(self, source: Any, **options: Any) -> dict[str, Any]:
         """Figures on other data."""
@@ -88,11 +183,17 @@ def train(
     source: a path, or arrays as the task takes them. out: the run folder. settings: fields of the task's config.
     Raises VistazoError, each with one sentence; Stopped where a signal or the control file asked for it.
     """
-    name = task or DEFAULT_TASK
-    config = build(tasks[name].config(), settings).anchored()
     path = platform.existing(source).absolute() if isinstance(source, (str, os.PathLike)) else None
+    name = task or ""
+    if name:
+        config = build(tasks[name].config(), settings)  # a mistyped setting is told before a missing file
     if path is not None and not path.exists():
         raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+    if not name:
+        name, why = recognise(source if path is None else path, settings)
+        Progress(quiet=quiet).say(why)
+        config = build(tasks[name].config(), settings)
+    config = config.anchored()
     asked = {
         "task": name,
         "source": None if path is None else str(path),
@@ -105,6 +206,28 @@ def train(
         if run.finished:  # a result of other data must not pass for the result of this data
             tasks[name].module().read(run, given, config, Progress(quiet=True))
         return _work(run, given, config, name, quiet)
+
+
+def check(source: str | os.PathLike[str], config: TableConfig) -> dict[str, Any]:
+    """How a source is read: {"source", "lines" for people, "findings", "counts"}.
+
+    Raises SourceError where it cannot be read, ConfigError where an option must decide how.
+    """
+    path = platform.existing(source)
+    if not path.exists():
+        raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+    from vistazo.pictures import manifests
+    from vistazo.tables import reading
+
+    if path.is_file() and reading.is_table(path) and not manifests.names_pictures(path):
+        from vistazo.tables import checking
+
+        told = checking.check(reading.read_table(path, config))
+    else:
+        from vistazo.pictures import sources
+
+        told = sources.check(path)
+    return {"source": str(source), **told}
 
 
 def resume(
