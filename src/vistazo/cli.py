@@ -12,14 +12,16 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vistazo import __version__, language, platform
-from vistazo.config import Config
 from vistazo.errors import UsageError, VistazoError
 from vistazo.language import mark, tr
+
+if TYPE_CHECKING:
+    from vistazo.config import Config
 
 __all__ = ["main"]
 
@@ -385,7 +387,7 @@ def _train_options() -> list[click.Parameter]:
     return found
 
 
-def _derived(kind: type[Config], *, only: str = "", section: str = "") -> list[click.Parameter]:
+def _derived(kind: "type[Config]", *, only: str = "", section: str = "") -> list[click.Parameter]:
     """The options of a config's fields. Values go to the config as they were typed: its sentences are the only ones."""
     from vistazo import config
 
@@ -499,7 +501,7 @@ class _Verb(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
         for one in self.get_params(ctx):
-            record = one.get_help_record(ctx)
+            record = None if isinstance(one, click.Argument) else one.get_help_record(ctx)
             if record is not None:
                 sections.setdefault(getattr(one, "section", ""), []).append(record)
         for name, records in sections.items():
