@@ -185,3 +185,15 @@ def test_one_answer_can_be_drawn_and_none_cannot():
     assert report.draw(answers(count=1)).startswith(b"<svg")
     with pytest.raises(ValueError, match="nothing to draw"):
         report.draw([])
+
+
+def test_the_picture_of_a_forecast_begins_with_the_last_weeks():
+    dates = np.arange("2024-01-01", "2024-02-01", dtype="datetime64[D]")
+    alone = ElementTree.fromstring(report.draw(answers()))
+    whole = ElementTree.fromstring(report.draw(answers(), (dates, np.linspace(5, 9, len(dates)))))
+
+    def lines(drawing):
+        return [one for one in drawing.iter() if one.get("class") == "line"]
+
+    assert (len(lines(alone)), len(lines(whole))) == (1, 2)
+    assert lines(whole)[0].get("d").count("L") == len(dates) - 1

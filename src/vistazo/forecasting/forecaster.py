@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -86,6 +86,7 @@ class Forecaster:
     corrections: Floats
     profile: Profile | None
     metrics: Any = None
+    _told: dict[str, Panel] = field(default_factory=dict, repr=False)  # the series that was last asked about
     task: ClassVar[str] = "forecasting"
     columns: ClassVar[dict[str, type]] = {
         "series": str,
@@ -94,7 +95,6 @@ class Forecaster:
         "low": float,
         "high": float,
     }
-    pictures: ClassVar[Mapping[str, Callable[[list[dict[str, Any]]], bytes]]] = {".svg": draw}
 
     @property
     def horizon(self) -> int:
@@ -106,6 +106,7 @@ class Forecaster:
         files: one table that goes on where the training data ended, or is newer; none for the steps after the
         training data. steps: how many (default: the horizon). Beyond the horizon, forecasts are fed back.
         """
+        self._told.clear()
         several = [files] if isinstance(files, (str, os.PathLike)) else list(files)
         if not several:
             yield from self.forecast(self.history.panel, steps)
@@ -120,8 +121,21 @@ class Forecaster:
                 continue
             yield from self.forecast(panel, steps)
 
+    @property
+    def pictures(self) -> Mapping[str, Callable[[list[dict[str, Any]]], bytes]]:
+        """What draws answers, by the ending of the file's name: the first series with its last weeks before it."""
+
+        def picture(answers: list[dict[str, Any]]) -> bytes:
+            panel = self._told.get("panel", self.history.panel)
+            end = int(panel.starts[1])
+            rows = slice(max(0, end - max(8 * self.horizon, 8)), end)
+            return draw(answers, (time.dates_of(panel.at[rows], panel.step), panel.values[rows]))
+
+        return {".svg": picture}
+
     def forecast(self, panel: Panel, steps: int | None = None) -> Iterator[dict[str, Any]]:
         """The next steps of every series of a panel."""
+        self._told.setdefault("panel", panel)
         wanted = steps or self.horizon
         if wanted > 100 * self.horizon:
             raise UsageError(

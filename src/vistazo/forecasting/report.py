@@ -101,19 +101,25 @@ def build(told: Told) -> str:
     return to_html(Report(title, sections, tr("{n} series", n=len(told.series))))
 
 
-def draw(answers: Sequence[Mapping[str, Any]]) -> bytes:
-    """Forecasts as an SVG file: the first series, its values and the interval around them.
+def draw(answers: Sequence[Mapping[str, Any]], past: tuple[NDArray[Any], Floats] | None = None) -> bytes:
+    """Forecasts as an SVG file: the first series, its values and the interval around them, after its last weeks.
 
-    Raises ValueError without answers.
+    past: dates and values of that series. Raises ValueError without answers.
     """
     if not answers:
         raise ValueError("there is nothing to draw")
     first = [one for one in answers if one["series"] == answers[0]["series"]]
-    dates = [_day(np.datetime64(one["date"].replace(" ", "T"))) for one in first]
+    dates, values = past or (np.zeros(0, "datetime64[D]"), np.zeros(0))
+    x = [_day(one) for one in dates]
+    x += [_day(np.datetime64(one["date"].replace(" ", "T"))) for one in first]
+    gap: list[float | None] = [None] * len(dates)
     name = tr("forecast")
-    band = ([one["low"] for one in first], [one["high"] for one in first])
-    curves = Curves(dates, {name: [one["value"] for one in first]}, tr("date"), str(answers[0]["series"]),
-                    {name: band}, dates=True, wide=True)  # fmt: skip
+    series: dict[str, list[float | None]] = (
+        {tr("real"): [*values.tolist(), *[None] * len(first)]} if gap else {}
+    )
+    series[name] = [*gap, *(one["value"] for one in first)]
+    band = ([*gap, *(one["low"] for one in first)], [*gap, *(one["high"] for one in first)])
+    curves = Curves(x, series, tr("date"), str(answers[0]["series"]), {name: band}, dates=True, wide=True)
     return to_svg(curves).encode()
 
 
