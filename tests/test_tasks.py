@@ -259,3 +259,14 @@ def test_every_task_says_its_words_without_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_first_try_that_was_refused_does_not_take_its_folder(verb, in_tmp):
+    lines = [f"2024-{1 + at // 28:02}-{1 + at % 28:02},{at % 7},{at % 5}" for at in range(112)]
+    (in_tmp / "sales.csv").write_text("\n".join(["day,units,price", *lines]), encoding="utf-8")
+    refused = verb("train", "sales.csv", "--out", "run", "--epochs", "1", "--quiet")
+    assert "choose what to forecast with --value" in refused.err
+    mended = verb("train", "sales.csv", "--out", "run", "--epochs", "1", "--quiet", "--value", "units")
+    assert mended.code == 0, mended.err
+    other = verb("train", "sales.csv", "--out", "run", "--epochs", "1", "--quiet", "--value", "price")
+    assert "holds a run with another value" in other.err

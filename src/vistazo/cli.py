@@ -152,11 +152,18 @@ def _unanswered(answer: dict[str, Any]) -> str:
 def _explain(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
-    _common(values)
+    common = _common(values)
     model = tasks.load(values["model"])
     if not hasattr(model, "explain_file"):
-        raise UsageError(tr("A model of {task} explains nothing yet.", task=tr(model.task)))
+        raise UsageError(
+            tr(
+                "Only models of tables explain a row; the report beside this model shows what there is to see."
+            )
+        )
     told: dict[str, Any] = model.explain_file(values["source"], values["row"])
+    if not common["quiet"]:
+        for note in model.notes:
+            click.echo(note, err=True)
     return {"task": model.task, **told}
 
 
@@ -215,7 +222,13 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
 
 
 def _show_checked(told: dict[str, Any]) -> list[str]:
-    return [*told["lines"], tr("next:   vistazo train {source}", source=shlex.quote(told["source"]))]
+    source, kinds = shlex.quote(told["source"]), {one["kind"] for one in told.get("columns", ())}
+    lines = list(told["lines"])
+    if not kinds or "date" in kinds:
+        lines.append(tr("next:   vistazo train {source}", source=source))
+    if kinds:
+        lines.append(tr("next:   vistazo train {source} --target COLUMN", source=source))
+    return lines
 
 
 def _show_evaluated(told: dict[str, Any]) -> list[str]:
@@ -542,7 +555,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gettext.bindtextdomain(language.DOMAIN, language.CATALOGUES)
     gettext.textdomain(language.DOMAIN)
     as_json = "--json" in words
-    group = _Verbs("vistazo", help=tr("From your own pictures to a recogniser you can trust."),
+    group = _Verbs("vistazo", help=tr("From your own pictures, series and tables to answers you can trust."),
                    params=[*_shared_options(), _version()],
                    options_metavar=tr("[OPTIONS]"), subcommand_metavar=tr("COMMAND [ARGS]..."))  # fmt: skip
     try:

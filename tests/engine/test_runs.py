@@ -90,8 +90,8 @@ def test_a_run_without_its_model_is_not_finished(tmp_path):
 
 @pytest.mark.parametrize("done", [False, True], ids=["unfinished", "finished"])
 def test_other_settings_are_refused_naming_the_first_that_differs(tmp_path, done):
-    with begin():
-        pass
+    with begin() as run:
+        run.freeze("data", {"fingerprint": "of some pictures"})
     if done:
         finish(tmp_path / "run")
     before = snapshot(tmp_path / "run")
@@ -101,6 +101,13 @@ def test_other_settings_are_refused_naming_the_first_that_differs(tmp_path, done
     ):
         pytest.fail("must not begin")
     assert snapshot(tmp_path / "run") == before
+
+
+def test_other_settings_begin_anew_where_no_data_was_accepted_yet(tmp_path):
+    with begin() as run:
+        run.status("failed", reason="no such column")
+    with begin(identity={**IDENTITY, "seed": 7}) as run:
+        assert run.config["identity"]["seed"] == 7
 
 
 def test_a_folder_of_somebody_else_is_refused_and_left_as_it_was(tmp_path):

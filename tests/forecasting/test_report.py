@@ -117,7 +117,7 @@ def test_the_headline_names_the_error_the_best_rule_and_the_gain():
 @pytest.mark.parametrize(("mae", "best"), [(3.0, 2.0), (2.0, 2.0), (1.0, 0.0)])
 def test_a_network_that_is_no_better_is_said_to_be_none(mae, best):
     words = " ".join(Page(report.build(made(mae=mae, best=best))).words)
-    assert "the network is NOT better. Use the rule." in words
+    assert "the network is NOT better. Trust the rule more." in words
 
 
 def test_a_share_that_nothing_proves_is_not_told():

@@ -176,3 +176,9 @@ def test_other_steps_simply_follow_one_another(past, step, closed):
 def test_no_steps_are_no_steps():
     past = opening("2022-01-03", 200, PATTERNS["closed on Sundays"])
     assert time.upcoming(past, 0, "day", closed=True).shape == (0,)
+
+
+def test_a_shop_that_opens_from_nine_to_seven_is_not_expected_at_night():
+    hours = np.concatenate([24 * day + np.arange(9, 20) for day in range(20000, 20060)])
+    ahead = time.upcoming(hours, 22, "hour", closed=True)
+    assert (ahead % 24).tolist() == 2 * list(range(9, 20))

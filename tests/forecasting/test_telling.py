@@ -40,7 +40,7 @@ def figures(mae, **rules):
 
 def test_a_better_baseline_is_named_as_better():
     assert telling.measured(figures(2.0, **{"last value": 1.0})) == (
-        "mean absolute error 2.00, 80.0% of the values inside the 80 % interval (n = 70); "
+        "mean absolute error 2.00, 80.0% of the values inside the 80 % interval (70 forecasts); "
         "a baseline is better: last value 1.00"
     )
     assert telling.measured(figures(1.0, **{"last value": 2.0, "ridge": 1.5})).endswith(
@@ -53,7 +53,7 @@ def test_a_perfect_baseline_is_better_too():
 
 
 def test_figures_without_baselines_or_values_are_told_all_the_same():
-    assert telling.measured({"mae": 2.0, "coverage": None, "n": 3}).endswith("(n = 3)")
+    assert telling.measured({"mae": 2.0, "coverage": None, "n": 3}).endswith("(3 forecasts)")
     assert "–" in telling.measured({"mae": None, "coverage": None, "n": 0})
 
 

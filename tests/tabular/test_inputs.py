@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vistazo.tabular.given import table_of
-from vistazo.tabular.inputs import Encoder, as_kind, infinite_rows
+from vistazo.tabular.inputs import AS_WRITTEN, Encoder, as_kind, infinite_rows
 
 TRAIN = table_of(
     {
@@ -63,11 +63,11 @@ def test_rare_categories_teach_what_an_unknown_one_is():
 
 def test_cells_are_read_as_another_kind():
     texts = table_of({"x": ["1", "2.5", "", "two"]}).columns[0]
-    assert as_kind(texts, "number").values.tolist()[:2] == [1, 2.5]
-    assert as_kind(texts, "number").missing.tolist() == [False, False, True, True]
+    assert as_kind(texts, "number", AS_WRITTEN).values.tolist()[:2] == [1, 2.5]
+    assert as_kind(texts, "number", AS_WRITTEN).missing.tolist() == [False, False, True, True]
     numbers = table_of({"x": [2, 10, None]}).columns[0]
-    assert as_kind(numbers, "category").texts() == ["2", "10", ""]
-    dates = as_kind(table_of({"x": ["2024-05-01", "soon"]}).columns[0], "date")
+    assert as_kind(numbers, "category", AS_WRITTEN).texts() == ["2", "10", ""]
+    dates = as_kind(table_of({"x": ["2024-05-01", "soon"]}).columns[0], "date", AS_WRITTEN)
     assert dates.texts() == ["2024-05-01", ""]
 
 

@@ -153,8 +153,27 @@ def test_what_is_said_of_figures_and_answers(flower, house, flower_run, house_ru
     (answer,) = flower.predict([ROW])
     assert telling.answered(answer).startswith("row 1\tdaisy ")
     (price,) = house.predict({"area": [100], "age": [10]})
-    assert " – " in telling.answered(price)
+    assert "(80 %: " in telling.answered(price)
     assert telling.next_command("runs/x") == "next:   vistazo predict runs/x TABLE..."
     with speaking("es"):
         assert telling.plain_number(1234.5) == "1234"
         assert telling.plain_number(0.12345) == "0,1235" or telling.plain_number(0.12345) == "0,1234"
+
+
+def test_one_cell_that_is_no_number_costs_its_own_row_alone_and_is_named(house, tmp_path):
+    """Among five rows one such cell makes a column of texts; the other four are numbers all the same."""
+    areas = ["100", "120", "unknown", "150", "180"]
+    (tmp_path / "new.csv").write_text(
+        "\n".join(["area,age", *(f"{one},10" for one in areas)]), encoding="utf-8"
+    )
+    told = list(house.predict(tmp_path / "new.csv"))
+    assert any("cells of 'area' that were not understood: 1 (row 4: unknown)" in note for note in house.notes)
+    alone = list(house.predict({"area": [100, 120, None, 150, 180], "age": [10] * 5}))
+    assert [one["value"] for one in told] == pytest.approx([one["value"] for one in alone])
+
+
+def test_decimal_commas_are_read_cell_by_cell_too(house, tmp_path):
+    (tmp_path / "new.csv").write_text("area;age\n100,5;10\nmuchos;10\n", encoding="utf-8")
+    first, _ = house.predict(tmp_path / "new.csv")
+    (alone,) = house.predict({"area": [100.5], "age": [10]})
+    assert first["value"] == pytest.approx(alone["value"])

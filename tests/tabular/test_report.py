@@ -23,7 +23,7 @@ def test_the_page_of_a_run_on_numbers(house_run):
     page = (house_run.run / "report.html").read_text(encoding="utf-8")
     for words in (
         "Mean absolute error on the test part",
-        "always answering the mean",
+        "always answering the median",
         "error at most",
         "80% interval",
     ):

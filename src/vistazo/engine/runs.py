@@ -13,8 +13,8 @@
 The folder exists before torch is imported. Nothing in it holds code.
 
 What `train --out RUN` does with an existing folder: empty, or a run killed before it wrote its settings: begins.
-The same settings, unfinished: resumes. The same settings, finished: gives its result. Anything else is refused,
-naming the first setting that differs.
+The same settings, unfinished: resumes. The same settings, finished: gives its result. Other settings, where no data was
+accepted yet: begins anew. Anything else is refused, naming the first setting that differs.
 """
 
 import contextlib
@@ -192,7 +192,11 @@ def create(
             run.rewrite({**asked, "identity": dict(identity)})
         else:
             key = differing(run.config.get("identity", {}), identity)
-            if key is not None:
+            if key is not None and "data" not in run.config and not run.finished:
+                # Nothing was read yet, so nothing is lost: a first try that was refused must not take the folder.
+                run.status("starting")
+                run.rewrite({**asked, "identity": dict(identity)})
+            elif key is not None:
                 raise RunDiffers(
                     tr(
                         "{folder} holds a run with another {key} ({old} there, {new} asked). "

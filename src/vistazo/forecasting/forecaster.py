@@ -22,6 +22,7 @@ from vistazo.forecasting.config import ForecastingConfig
 from vistazo.forecasting.data import Known, Panel, Roles
 from vistazo.forecasting.models import Moments, create
 from vistazo.forecasting.report import draw
+from vistazo.forecasting.telling import amount
 from vistazo.forecasting.windows import Profile, Scales, Windows, extend
 from vistazo.language import tr
 from vistazo.tables.reading import read_table
@@ -120,6 +121,18 @@ class Forecaster:
                 yield {"file": str(file), "reason": str(error)}
                 continue
             yield from self.forecast(panel, steps)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of any forecast of this model."""
+        figures = (self.metrics or {}).get("test") or (self.metrics or {}).get("validation") or {}
+        rules = figures.get("baselines") or {}
+        rule = str(figures.get("best_baseline"))
+        best = rules.get(rule, {}).get("mae")
+        if best is None or figures.get("mae") is None or figures["mae"] <= best:
+            return []
+        return [tr("On values it had not seen, this model erred more than a simple rule ({name}): {mae} beside {best}.",
+                   name=tr(rule), mae=amount(figures["mae"]), best=amount(best))]  # fmt: skip
 
     @property
     def pictures(self) -> Mapping[str, Callable[[list[dict[str, Any]]], bytes]]:

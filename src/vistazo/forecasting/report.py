@@ -47,6 +47,7 @@ _NAMES = (
         mark("log"),
         mark("schedule"),
     ),
+    *(mark("weekday"), mark("hour"), mark("week"), mark("month")),
     *(mark("window"), mark("horizon"), mark("cycles"), mark("known"), mark("series")),
 )
 
@@ -143,7 +144,7 @@ def _headline(told: Told) -> list[Block]:
         tr("The best simple rule, {name}, errs by {mae}: the network is {share} better.",
            name=tr(name), mae=amount(best["mae"]), share=percent(gain))
         if gain > 0
-        else tr("The best simple rule, {name}, errs by {mae}: the network is NOT better. Use the rule.",
+        else tr("The best simple rule, {name}, errs by {mae}: the network is NOT better. Trust the rule more.",
                 name=tr(name), mae=amount(best["mae"])),
         tr("{share} of the values lay inside their 80 % interval. n = {n}.",
            share=percent(figures["coverage"]), n=figures["n"])

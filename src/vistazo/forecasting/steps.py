@@ -25,10 +25,8 @@ CYCLES: dict[Step, tuple[tuple[str, int], tuple[str, int]]] = {
 TURNS = 12  # numbers that `calendar` gives
 _UNITS: dict[Step, str] = {"hour": "h", "day": "D", "week": "W", "month": "M"}
 _MONTH, _YEAR = 30.44, 365.25  # days
-_PERIODS = (
-    7,
-    28,
-)  # days after which a shop's opening days repeat: each week, or as "every fourth Sunday" does
+# Steps after which opening times repeat: each week, or as "every fourth Sunday" does; each day, or each week.
+_PERIODS: dict[Step, tuple[int, int]] = {"day": (7, 28), "hour": (24, 7 * 24)}
 
 
 @dataclass(frozen=True)
@@ -111,19 +109,20 @@ def calendar(steps: Ints, step: Step) -> NDArray[np.float32]:
 def upcoming(past: Ints, count: int, step: Step, *, closed: bool) -> Ints:
     """The next `count` steps after those of one series: (count,).
 
-    past: (n,) increasing. closed: whether absent steps mean that nobody could buy. Then a day is taken as open where
-    most of the last three days one period before were, the period (a week, or four) being the one that tells the
-    past best. Without absent days, and for other steps than days, they simply follow one another.
+    past: (n,) increasing. closed: whether absent steps mean that nobody could buy. Then a day (or hour) is taken as
+    open where most of the last three one period before were, the period (a week, or four; a day, or a week) being the
+    one that tells the past best. Without absent steps, and for weeks and months, they simply follow one another.
     """
     last = int(past[-1])
-    if not closed or step != "day" or last - int(past[0]) + 1 == len(past):
+    if not closed or step not in _PERIODS or last - int(past[0]) + 1 == len(past):
         return np.arange(last + 1, last + 1 + count)
-    first = max(int(past[0]), last - 2 * 365)
-    room = 2 * _PERIODS[-1] + 14 * count + 14
+    periods = _PERIODS[step]
+    first = max(int(past[0]), last - 26 * periods[1])
+    room = 2 * periods[1] + 14 * count + 14
     is_open = np.zeros(last - first + 1 + room, bool)
     is_open[past[past >= first] - first] = True
     known = last - first + 1
-    fits = [_tell(is_open[:known], period) for period in _PERIODS if known >= 4 * period]
+    fits = [_tell(is_open[:known], period) for period in periods if known >= 4 * period]
     if not fits:
         return np.arange(last + 1, last + 1 + count)
     period = max(fits, key=lambda one: (one.share, -one.period)).period

@@ -19,7 +19,7 @@ def amount(value: float | None) -> str:
 def measured(figures: dict[str, Any]) -> str:
     """The figures of one part, in one line."""
     told = tr(
-        "mean absolute error {mae}, {share} of the values inside the 80 % interval (n = {n})",
+        "mean absolute error {mae}, {share} of the values inside the 80 % interval ({n} forecasts)",
         mae=amount(figures["mae"]),
         share=percent(figures["coverage"]),
         n=figures["n"],

@@ -260,7 +260,8 @@ def _require_classes(target: Target, values: NDArray[Any]) -> None:
     if rare:
         raise TooFewExamples(
             tr(
-                "These classes of '{name}' have one row only: {classes}. Add rows, or join or remove the classes.",
+                "These classes of '{name}' have one row only: {classes}. Add rows, join or remove the classes, or "
+                "learn a number with --kind regression.",
                 name=target.name,
                 classes=", ".join(rare[:20]),
             )

@@ -11,10 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vistazo.tables.config import TableConfig
 from vistazo.tables.preparing import Categories, Scaler, scalers
 from vistazo.tables.table import Column, Kind, Table
 
-__all__ = ["Encoded", "Encoder", "Feature", "as_kind", "infinite_rows"]
+__all__ = ["AS_WRITTEN", "Encoded", "Encoder", "Feature", "as_kind", "infinite_rows"]
+
+AS_WRITTEN = TableConfig(decimal="point", date_order="ymd")  # cells as this program writes them
 
 REACH = 4.0  # spreads a number may lie from the centre: beyond it an error would drive the whole answer
 _WEEKDAY_0 = 3  # 1970-01-01 was a Thursday
@@ -91,7 +94,7 @@ class Feature:
             )
             return np.zeros((rows, 0), dtype=np.float32), codes[:, None]
         assert self.scaler is not None
-        values = _numbers(as_kind(column, self.kind))
+        values = _numbers(as_kind(column, self.kind, AS_WRITTEN))
         missing = np.isnan(values)
         scaled = self.scaler.transform(values)
         if self.scaler.kind != "none":
@@ -174,7 +177,10 @@ class Encoder:
 
     def as_fitted(self, table: Table) -> list[Column]:
         """The columns of such a table as the kinds they had in training, so that equal rows of two files are equal."""
-        return [as_kind(column, one.kind) for column, one in zip(table.columns, self.features, strict=True)]
+        return [
+            as_kind(column, one.kind, AS_WRITTEN)
+            for column, one in zip(table.columns, self.features, strict=True)
+        ]
 
     def unknown(self, encoded: Encoded) -> list[tuple[str, ...]]:
         """For each row, the columns whose category training did not know."""
@@ -198,8 +204,11 @@ class Encoder:
         return found
 
 
-def as_kind(column: Column, kind: Kind) -> Column:
-    """The same cells read as another kind; what is none becomes missing. A file may hold too few to tell."""
+def as_kind(column: Column, kind: Kind, reading: TableConfig) -> Column:
+    """The same cells read as another kind; what is none becomes missing. A file may hold too few to tell.
+
+    reading: which decimal sign and which order of dates to try first.
+    """
     if column.kind == kind or (kind == "category" and column.kind == "empty"):
         return column
     if kind == "category":
@@ -207,17 +216,40 @@ def as_kind(column: Column, kind: Kind) -> Column:
         there = tuple(str(name) for name in names if name)
         shifted = codes - (len(names) - len(there))  # '' comes first and means missing
         return Column(column.name, "category", shifted.astype(np.int32), there)
-    if kind == "number":
-        texts = column.texts() if column.kind == "category" else [""] * len(column)
-        return Column(column.name, "number", np.array([_number(text) for text in texts], dtype=np.float64))
-    times = [_date(text) for text in column.texts()] if column.kind == "category" else []
-    return Column(
-        column.name,
-        "date",
-        np.array(times, dtype="datetime64[s]")
-        if times
-        else np.full(len(column), "NaT", dtype="datetime64[s]"),
+    values: NDArray[Any] = (
+        np.full(len(column), np.nan)
+        if kind == "number"
+        else np.full(len(column), "NaT", dtype="datetime64[s]")
     )
+    if column.kind == "category" and column.categories:
+        names_read = _numbers_of(column, reading) if kind == "number" else _dates_of(column, reading)
+        there_at = column.values >= 0
+        values[there_at] = names_read[column.values[there_at]]
+    return Column(column.name, kind, values)
+
+
+def _numbers_of(column: Column, reading: TableConfig) -> NDArray[Any]:
+    import pyarrow as pa
+
+    from vistazo.tables.numbers import parse_numbers
+
+    texts = pa.array(column.categories, pa.string())
+    point, comma = parse_numbers(texts, "point"), parse_numbers(texts, "comma")
+    first, second = (comma, point) if reading.decimal == "comma" else (point, comma)
+    return np.where(np.isnan(first), second, first)
+
+
+def _dates_of(column: Column, reading: TableConfig) -> NDArray[Any]:
+    import pyarrow as pa
+
+    from vistazo.tables.dates import DateOrder, parse_dates
+
+    orders: dict[str, tuple[DateOrder, ...]] = {"dmy": ("dmy",), "mdy": ("mdy",)}
+    found = np.full(len(column.categories), "NaT", dtype="datetime64[s]")
+    texts = pa.array(column.categories, pa.string())
+    for order in (*orders.get(reading.date_order, ()), "ymd"):
+        found = np.where(np.isnat(found), parse_dates(texts, order), found)
+    return found
 
 
 def infinite_rows(table: Table) -> dict[int, str]:
@@ -233,21 +265,6 @@ def infinite_rows(table: Table) -> dict[int, str]:
 def _least(rows: int) -> int:
     """Rows a category needs to be known by itself: with fewer it teaches what an unknown one is like."""
     return 1 if rows < 100 else 3 if rows < 10_000 else 5
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return float("nan")
-    return value if abs(value) < float("inf") else float("nan")
-
-
-def _date(text: str) -> Any:
-    try:
-        return np.datetime64(text, "s")
-    except ValueError:
-        return np.datetime64("NaT", "s")
 
 
 def _numbers(column: Column) -> NDArray[np.float64]:

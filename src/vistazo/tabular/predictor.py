@@ -25,7 +25,7 @@ from vistazo.tables.table import Column, Table, plain
 from vistazo.tabular import explaining, metrics, splits
 from vistazo.tabular.columns import names_parts, part_of, target_column
 from vistazo.tabular.given import as_table, table_of
-from vistazo.tabular.inputs import Encoded, Encoder, as_kind, infinite_rows
+from vistazo.tabular.inputs import Encoded, Encoder, Feature, as_kind, infinite_rows
 from vistazo.tabular.keeping import read_parts
 from vistazo.tabular.models import create
 
@@ -33,6 +33,7 @@ __all__ = ["COVERED", "Predictor", "open_model"]
 
 Floats = NDArray[np.float64]
 
+SHOWN = 5  # cells named where a file was not understood
 CHUNK = 4096  # rows answered at once
 COVERED = 0.8  # share of new values that the interval of an answer should hold
 WALKS = 400  # orders that one explanation samples
@@ -126,12 +127,38 @@ class Predictor:
                     names=", ".join(table.names)[:300],
                 )
             )
-        columns = tuple(
-            Column(name, one.kind, one.values, one.categories)
-            for name, one in zip(self.encoder.names, found, strict=True)
+        columns = [
+            self._cells(feature, one, table)
+            for feature, one in zip(self.encoder.features, found, strict=True)
             if one is not None
-        )
-        return Table(columns, table.rows)
+        ]
+        return Table(tuple(columns), table.rows)
+
+    def _cells(self, feature: Feature, column: Column, table: Table) -> Column:
+        """A column as the kind it had in training; cells that are none are told in `notes`, and count as missing."""
+        named = Column(feature.name, column.kind, column.values, column.categories)
+        told = [(one.row, one.text) for one in table.faults if one.column == column.name]
+        count = table.fault_count.get(column.name, 0)
+        read = named
+        if column.kind == "category" and feature.kind in ("number", "date"):
+            # One cell that is no number among few makes a column of texts; the others are numbers all the same.
+            read = as_kind(named, feature.kind, self.settled)
+            lost = np.flatnonzero(read.missing & ~named.missing)
+            count += len(lost)
+            told += [
+                (int(table.rows[at]), named.categories[named.values[at]]) for at in lost[:SHOWN].tolist()
+            ]
+        if count:
+            cells = [tr("row {row}: {text}", row=row, text=text) for row, text in told[:SHOWN]]
+            self.notes.append(
+                tr(
+                    "cells of '{name}' that were not understood: {n} ({cells})",
+                    name=feature.name,
+                    n=count,
+                    cells="; ".join(cells),
+                )
+            )
+        return read
 
     def predict(self, files: Any, *, top: int = 5) -> Iterator[dict[str, Any]]:
         """An answer for each row of tables: files, a dictionary of columns, or a list of dictionaries.
@@ -266,7 +293,7 @@ class Predictor:
     def _labels(self, table: Table) -> NDArray[Any]:
         column = table.column(self.target)
         if not self.classes:
-            return np.asarray(as_kind(column, "number").values)
+            return np.asarray(as_kind(column, "number", self.settled).values)
         texts = column.texts()
         unknown = sorted(set(texts) - set(self.classes) - {""})
         if unknown:
@@ -285,6 +312,7 @@ class Predictor:
 
         Raises ConfigError where the table has no such row.
         """
+        self.notes.clear()
         table = self._table(source)
         chosen = np.flatnonzero(table.rows == row) if row is not None else np.arange(min(1, len(table)))
         if not len(chosen):

@@ -144,9 +144,9 @@ def _headline(told: Told, shown: Measured | None) -> list[Block]:
         )
         value = plain_number(figures["mae"])
         line = tr(
-            "n = {n}; always answering the mean would give {mean}, a linear model {linear}. R² is {r2}.",
+            "n = {n}; always answering the median would give {median}, a linear model {linear}. R² is {r2}.",
             n=figures["n"],
-            mean=plain_number(beside["mean"]["mae"]),
+            median=plain_number(beside["median"]["mae"]),
             linear=plain_number(beside["linear"]["mae"]),
             r2=number(figures["r2"]),
         )

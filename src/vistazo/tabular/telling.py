@@ -40,8 +40,8 @@ def measured(figures: dict[str, Any]) -> str:
     )
     if beside:
         line += "; " + tr(
-            "beside: the mean {mean}, linear model {linear}",
-            mean=plain_number(beside["mean"]["mae"]),
+            "beside: the median {median}, linear model {linear}",
+            median=plain_number(beside["median"]["mae"]),
             linear=plain_number(beside["linear"]["mae"]),
         )
     return line
@@ -118,7 +118,8 @@ def answered(answer: dict[str, Any]) -> str:
     else:
         line = f"{where}\t{plain_number(answer['value'])}"
         if answer["low"] is not None:
-            line += f"\t({plain_number(answer['low'])} – {plain_number(answer['high'])})"
+            low, high = plain_number(answer["low"]), plain_number(answer["high"])
+            line += "\t" + tr("(80 %: {low} to {high})", low=low, high=high)
     if answer.get("unknown"):
         line += "\t" + tr("never seen in training: {columns}", columns=", ".join(answer["unknown"]))
     return line
