@@ -67,7 +67,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
 
     choice = Compute(**run.freeze("compute", asdict(_choose(config, decided, network, normaliser, compute))))
     choice.start()
-    run.write("environment.json", json.dumps(_environment(choice), indent=2) + "\n")
+    run.write("environment.json", json.dumps(choice.environment(vistazo.__version__), indent=2) + "\n")
     program = Program(choice.place(network), decided, config, normaliser, choice)
     model = Classifier(
         network=network,
@@ -345,16 +345,6 @@ def _plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batch
     )
 
 
-def _environment(compute: Compute) -> dict[str, Any]:
-    return {
-        **platform.machine(),
-        "vistazo": vistazo.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        **asdict(compute),
-    }
-
-
 # ---------------------------------------------------------------- measuring and keeping
 @dataclass(frozen=True)
 class Measured:
@@ -420,7 +410,7 @@ def _keep(
             parameters=counted,
             sentences=data.sentences,
             broken=data.broken,
-            environment=_environment(compute),
+            environment=compute.environment(vistazo.__version__),
             seconds=platform.seconds_since_start(),
         )
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vistazo.engine.reports import number, percent
+from vistazo.engine.reports import class_lines, number, percent
 from vistazo.language import tr
 
 __all__ = ["answered", "evaluated", "measured", "next_command"]
@@ -31,17 +31,10 @@ def next_command(run: str) -> str:
 
 def evaluated(told: dict[str, Any]) -> list[str]:
     """The answer of `evaluate`, line by line."""
-    width = max(len(name) for name in told["classes"])
-    lines = [f"{tr(told['part'])}: {measured(told['metrics'])}"]
-    heading = (tr("precision"), tr("recall"), "F1", tr("pictures"))
-    rows: dict[str, tuple[str, ...]] = {"": heading} | {
-        name: tuple(number(one[figure]) for figure in ("precision", "recall", "f1", "support"))
-        for name, one in told["classes"].items()
-    }
-    widths = [max(9, len(one)) for one in heading]
-    for name, cells in rows.items():
-        row = "  ".join(f"{cell:>{space}}" for cell, space in zip(cells, widths, strict=True))
-        lines.append(f"{name:{width}}  {row}")
+    lines = [
+        f"{tr(told['part'])}: {measured(told['metrics'])}",
+        *class_lines(told["classes"], tr("pictures")),
+    ]
     if told["left_out"]["trained_on"]:
         lines.append(
             tr("left out, because the model was trained on them: {n}", n=told["left_out"]["trained_on"])

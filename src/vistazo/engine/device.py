@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -61,6 +62,11 @@ class Compute:
             moved = moved.to(memory_format=torch.channels_last if last else torch.contiguous_format)
         placed: M = moved
         return placed
+
+    def environment(self, version: str) -> dict[str, Any]:
+        """What environment.json and reports tell: the machine, the versions (Vistazo's is given) and the choices."""
+        versions = {"vistazo": version, "torch": torch.__version__, "numpy": np.__version__}
+        return {**platform.machine(), **versions, **asdict(self)}
 
     def in_fp32(self) -> "Compute":
         """The same, as evaluation and export compute."""

@@ -39,6 +39,7 @@ __all__ = [
     "Section",
     "Table",
     "Text",
+    "class_lines",
     "number",
     "percent",
     "to_html",
@@ -607,6 +608,21 @@ def _columns(rows: Sequence[Sequence[str]], sides: str) -> str:
         )
 
     return "\n".join(line(row).rstrip() for row in rows)
+
+
+def class_lines(classes: Mapping[str, Mapping[str, float]], shown: str) -> list[str]:
+    """Precision, recall, F1 and support of each class, one line each under a heading; shown: what support counts."""
+    width = max(len(name) for name in classes)
+    heading = (tr("precision"), tr("recall"), "F1", shown)
+    rows: dict[str, tuple[str, ...]] = {"": heading} | {
+        name: tuple(number(one[figure]) for figure in ("precision", "recall", "f1", "support"))
+        for name, one in classes.items()
+    }
+    widths = [max(9, len(one)) for one in heading]
+    return [
+        f"{name:{width}}  " + "  ".join(f"{cell:>{space}}" for cell, space in zip(cells, widths, strict=True))
+        for name, cells in rows.items()
+    ]
 
 
 # ---------------------------------------------------------------- JSON

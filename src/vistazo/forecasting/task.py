@@ -125,7 +125,7 @@ def train(run: Run, source: Any, config: ForecastingConfig, progress: Progress) 
                      config.threads or platform.physical_cores())  # fmt: skip
     choice = Compute(**run.freeze("compute", asdict(choice)))
     choice.start()
-    run.write("environment.json", json.dumps(_environment(choice), indent=2) + "\n")
+    run.write("environment.json", json.dumps(choice.environment(vistazo.__version__), indent=2) + "\n")
 
     values = transformed(panel.values, decided.log)
     everyone = np.arange(len(panel.names))
@@ -394,16 +394,6 @@ def _write_index(run: Run, panel: Panel) -> None:
         raise DiskError(bundles.disk_sentence(path, error)) from error
 
 
-def _environment(compute: Compute) -> dict[str, Any]:
-    return {
-        **platform.machine(),
-        "vistazo": vistazo.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        **asdict(compute),
-    }
-
-
 # ---------------------------------------------------------------- measuring and keeping
 def _of_moment(network: nn.Module, group: int, decided: Decided) -> nn.Module:
     """The networks of one moment, as a pack of their own."""
@@ -545,7 +535,7 @@ def _keep(
             decided=asdict(decided),
             parameters=counted,
             sentences=found.panel.sentences,
-            environment=_environment(compute),
+            environment=compute.environment(vistazo.__version__),
             seconds=platform.seconds_since_start(),
         )
     )

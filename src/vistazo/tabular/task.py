@@ -51,7 +51,7 @@ def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> N
     threads = config.threads or platform.physical_cores()
     compute = Compute(**run.freeze("compute", asdict(Compute(device, "fp32", "contiguous", threads))))
     compute.start()
-    run.write("environment.json", json.dumps(_environment(compute), indent=2) + "\n")
+    run.write("environment.json", json.dumps(compute.environment(vistazo.__version__), indent=2) + "\n")
 
     network = compute.place(initial(decided.model, decided.arguments, config.seed))
     model = Predictor(
@@ -159,16 +159,6 @@ def _plan_sentence(decided: Decided, compute: Compute, model: Predictor, batches
     )
 
 
-def _environment(compute: Compute) -> dict[str, Any]:
-    return {
-        **platform.machine(),
-        "vistazo": vistazo.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        **asdict(compute),
-    }
-
-
 # ---------------------------------------------------------------- measuring and keeping
 def _finish(
     run: Run,
@@ -225,7 +215,7 @@ def _finish(
             settings={name: value for name, value in config.model_dump().items() if value is not None},
             decided=asdict(decided),
             parameters=counted,
-            environment=_environment(model.compute),
+            environment=model.compute.environment(vistazo.__version__),
             seconds=platform.seconds_since_start(),
             seed=config.seed,
         )
