@@ -1,6 +1,9 @@
 """A whole run on a table: honest, repeatable to the bit, resumable, and explained."""
 
 import json
+import signal
+import sys
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -90,6 +93,24 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(flowers, write_table, l
         resumed = vistazo.resume(f"cut{steps}", quiet=True).run
         for name in RESULTS:
             assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
+def test_a_run_that_was_killed_ends_as_one_that_was_not(flowers, write_table, launch, verb, in_tmp):
+    source = write_table(in_tmp / "f.csv", flowers)
+    words = ("--target=flower", "--threads=1", "--epochs=60", "--batch=8", "--checkpoint-seconds=0")
+    process = launch("train", source, *words, "--out", "killed")
+    end = time.monotonic() + 60
+    while process.poll() is None and len(list((in_tmp / "killed/checkpoints").glob("*"))) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (in_tmp / "killed/model.vistazo").exists()
+    assert verb("resume", "killed", "--quiet").code == 0
+    assert verb("train", source, *words, "--out", "whole", "--quiet").code == 0
+    for name in RESULTS:
+        assert (in_tmp / "killed" / name).read_bytes() == (in_tmp / "whole" / name).read_bytes(), name
 
 
 def test_other_labels_of_the_test_part_change_no_bit_of_the_weights(flowers, learn, in_tmp):
