@@ -163,7 +163,7 @@ def test_sigterm_ends_a_run_with_3_and_it_can_be_resumed(
         "vistazo.pictures.decoding.load",
         "vistazo.pictures.splits.assign",
         "vistazo.classification.task.create",
-        "vistazo.classification.task.Program.step",
+        "vistazo.classification.training.Program.step",
         "vistazo.classification.metrics.measure",
         "vistazo.classification.report.build",
         "vistazo.bundle.save",

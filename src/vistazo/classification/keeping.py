@@ -1,0 +1,136 @@
+"""What a run leaves behind: the figures of each part, the report and, last of all, the model."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import vistazo
+from vistazo import bundle as bundles
+from vistazo import platform
+from vistazo.bundle import Bundle
+from vistazo.classification import metrics, report
+from vistazo.classification.classifier import OBJECTIVE, Classifier
+from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.data import Data
+from vistazo.classification.recipes import Decided
+from vistazo.engine.device import Compute
+from vistazo.engine.fitting import Fitted
+from vistazo.engine.parameters import count_parameters
+from vistazo.engine.progress import Progress
+from vistazo.engine.runs import Run
+from vistazo.language import tr
+
+__all__ = ["Measured", "keep", "measure"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A part as the final model sees it. probabilities: (pictures, classes). single: accuracy with one view."""
+
+    figures: dict[str, Any]
+    probabilities: npt.NDArray[np.float64]
+    single: float | None
+
+
+def measure(model: Classifier, data: Data, part: str) -> Measured | None:
+    """The figures of a part as the model stands; None where the part is empty."""
+    if not len(data.rows(part)):
+        return None
+    labels = data.labels(part)
+    each = model.view_scores(data.part(part))
+    probabilities = model.combine(each)
+    single = float(np.mean(each[0].argmax(1) == labels))
+    figures = {**metrics.measure(probabilities, labels), "single_view_accuracy": single}
+    return Measured(figures, probabilities, single)
+
+
+def keep(
+    run: Run,
+    config: ClassificationConfig,
+    data: Data,
+    decided: Decided,
+    compute: Compute,
+    model: Classifier,
+    fitted: Fitted,
+    measured: Mapping[str, Measured | None],
+    progress: Progress,
+) -> None:
+    """Write the report, the figures and, last of all, the model."""
+    parameters = count_parameters(model.network)
+    figures = {part: None if one is None else one.figures for part, one in measured.items()}
+    counted = {**asdict(parameters), "total": parameters.total}
+    told = {
+        "task": "classification",
+        "parameters": counted,
+        "epochs": len(fitted.history),
+        "kept_epoch": fitted.epoch,
+        "ended": fitted.reason,
+        "metrics": figures,
+        "counts": {part: len(data.rows(part)) for part in ("train", "validation", "test", "out")},
+        "broken": [{"file": one.where, "reason": one.reason} for one in data.broken],
+    }
+    run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    part = "test" if measured["test"] else "validation"
+    page = report.build(
+        report.Told(
+            name=run.folder.name,
+            data=data.index,
+            part=part,
+            labels=data.labels(part),
+            pixels=data.part(part),
+            probabilities=None if (shown := measured[part]) is None else shown.probabilities,
+            figures=figures,
+            history=fitted.history,
+            kept_epoch=fitted.epoch,
+            reason=fitted.reason,
+            settings={name: value for name, value in config.model_dump().items() if value is not None},
+            decided=asdict(decided),
+            parameters=counted,
+            sentences=data.sentences,
+            broken=data.broken,
+            environment=compute.environment(vistazo.__version__),
+            seconds=platform.seconds_since_start(),
+        )
+    )
+    run.write("report.html", page)
+    settings = config.identity()
+    bundles.save(
+        Bundle(
+            task="classification",
+            model=decided.model,
+            arguments=decided.arguments,
+            preprocessing={
+                "height": data.size[0],
+                "width": data.size[1],
+                "channels": data.size[2],
+                "mean": model.normaliser.mean,
+                "std": model.normaliser.std,
+                "resize": "cover-crop-antialias-1",
+            },
+            facts={
+                "classes": list(data.index.classes),
+                "views": [list(one) for one in model.views],
+                "objective": OBJECTIVE,
+            },
+            training={
+                "settings": settings,
+                "decided": asdict(decided),
+                "compute": asdict(compute),
+                "versions": {"vistazo": vistazo.__version__, "torch": torch.__version__},
+                "parameters": counted,
+                "counts": told["counts"],
+            },
+            metrics=figures,
+            fingerprint=run.config["data"]["fingerprint"],
+            tensors={name: one.detach().cpu() for name, one in model.network.state_dict().items()},
+        ),
+        run.model,
+    )
+    progress.say(
+        tr("{reason}; the weights of epoch {epoch} were kept", reason=fitted.reason, epoch=fitted.epoch)
+    )

@@ -1,0 +1,164 @@
+"""How a classifier learns: what a run begins from, how it computes, how a batch becomes a loss."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vistazo import bundle as bundles
+from vistazo.classification.classifier import OBJECTIVE, Classifier, open_model
+from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.data import Data
+from vistazo.classification.models import create, models
+from vistazo.classification.recipes import Decided, decide
+from vistazo.engine import device as devices
+from vistazo.engine import runs
+from vistazo.engine.batches import Batch
+from vistazo.engine.device import Compute
+from vistazo.engine.objectives import objectives
+from vistazo.engine.optimizers import build_optimizers
+from vistazo.engine.parameters import count_parameters
+from vistazo.engine.reports import number
+from vistazo.engine.runs import Run
+from vistazo.errors import ConfigError
+from vistazo.language import tr
+from vistazo.pictures.loading import Normaliser, PictureBatches
+
+__all__ = ["Program", "beginning", "choose_compute", "decide_from", "plan_sentence"]
+
+
+class Program:
+    """How a batch of pictures becomes a loss."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        decided: Decided,
+        config: ClassificationConfig,
+        normaliser: Normaliser,
+        compute: Compute,
+    ) -> None:
+        self.module = network
+        self._objective = objectives[OBJECTIVE](smoothing=decided.smoothing)
+        self._normaliser, self._compute = normaliser, compute
+        groups = [
+            replace(one, rate=one.rate * config.rate)
+            for one in models[decided.model].groups(network, decided.batch)
+        ]
+        self.optimizers: Sequence[Sequence[Optimizer]] = [build_optimizers(groups)]
+
+    def step(self, batch: Batch, k: int) -> Tensor:
+        pictures, labels = batch.inputs["pictures"], batch.targets["label"]
+        assert isinstance(pictures, Tensor) and isinstance(labels, Tensor)
+        with self._compute.autocast():
+            scores_NK = self.module(self._compute.place(self._normaliser(pictures)))
+        loss: Tensor = self._objective.loss(scores_NK, labels, batch.weights)
+        return loss
+
+
+def decide_from(config: ClassificationConfig, data: Data, start: Classifier | None) -> Decided:
+    """What recipe, settings and data say; a model that training begins from brings its own network."""
+    height, width, channels = data.size
+    decided = decide(
+        config,
+        pictures=len(data.rows("train")),
+        height=height,
+        width=width,
+        channels=channels,
+        classes=data.index.classes,
+    )
+    if start is None:
+        return decided
+    if (config.model and config.model != start.model) or (
+        config.filters and decided.arguments != start.arguments
+    ):
+        raise ConfigError(
+            tr(
+                "{path} has another network than --model and --filters ask for; leave them out.",
+                path=start.path,
+            )
+        )
+    return replace(decided, model=start.model, arguments=start.arguments)
+
+
+def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier | None:
+    """The model whose weights training begins from, and the proof that it is still the same file."""
+    if not config.start:
+        return None
+    path = runs.model_file(config.start)
+    contents = bundles.load(path)
+    if contents.task != "classification":
+        raise ConfigError(tr("{path} is a model of another task ({task}).", path=path, task=contents.task))
+    start = open_model(contents, path)
+    tensors = _tensor_hash(start.network.state_dict())
+    if run.freeze("start", {"model": str(path.absolute()), "tensors": tensors})["tensors"] != tensors:
+        raise ConfigError(tr("{path} is not the model that this run began from.", path=path))
+    if start.classes != data.index.classes or start.size != data.size:
+        raise ConfigError(
+            tr(
+                "{path} was trained on other classes or another picture size ({old}) than this data has ({new}). "
+                "Give it data with the same classes, and --size if only the size differs.",
+                path=path,
+                old=f"{', '.join(start.classes)}; {start.size}",
+                new=f"{', '.join(data.index.classes)}; {data.size}",
+            )
+        )
+    return start
+
+
+def _tensor_hash(tensors: dict[str, Tensor]) -> str:
+    counted = hashlib.sha256()
+    for name, one in sorted(tensors.items()):
+        counted.update(name.encode())
+        counted.update(one.detach().cpu().contiguous().numpy().tobytes())
+    return counted.hexdigest()
+
+
+def choose_compute(
+    config: ClassificationConfig, decided: Decided, network: nn.Module, normaliser: Normaliser, device: str
+) -> Compute:
+    """The fastest precision and layout for this network here, tried on a copy so that training starts untouched."""
+    height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
+    size = min(decided.batch, 128)
+    pictures = torch.randint(0, 256, (size, channels, height, width), dtype=torch.uint8)
+    labels = torch.zeros(size, dtype=torch.int64)
+    kept = network.state_dict()
+
+    def attempt(choice: Compute) -> Callable[[], None]:
+        copy = create(decided.model, decided.arguments)
+        copy.load_state_dict(kept)
+        program = Program(choice.place(copy), decided, config, normaliser, choice)
+        moved = Batch(
+            {"pictures": pictures.to(choice.device)}, {"label": labels.to(choice.device)}, torch.arange(size)
+        )
+
+        def step() -> None:
+            copy.zero_grad()
+            program.step(moved, 0).backward()  # type: ignore[no-untyped-call,unused-ignore]
+
+        return step
+
+    about = {"model": decided.model, "arguments": decided.arguments, "batch": size}
+    choices = devices.candidates(
+        device, precision=config.precision, layout=config.layout, threads=config.threads
+    )
+    return devices.probe(choices, attempt, about=about, seconds=1.0)
+
+
+def plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batches: PictureBatches) -> str:
+    """What is about to be trained, and how, in one line."""
+    return tr(
+        "training {model} ({parameters} parameters), {epochs} epochs of {steps} steps of {batch} pictures, "
+        "{precision} on {device} with {threads} threads",
+        model=decided.model,
+        parameters=number(count_parameters(network).total),
+        epochs=decided.epochs,
+        steps=batches.steps,
+        batch=batches.size,
+        precision=compute.precision,
+        device=compute.device,
+        threads=compute.threads,
+    )
