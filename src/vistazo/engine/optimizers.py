@@ -44,7 +44,9 @@ __all__ = [
     "triangular",
 ]
 
-Schedule = Callable[[int, int], float]
+Schedule = Callable[
+    [int, float], float
+]  # (step, steps): after a change of plan `steps` is what fits the progress
 
 
 # --- Groups ---------------------------------------------------------------------------------------
@@ -298,7 +300,7 @@ _METHODS: dict[str, Callable[[list[dict[str, Any]]], Optimizer]] = {
 # --- Schedules ------------------------------------------------------------------------------------
 
 
-def triangular(step: int, steps: int) -> float:
+def triangular(step: int, steps: float) -> float:
     """Up from 0.2 to 1 over the first 23 % of the steps, then down to 0.07 at the last one
     (arXiv:2404.00498)."""
     _check(step, steps)
@@ -308,13 +310,13 @@ def triangular(step: int, steps: int) -> float:
     return 1.0 - 0.93 * (step - peak) / (last - peak)
 
 
-def linear(step: int, steps: int) -> float:
+def linear(step: int, steps: float) -> float:
     """From 1 at the first step straight down to 0 after the last."""
     _check(step, steps)
     return 1.0 - step / steps
 
 
-def cosine(step: int, steps: int) -> float:
+def cosine(step: int, steps: float) -> float:
     """A straight warm-up over the first 5 % of the steps, then half a cosine from 1 to 0
     (arXiv:1608.03983)."""
     _check(step, steps)
@@ -324,13 +326,13 @@ def cosine(step: int, steps: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def constant(step: int, steps: int) -> float:
+def constant(step: int, steps: float) -> float:
     """1 at every step."""
     _check(step, steps)
     return 1.0
 
 
-def _check(step: int, steps: int) -> None:
+def _check(step: int, steps: float) -> None:
     if not 0 <= step <= steps or steps < 1:
         raise ValueError(f"a schedule is asked for steps 0 to {steps}, not for step {step}")
 
@@ -384,7 +386,7 @@ class Lookahead:
         self._slow = {name: tensor.detach().clone() for name, tensor in self._fast.items()}
 
     @torch.no_grad()
-    def update(self, step: int, steps: int) -> None:
+    def update(self, step: int, steps: float) -> None:
         """Call after each optimiser step, with the number of steps done (1 after the first) and the number
         planned."""
         if step % self.every == 0:
