@@ -258,24 +258,26 @@ def _show_models(told: dict[str, Any]) -> list[str]:
     from vistazo.engine.reports import number
 
     model, parameters, source = tr("model"), tr("parameters"), tr("source")
-    lines, task = [f"{model:<12} {parameters:>12}  {source}"], ""
+    wide = max(len(one["name"]) for one in told["models"])
+    lines, task = [f"{model:<{wide}} {parameters:>12}  {source}"], ""
     for one in told["models"]:
         if one["task"] != task:
             task = one["task"]
             lines.append(f"-- {tr(task)}")
-        lines.append(f"{one['name']:<12} {number(one['parameters']):>12}  {one['source']}")
+        lines.append(f"{one['name']:<{wide}} {number(one['parameters']):>12}  {one['source']}")
         if one["statistics"] or one["frozen"]:
             parts = tr(
                 "trainable {trainable}, running statistics {statistics}, frozen {frozen}",
                 **{name: number(one[name]) for name in ("trainable", "statistics", "frozen")},
             )
-            lines.append(f"{'':<12} {'':>12}  {parts}")
+            lines.append(f"{'':<{wide}} {'':>12}  {parts}")
     lines.append(tr("next:   vistazo train SOURCE --model NAME"))
     return lines
 
 
 def _show_recipes(told: dict[str, Any]) -> list[str]:
-    lines = [f"{one['name']:<12} {one['help']} ({one['model']})" for one in told["recipes"]]
+    wide = max(len(one["name"]) for one in told["recipes"])
+    lines = [f"{one['name']:<{wide}} {one['help']} ({one['model']})" for one in told["recipes"]]
     return [*lines, tr("next:   vistazo train SOURCE --recipe NAME")]
 
 

@@ -27,11 +27,10 @@ from vistazo.pictures import decoding, sources
 from vistazo.pictures.index import read_index
 from vistazo.pictures.loading import Normaliser
 
-__all__ = ["OBJECTIVE", "VIEWS", "Classifier", "moved", "open_model"]
+__all__ = ["VIEWS", "Classifier", "moved", "open_model"]
 
 Pixels = npt.NDArray[np.uint8]
-OBJECTIVE = "cross_entropy"
-CHUNK = 512  # pictures measured at once
+CHUNK = 512  # pictures measured at once, or as many of larger ones as have the pixels of so many of 64 x 64
 # The picture as it is, and moved one pixel to either corner: what a shifted camera would have seen.
 VIEWS = ((0, 0), (-1, -1), (1, 1))
 
@@ -40,13 +39,15 @@ VIEWS = ((0, 0), (-1, -1), (1, 1))
 class Classifier:
     """A network with all it takes to turn a picture into probabilities.
 
-    model, arguments: the registered network. size: (height, width, channels) pictures are brought to.
+    model, arguments: the registered network. objective: the registered loss that reads its scores.
+    size: (height, width, channels) pictures are brought to.
     views: shifts in pixels whose scores are averaged.
     """
 
     network: nn.Module
     model: str
     arguments: dict[str, Any]
+    objective: str
     classes: tuple[str, ...]
     normaliser: Normaliser
     size: tuple[int, int, int]
@@ -64,7 +65,8 @@ class Classifier:
 
     def combine(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Probabilities from the scores of each view: the objective's answer to their mean."""
-        answer: Tensor = objectives[OBJECTIVE](smoothing=0.0).answer(torch.from_numpy(scores_VNK.mean(0)))
+        reading = objectives[self.objective](smoothing=0.0)
+        answer: Tensor = reading.answer(torch.from_numpy(scores_VNK.mean(0)))
         return answer.double().numpy()
 
     @torch.no_grad()
@@ -72,9 +74,10 @@ class Classifier:
         """(V, N, K) scores of each view, the unmoved one first."""
         self.network.eval()
         found = np.empty((len(self.views), len(pixels_NHWC), len(self.classes)), dtype=np.float32)
-        for first in range(0, len(pixels_NHWC), CHUNK):
+        at_once = max(1, min(CHUNK, CHUNK * 64 * 64 // (self.size[0] * self.size[1])))
+        for first in range(0, len(pixels_NHWC), at_once):
             chunk = (
-                torch.from_numpy(pixels_NHWC[first : first + CHUNK])
+                torch.from_numpy(pixels_NHWC[first : first + at_once])
                 .to(self.compute.device)
                 .permute(0, 3, 1, 2)
             )
@@ -82,7 +85,7 @@ class Classifier:
             for at, (down, right) in enumerate(self.views):
                 with self.compute.autocast():
                     scores = self.network(self.compute.place(moved(pictures, down, right)))
-                found[at, first : first + CHUNK] = scores.float().cpu().numpy()
+                found[at, first : first + at_once] = scores.float().cpu().numpy()
         return found
 
     def evaluate(
@@ -236,13 +239,16 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             raise ValueError("classes")
         if not views or any(max(map(abs, view)) >= min(size[:2]) for view in views):
             raise ValueError("views")
-        if bundle.facts["objective"] not in objectives:
+        objective = bundle.facts["objective"]
+        if objective not in objectives:
             raise ValueError("objective")
+        objectives[objective](smoothing=0.0)  # one of values or quantiles does not take it
         compute = Compute(resolve_device("auto"), "fp32", "channels_last", torch.get_num_threads())
         return Classifier(
             network=compute.place(network.eval()),
             model=bundle.model,
             arguments=bundle.arguments,
+            objective=objective,
             classes=classes,
             normaliser=Normaliser(mean, std),
             size=size,

@@ -55,14 +55,16 @@ class ClassificationConfig(TrainingConfig):
         pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$",
         help=mark("filters of each group, as in 32,64,64"),
     )
-    schedule: Literal["triangular", "linear", "cosine", "constant"] | None = setting(
+    schedule: Literal["triangular", "linear", "cosine", "inverse_time", "constant"] | None = setting(
         None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)")
     )
     average: Literal["lookahead", "none"] | None = setting(
         None, spanish="promedio", help=mark("averaging of weights along the way (default: the recipe's)")
     )
-    monitor: Literal["accuracy", "loss", "macro_f1"] = setting(
-        "accuracy", spanish="vigilar", help=mark("validation figure that decides which epoch is best")
+    monitor: Literal["accuracy", "loss", "macro_f1"] | None = setting(
+        None,
+        spanish="vigilar",
+        help=mark("validation figure that decides which epoch is best (default: the recipe's)"),
     )
     keep: Literal["best", "last"] | None = setting(
         None,
@@ -75,8 +77,18 @@ class ClassificationConfig(TrainingConfig):
         pattern=r"^(accuracy|loss|macro_f1)=\d*\.?\d+$",
         help=mark("end training when validation reaches a figure, as in accuracy=0.99"),
     )
-    views: Literal["on", "off"] = setting(
-        "on", spanish="vistas", help=mark("average the answers to slightly moved copies of a picture")
+    views: Literal["on", "off"] | None = setting(
+        None,
+        spanish="vistas",
+        help=mark("average the answers to slightly moved copies of a picture (default: the recipe's)"),
+    )
+    beside: Literal["on", "off"] | None = setting(
+        None,
+        spanish="al_lado",
+        identity=False,
+        help=mark(
+            "train the everyday recipe on the same parts too, to compare (default: with a tutorial's recipe)"
+        ),
     )
     precision: Literal["fp32", "bf16"] | None = setting(
         None,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.recipes import working_size
+from vistazo.classification.recipes import picture_size, recipes
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, TooManyBroken
@@ -58,7 +58,7 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
         found.index.split != TEST
     )  # what the network is like must not depend on the test part
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
-    height, width = working_size(config.size, height=height, width=width)
+    height, width = picture_size(config, height=height, width=width)
     channels = int(config.channels or channels)
     loaded = decoding.load(
         found.store, rows, height=height, width=width, channels=channels, threads=platform.physical_cores()
@@ -69,7 +69,12 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
     if loaded.broken:
         index = index.take(loaded.rows)
         splits.require_trainable(index)
-    assigned = splits.assign(index, seed=config.seed, group_by=config.group_by)
+    recipe = recipes[config.recipe]
+    # Frozen, so that a run that is trained beside another one has that one's parts.
+    shares = run.freeze("parts", {"validation": recipe.validation, "test": recipe.test})
+    assigned = splits.assign(
+        index, seed=config.seed, group_by=config.group_by, shares=(shares["validation"], shares["test"])
+    )
     counted = tr("pictures: {n} of {height} x {width} pixels, {colour}", n=len(index), height=height, width=width,
                  colour=tr("grey") if channels == 1 else tr("colour"))  # fmt: skip
     for sentence in (counted, *assigned.sentences):

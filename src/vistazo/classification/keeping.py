@@ -14,7 +14,8 @@ from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.classification import metrics, report
-from vistazo.classification.classifier import OBJECTIVE, Classifier
+from vistazo.classification.beside import Beside, comparison
+from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.recipes import Decided
@@ -58,6 +59,7 @@ def keep(
     model: Classifier,
     fitted: Fitted,
     measured: Mapping[str, Measured | None],
+    other: Beside | None,
     progress: Progress,
 ) -> None:
     """Write the report, the figures and, last of all, the model."""
@@ -74,6 +76,8 @@ def keep(
         "counts": {part: len(data.rows(part)) for part in ("train", "validation", "test", "out")},
         "broken": [{"file": one.where, "reason": one.reason} for one in data.broken],
     }
+    if other:
+        told["beside"] = {"recipe": other.recipe, **other.told}
     run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     part = "test" if measured["test"] else "validation"
     page = report.build(
@@ -95,6 +99,7 @@ def keep(
             broken=data.broken,
             environment=compute.environment(vistazo.__version__),
             seconds=platform.seconds_since_start(),
+            comparison=comparison(config, told, part, other, run.folder),
         )
     )
     run.write("report.html", page)
@@ -115,7 +120,7 @@ def keep(
             facts={
                 "classes": list(data.index.classes),
                 "views": [list(one) for one in model.views],
-                "objective": OBJECTIVE,
+                "objective": model.objective,
             },
             training={
                 "settings": settings,

@@ -3,16 +3,17 @@
 Torch-free, so that `vistazo recipes` costs nothing.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.recipe import Recipe
+from vistazo.classification.tutorials import TUTORIALS
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
 
-__all__ = ["Decided", "Recipe", "decide", "flips", "recipes", "working_size"]
+__all__ = ["Decided", "decide", "flips", "picture_size", "recipes", "working_size"]
 
 SMALLEST, LARGEST = 16, 128  # pixels: what the fast network is made for
 PHOTOGRAPH = 64  # pixels a side that larger pictures are brought to
@@ -34,21 +35,8 @@ _SIDES = frozenset(
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A way of training. help: one line for people. length: training pictures to (epochs, batch size)."""
-
-    help: str
-    model: str
-    length: Callable[[int], tuple[int, int]]
-    schedule: str
-    average: str
-    smoothing: float
-    keep: str
-
-
-@dataclass(frozen=True)
 class Decided:
-    """Everything that settings, recipe and data together decided; frozen in the run."""
+    """Everything that settings, recipe and data together decided; frozen in the run. Fields are told at Recipe."""
 
     model: str
     arguments: dict[str, Any]
@@ -61,6 +49,12 @@ class Decided:
     reach: int
     flip: bool
     views: bool
+    objective: str = "cross_entropy"
+    scaling: str = "standard"
+    monitor: str = "accuracy"
+    patience: int = 0
+    patience_on: str | None = None
+    stop_at: str | None = None
 
 
 recipes: Registry[Recipe] = Registry(mark("recipe"))
@@ -85,6 +79,8 @@ recipes.register("quick")(
         "last",
     )
 )
+for _name, _recipe in TUTORIALS.items():
+    recipes.register(_name)(_recipe)
 
 
 def decide(
@@ -97,7 +93,7 @@ def decide(
     classes: tuple[str, ...],
 ) -> Decided:
     """Settle every open setting from the recipe and from what the data is."""
-    from vistazo.classification.models import models  # imports torch
+    from vistazo.classification.models import models, require  # imports torch
 
     recipe = recipes[config.recipe]
     epochs, batch = recipe.length(pictures)
@@ -116,12 +112,20 @@ def decide(
                 tr("The model {model} has no filters to choose; leave out --filters.", model=model)
             )
         arguments["filters"] = [int(one) for one in config.filters.split(",")]
-        try:
-            models[model].build(**arguments)
-        except ValueError as error:
+    try:
+        require(model, arguments)
+    except ValueError as error:
+        if config.filters:
             raise ConfigError(
                 tr("--filters {value} does not suit this data: {reason}.", value=config.filters, reason=error)
             ) from None
+        raise ConfigError(
+            tr(
+                "The recipe {recipe} cannot train on this data: {reason}. Give another --size, --model or --recipe.",
+                recipe=config.recipe,
+                reason=error,
+            )
+        ) from None
     return Decided(
         model=model,
         arguments=arguments,
@@ -131,10 +135,22 @@ def decide(
         average=config.average or recipe.average,
         smoothing=recipe.smoothing,
         keep=config.keep or ("best" if config.patience else recipe.keep),
-        reach=max(1, round(min(height, width) / 28)),
-        flip={"on": True, "off": False}.get(config.flip, flips(classes, channels)),
-        views=config.views == "on",
+        reach=max(1, round(min(height, width) / 28)) if recipe.reach is None else recipe.reach,
+        flip=_flip(config, recipe, classes, channels),
+        views=config.views == "on" if config.views else recipe.views,
+        objective=recipe.objective or models[model].objective,
+        scaling=recipe.scaling,
+        monitor=config.monitor or recipe.monitor,
+        patience=recipe.patience if config.patience is None else config.patience,
+        patience_on=config.monitor or recipe.patience_on,
+        stop_at=config.stop_at or recipe.stop_at,
     )
+
+
+def _flip(config: ClassificationConfig, recipe: Recipe, classes: tuple[str, ...], channels: int) -> bool:
+    if config.flip != "auto":
+        return config.flip == "on"
+    return flips(classes, channels) if recipe.flip is None else recipe.flip
 
 
 def flips(classes: tuple[str, ...], channels: int) -> bool:
@@ -149,23 +165,41 @@ def flips(classes: tuple[str, ...], channels: int) -> bool:
     return not any(len(word) == 1 or word.isdecimal() or word in _SIDES for word in words)
 
 
-def working_size(asked: str | None, *, height: int, width: int) -> tuple[int, int]:
-    """The size pictures are brought to: the one asked for, or their own where that suits the fast network.
+def picture_size(config: ClassificationConfig, *, height: int, width: int) -> tuple[int, int]:
+    """The (height, width) pictures are brought to: what was asked for, the recipe's, or what suits network and data.
 
-    Larger pictures come to 64 pixels on their longer side, smaller ones to 16 on their shorter one, in proportion.
+    height, width: of the pictures as they are. Raises ConfigError where --size is beyond what the network takes.
     """
+    from vistazo.classification.models import models  # imports torch
+
+    recipe = recipes[config.recipe]
+    if recipe.size and not config.size:
+        return recipe.size
+    sides = models[config.model or recipe.model].sides
+    return working_size(config.size, height=height, width=width, sides=sides)
+
+
+def working_size(
+    asked: str | None, *, height: int, width: int, sides: tuple[int, int] = (SMALLEST, LARGEST)
+) -> tuple[int, int]:
+    """The size pictures are brought to: the one asked for, or their own where that suits the network.
+
+    Larger pictures come to 64 pixels on their longer side, in proportion. sides: the least and most pixels a side that
+    the network is made for; smaller pictures come to the least on their shorter side.
+    """
+    least, most = sides
     if asked:
         parts = [int(part) for part in asked.split("x")]
         size = (parts[0], parts[-1])
-        if not all(SMALLEST <= one <= LARGEST for one in size):
+        if not all(least <= one <= most for one in size):
             raise ConfigError(
-                tr("--size must lie between {low} and {high} pixels a side.", low=SMALLEST, high=LARGEST)
+                tr("--size must lie between {low} and {high} pixels a side.", low=least, high=most)
             )
         return size
     scale = 1.0
     if max(height, width) > PHOTOGRAPH:
         scale = PHOTOGRAPH / max(height, width)
-    if min(height, width) * scale < SMALLEST:
-        scale = SMALLEST / min(height, width)
-    sides = (round(height * scale), round(width * scale))
-    return min(LARGEST, max(SMALLEST, sides[0])), min(LARGEST, max(SMALLEST, sides[1]))
+    if min(height, width) * scale < least:
+        scale = least / min(height, width)
+    rounded = (round(height * scale), round(width * scale))
+    return min(most, max(least, rounded[0])), min(most, max(least, rounded[1]))

@@ -39,13 +39,17 @@ _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
     *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("reach"), mark("flip")),
-    *(mark("views"), mark("macro f1")),
+    *(mark("views"), mark("macro f1"), mark("objective"), mark("scaling"), mark("monitor"), mark("patience")),
+    *(mark("patience_on"), mark("stop_at"), mark("keep")),
 )
 
 
 @dataclass(frozen=True)
 class Told:
-    """All that a report is made of. part: the part whose figures lead; labels, pixels, probabilities are its own."""
+    """All that a report is made of. part: the part whose figures lead; labels, pixels, probabilities are its own.
+
+    comparison: a section of its own for what is to be seen beside this run.
+    """
 
     name: str
     data: Index
@@ -64,11 +68,13 @@ class Told:
     broken: Sequence[Broken]
     environment: dict[str, Any]
     seconds: float
+    comparison: Section | None = None
 
 
 def build(told: Told) -> str:
     """The page, as one HTML text."""
-    sections = [Section("", _headline(told)), Section(tr("Learning curves"), _curves(told.history))]
+    sections = [Section("", _headline(told)), *([told.comparison] if told.comparison else [])]
+    sections.append(Section(tr("Learning curves"), _curves(told.history)))
     if told.probabilities is not None:
         sections += [
             Section(tr("Class by class"), [_classes(told)]),
@@ -231,7 +237,11 @@ def _training(told: Told) -> Block:
         (
             tr("recipe"),
             _plain(
-                {name: value for name, value in told.decided.items() if name not in ("model", "arguments")}
+                {
+                    name: value
+                    for name, value in told.decided.items()
+                    if name not in ("model", "arguments") and value is not None
+                }
             ),
         ),
         (

@@ -8,6 +8,7 @@ import torch
 
 import vistazo
 from vistazo.classification import metrics
+from vistazo.classification.beside import train_beside
 from vistazo.classification.classifier import VIEWS, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import read
@@ -42,7 +43,11 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     compute = devices.resolve_device(config.device)
     start = beginning(run, config, data)
     decided = Decided(**run.freeze("decided", asdict(decide_from(config, data, start))))
-    normaliser = start.normaliser if start else Normaliser.of(data.part("train"))
+    if start:
+        normaliser = start.normaliser
+    else:
+        unit = decided.scaling == "unit"
+        normaliser = Normaliser.unit(data.size[2]) if unit else Normaliser.of(data.part("train"))
 
     torch.manual_seed(config.seed)
     network = create(decided.model, decided.arguments)
@@ -64,6 +69,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         network=network,
         model=decided.model,
         arguments=decided.arguments,
+        objective=decided.objective,
         classes=data.index.classes,
         normaliser=normaliser,
         size=data.size,
@@ -96,10 +102,11 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         plan=Plan(
             epochs=decided.epochs,
             seed=config.seed,
-            monitor=config.monitor,
-            patience=config.patience,
+            monitor=decided.monitor,
+            patience=decided.patience,
+            patience_on=decided.patience_on,
             keep=decided.keep,
-            stop_at=_stop_at(config.stop_at),
+            stop_at=_stop_at(decided.stop_at),
             accumulate=config.accumulate,
             clip=config.clip,
             checkpoint_seconds=config.checkpoint_seconds,
@@ -111,7 +118,8 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     )
     run.status("measuring")
     measured = {part: measure(model, data, part) for part in ("validation", "test")}
-    keep(run, config, data, decided, choice, model, fitted, measured, progress)
+    other = train_beside(run, source, config, progress, train)
+    keep(run, config, data, decided, choice, model, fitted, measured, other, progress)
 
 
 def _stop_at(text: str | None) -> tuple[str, float] | None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vistazo import bundle as bundles
-from vistazo.classification.classifier import OBJECTIVE, Classifier, open_model
+from vistazo.classification.classifier import Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.models import create, models
@@ -42,7 +42,8 @@ class Program:
         compute: Compute,
     ) -> None:
         self.module = network
-        self._objective = objectives[OBJECTIVE](smoothing=decided.smoothing)
+        self._objective = objectives[decided.objective](smoothing=decided.smoothing)
+        self._penalty = models[decided.model].penalty
         self._normaliser, self._compute = normaliser, compute
         groups = [
             replace(one, rate=one.rate * config.rate)
@@ -56,7 +57,7 @@ class Program:
         with self._compute.autocast():
             scores_NK = self.module(self._compute.place(self._normaliser(pictures)))
         loss: Tensor = self._objective.loss(scores_NK, labels, batch.weights)
-        return loss
+        return loss + self._penalty(self.module) if self._penalty else loss
 
 
 def decide_from(config: ClassificationConfig, data: Data, start: Classifier | None) -> Decided:
@@ -81,7 +82,7 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
                 path=start.path,
             )
         )
-    return replace(decided, model=start.model, arguments=start.arguments)
+    return replace(decided, model=start.model, arguments=start.arguments, objective=start.objective)
 
 
 def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier | None:
@@ -122,7 +123,7 @@ def choose_compute(
 ) -> Compute:
     """The fastest precision and layout for this network here, tried on a copy so that training starts untouched."""
     height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
-    size = min(decided.batch, 128)
+    size = min(decided.batch, 128, max(8, 128 * 64 * 64 // (height * width)))
     pictures = torch.randint(0, 256, (size, channels, height, width), dtype=torch.uint8)
     labels = torch.zeros(size, dtype=torch.int64)
     kept = network.state_dict()

@@ -73,7 +73,8 @@ class Plan:
 
     epochs: passes over the data. seed: of everything random. monitor: the validation metric that decides which epoch
     is best; where there is no validation none is, so all epochs are done and the last one's weights are kept.
-    patience: epochs without improvement before training stops, 0 for never. keep: 'best' or 'last' epoch's weights.
+    patience: epochs without improvement before training stops, 0 for never; of the metric `patience_on` where it is
+    named, else of `monitor`. keep: 'best' or 'last' epoch's weights.
     stop_at: (metric, value) that ends training when validation reaches it. accumulate: slices a batch is computed in,
     to save memory. clip: largest norm of the gradient, 0 for none. checkpoint_seconds: at most so much work is lost
     by a kill. seconds: what training may take; then `steps` are planned for it and the clock changes them (see
@@ -91,6 +92,7 @@ class Plan:
     checkpoint_seconds: float
     seconds: float | None = None
     steps: int | None = None
+    patience_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class _State:
     best: float | None = None
     best_epoch: int = 0
     best_tensors: dict[str, Tensor] | None = None
+    watched: float | None = None  # the best of the metric that patience is about
+    watched_epoch: int = 0
 
 
 def fit(
@@ -308,22 +312,20 @@ class _Loop:
             if reached is not None and (reached <= value if metric in LOWER_IS_BETTER else reached >= value):
                 state.best_epoch, state.best_tensors = state.epoch, self._module_tensors()
                 return tr("{metric} {value} reached", metric=metric, value=value)
-        unmoved = state.epoch - state.best_epoch if self.validate is not None else 0
+        unmoved = state.epoch - state.watched_epoch if self.validate is not None else 0
         if plan.patience and unmoved >= plan.patience and not last:
             return tr("no improvement for {epochs} epochs", epochs=plan.patience)
         return ""
 
     def _remember_best(self, epoch: history.Epoch) -> None:
-        value = epoch.get("validation", {}).get(self.plan.monitor)
-        if value is None or not math.isfinite(value):
-            return
-        better = self.state.best is None or (
-            value < self.state.best if self.plan.monitor in LOWER_IS_BETTER else value > self.state.best
-        )
-        if better:
-            self.state.best, self.state.best_epoch = value, self.state.epoch
+        state, figures = self.state, epoch.get("validation", {})
+        watched = self.plan.patience_on or self.plan.monitor
+        if _improves(watched, figures.get(watched), state.watched):
+            state.watched, state.watched_epoch = figures[watched], state.epoch
+        if _improves(self.plan.monitor, figures.get(self.plan.monitor), state.best):
+            state.best, state.best_epoch = figures[self.plan.monitor], state.epoch
             if self.plan.keep == "best":
-                self.state.best_tensors = self._module_tensors()
+                state.best_tensors = self._module_tensors()
 
     # ------------------------------------------------------------ what is kept
     def _save(self) -> None:
@@ -335,7 +337,7 @@ class _Loop:
         state = {
             "position": {
                 name: getattr(self.state, name)
-                for name in ("epoch", "step", "loss_sum", "best", "best_epoch")
+                for name in ("epoch", "step", "loss_sum", "best", "best_epoch", "watched", "watched_epoch")
             },
             "epochs": json.dumps(self.state.epochs),
             "best_tensors": self.state.best_tensors,
@@ -382,6 +384,13 @@ class _Loop:
 
     def _device(self) -> torch.device:
         return next((one.device for one in self.program.module.parameters()), torch.device("cpu"))
+
+
+def _improves(metric: str, value: float | None, best: float | None) -> bool:
+    """Whether a validation figure is better than the best so far; one that is absent or no number never is."""
+    if value is None or not math.isfinite(value):
+        return False
+    return best is None or (value < best if metric in LOWER_IS_BETTER else value > best)
 
 
 def _share(part: Batch, batch: Batch) -> Tensor | float:

@@ -34,7 +34,7 @@ from vistazo.config import differing
 from vistazo.errors import DiskError, RunBusy, RunDiffers, RunError, Stopped
 from vistazo.language import tr
 
-__all__ = ["LAST", "Run", "create", "model_file", "open_existing", "read_json", "resolve"]
+__all__ = ["LAST", "Run", "create", "inside", "model_file", "open_existing", "read_json", "resolve"]
 
 LAST = "last"
 RUNS = Path("runs")
@@ -44,11 +44,15 @@ Phase = Literal["starting", "reading", "training", "measuring", "finished", "sto
 
 @dataclass
 class Run:
-    """One run folder, locked by this process between `create`/`open_existing` and `close`."""
+    """One run folder, locked by this process between `create`/`open_existing` and `close`.
+
+    outer: the run in whose folder this one stands; whoever watches or stops that one watches and stops this one.
+    """
 
     folder: Path
     config: dict[str, Any]
     _lock: Any = field(repr=False)
+    outer: "Run | None" = None
     _beat: float = 0.0
     _asked: float = 0.0
     _stop: bool = False
@@ -105,6 +109,8 @@ class Run:
         if not at_once and now - self._beat < 1.0:
             return
         self._beat = now
+        if self.outer is not None and phase == "training":
+            self.outer.status(phase, at_once=False, inside=self.folder.name, **progress)
         told = {"phase": phase, "process": os.getpid(), "heartbeat": round(now, 3), **progress}
         beside = self.folder / f".status.{os.getpid()}.part"
         try:  # without a flush to disk: a heartbeat that a power cut loses was worth nothing
@@ -130,12 +136,15 @@ class Run:
         """Inside the block somebody calls `asked_to_stop` often, and a stop waits for that."""
         self._polled = True
         try:
-            yield
+            with self.outer.polling() if self.outer else contextlib.nullcontext():
+                yield
         finally:
             self._polled = False
 
     def asked_to_stop(self) -> bool:
         """Whether a signal or the control file asks for a stop; sits out a pause (looked at twice a second)."""
+        if self.outer is not None and self.outer.asked_to_stop():
+            return True
         while not self._stop:
             now = time.monotonic()
             if now - self._asked < 0.5:
@@ -187,28 +196,44 @@ def create(
     if "identity" not in read_json(folder / "config.json"):
         _refuse_strangers(folder)  # before the lock: nothing is left in a folder that is not ours
     with _locked(folder) as run:
-        if not run.config:
-            run.status("starting")
-            run.rewrite({**asked, "identity": dict(identity)})
-        else:
-            key = differing(run.config.get("identity", {}), identity)
-            if key is not None and "data" not in run.config and not run.finished:
-                # Nothing was read yet, so nothing is lost: a first try that was refused must not take the folder.
-                run.status("starting")
-                run.rewrite({**asked, "identity": dict(identity)})
-            elif key is not None:
-                raise RunDiffers(
-                    tr(
-                        "{folder} holds a run with another {key} ({old} there, {new} asked). "
-                        "Choose another --out, or continue that run with: vistazo resume {folder}",
-                        folder=folder,
-                        key=key,
-                        old=run.config.get("identity", {}).get(key),
-                        new=identity.get(key),
-                    )
-                )
+        _settle(run, asked, identity)
         run.remember()
         yield run
+
+
+@contextlib.contextmanager
+def inside(outer: Run, name: str, *, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[Run]:
+    """A run in a folder of another's own, such as RUN/balanced: like `create`, but `last` stays the outer run.
+
+    Raises RunBusy, RunDiffers, RunError, DiskError.
+    """
+    folder = _make_folder(os.fspath(outer.folder / name), name)
+    if "identity" not in read_json(folder / "config.json"):
+        _refuse_strangers(folder)
+    with _locked(folder) as run:
+        run.outer = outer
+        _settle(run, asked, identity)
+        yield run
+
+
+def _settle(run: Run, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Begin the run, or raise RunDiffers where its folder holds one with other settings."""
+    key = differing(run.config.get("identity", {}), identity)
+    # Where nothing was read yet nothing is lost: a first try that was refused must not take the folder.
+    if not run.config or (key is not None and "data" not in run.config and not run.finished):
+        run.status("starting")
+        run.rewrite({**asked, "identity": dict(identity)})
+    elif key is not None:
+        raise RunDiffers(
+            tr(
+                "{folder} holds a run with another {key} ({old} there, {new} asked). "
+                "Choose another --out, or continue that run with: vistazo resume {folder}",
+                folder=run.folder,
+                key=key,
+                old=run.config.get("identity", {}).get(key),
+                new=identity.get(key),
+            )
+        )
 
 
 @contextlib.contextmanager

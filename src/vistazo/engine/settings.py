@@ -25,11 +25,11 @@ class TrainingConfig(Config):
     accumulate: int = setting(
         1, spanish="acumular", ge=1, help=mark("slices a batch is computed in, to save memory")
     )
-    patience: int = setting(
-        0,
+    patience: int | None = setting(
+        None,
         spanish="paciencia",
         ge=0,
-        help=mark("epochs without improvement before training stops, 0 for never"),
+        help=mark("epochs without improvement before training stops, 0 for never (default: the recipe's)"),
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting(
         "auto", spanish="dispositivo", help=mark("where to compute")

@@ -64,7 +64,7 @@ class PictureBatches:
 
 
 class Normaliser:
-    """uint8 pictures to floats of mean 0 and variance 1 a channel, with the training part's figures.
+    """uint8 pictures to floats: (pixel - mean) / std, by default to mean 0 and variance 1 over the training part.
 
     mean, std: a value a channel, in pixel units 0..255.
     """
@@ -91,6 +91,11 @@ class Normaliser:
             means.append(mean)
             stds.append(std if std > 1e-3 else 255.0)
         return cls(means, stds)
+
+    @classmethod
+    def unit(cls, channels: int) -> "Normaliser":
+        """Pixels divided by 255, so that they lie between 0 and 1: what tutorials do, whatever the pictures are."""
+        return cls([0.0] * channels, [255.0] * channels)
 
     def __call__(self, pictures_NCHW: Tensor) -> Tensor:
         """(N, C, H, W) uint8 to float32 of the same shape."""

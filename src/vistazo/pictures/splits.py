@@ -6,14 +6,14 @@ matters, and where the test part is official no label of it is looked at.
 
 import hashlib
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vistazo.engine.reports import number
+from vistazo.engine.reports import number, percent
 from vistazo.errors import ConfigError, TooFewExamples
 from vistazo.language import mark, tr
 from vistazo.pictures.index import OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
@@ -22,7 +22,7 @@ __all__ = ["Assigned", "assign", "find_groups", "require_trainable"]
 
 Ints = NDArray[np.int64]
 
-SHARE = 0.1  # of validation, and of test
+SHARES = (0.1, 0.1)  # of validation, and of test
 LEAST_GROUPS = 10  # of every class, for a rule that was guessed from file names
 LARGEST_GROUP = 0.05  # of its class, likewise
 
@@ -229,10 +229,11 @@ def _bursts(where: Sequence[str], seconds: int) -> list[Hashable]:
 
 
 # ---------------------------------------------------------------- parts
-def assign(index: Index, *, seed: int, group_by: str) -> Assigned:
+def assign(index: Index, *, seed: int, group_by: str, shares: tuple[float, float] = SHARES) -> Assigned:
     """Give every picture its part, by class, so that nothing of test or validation was trained on.
 
-    - Parts the source names are kept. Without a test part, 10 % of training becomes it; likewise validation.
+    shares: of validation and of test, in (0, 1), of all that the source leaves for training.
+    - Parts the source names are kept. Without a test part, its share of training becomes it; likewise validation.
     - Pictures of one group, and byte-identical ones, stay in one part. Training pictures identical to one of
       a named validation or test part, and validation pictures identical to one of a named test part, are left
       out.
@@ -265,12 +266,13 @@ def assign(index: Index, *, seed: int, group_by: str) -> Assigned:
                 n=int(shared.sum()),
             )
         )
-    wanted = [part for part in (TEST, VALIDATION) if not official[part]]
+    share = dict(zip((VALIDATION, TEST), shares, strict=True))
+    wanted = {part: share[part] for part in (TEST, VALIDATION) if not official[part]}
     split[pool] = _draw(index, pool, unit[pool], shared, wanted, seed)
 
     _require_every_class(index, split)
     counts = {part: int((split == part).sum()) for part in (*PARTS, OUT)}
-    sentences += _told(index, unit, pool, official, counts, seed)
+    sentences += _told(index, unit, pool, wanted, counts, seed)
     return Assigned(index.replace(split=split, group=groups), tuple(sentences), counts)
 
 
@@ -296,7 +298,7 @@ def _joined(groups: Ints, hashes: NDArray[np.bytes_]) -> Ints:
 
 
 def _draw(
-    index: Index, pool: Ints, unit: Ints, held: NDArray[np.bool_], wanted: Sequence[str], seed: int
+    index: Index, pool: Ints, unit: Ints, held: NDArray[np.bool_], wanted: Mapping[str, float], seed: int
 ) -> NDArray[np.str_]:
     """(pool,) the part of each row of the pool: whole units, class by class, ordered by names and seed."""
     part = np.full(len(pool), TRAIN, dtype="U10")
@@ -318,10 +320,12 @@ def _draw(
         mine = order[bounds[at] : bounds[at + 1]]
         free = [one for one in mine.tolist() if not frozen[one]]
         pictures = int(sizes[mine].sum())
-        parts = wanted[: max(0, len(mine) - 1)]
+        parts = list(wanted)[: max(0, len(mine) - 1)]
         to_train = 1 if len(free) == len(mine) else 0  # what is frozen is trained on
         for later, name in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
-            taken = _take(free, sizes, target=max(1.0, SHARE * pictures), spare=len(free) - later - to_train)
+            taken = _take(
+                free, sizes, target=max(1.0, wanted[name] * pictures), spare=len(free) - later - to_train
+            )
             part_of_unit[list(taken)] = name
             free = [one for one in free if one not in taken]
     part = part_of_unit[unit]
@@ -382,23 +386,17 @@ def _require_every_class(index: Index, split: NDArray[np.str_]) -> None:
 
 
 def _told(
-    index: Index, unit: Ints, pool: Ints, official: dict[str, bool], counts: dict[str, int], seed: int
+    index: Index, unit: Ints, pool: Ints, wanted: Mapping[str, float], counts: dict[str, int], seed: int
 ) -> list[str]:
     numbers = {part: number(counts[part]) for part in PARTS}
-    if official[TEST] and official[VALIDATION]:
-        rule = tr("Parts: as the source names them")
-    elif official[TEST]:
-        rule = tr(
-            "Parts: test is official; validation is a tenth of training, by class, seed {seed}", seed=seed
+    told = [
+        tr(
+            "{rule}: {train} to train, {validation} to validate, {test} to test.",
+            rule=_rule(wanted, seed),
+            **numbers,
         )
-    elif official[VALIDATION]:
-        rule = tr(
-            "Parts: validation is official; test is a tenth of training, by class, seed {seed}", seed=seed
-        )
-    else:
-        rule = tr("Parts: 80/10/10 by class, seed {seed}", seed=seed)
-    told = [tr("{rule}: {train} to train, {validation} to validate, {test} to test.", rule=rule, **numbers)]
-    drawn = 2 - sum(official.values())
+    ]
+    drawn = len(wanted)
     pairs = np.unique(np.stack([index.label[pool], unit[pool]]), axis=1)[0]
     thin = np.flatnonzero(np.bincount(pairs, minlength=len(index.classes)) <= drawn)
     if drawn and len(thin):
@@ -409,3 +407,23 @@ def _told(
             )
         )
     return told
+
+
+def _rule(wanted: Mapping[str, float], seed: int) -> str:
+    if not wanted:
+        return tr("Parts: as the source names them")
+    values = {"seed": seed, **{part: percent(share, 0) for part, share in wanted.items()}}
+    if VALIDATION not in wanted:
+        return tr(
+            "Parts: validation is official; test is {test} of training, by class, seed {seed}", **values
+        )
+    if TEST not in wanted:
+        return tr(
+            "Parts: test is official; validation is {validation} of training, by class, seed {seed}", **values
+        )
+    shares = (1 - sum(wanted.values()), wanted[VALIDATION], wanted[TEST])
+    return tr(
+        "Parts: {shares} by class, seed {seed}",
+        shares="/".join(str(round(100 * one)) for one in shares),
+        seed=seed,
+    )
