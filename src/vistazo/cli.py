@@ -88,6 +88,7 @@ def _demo(values: dict[str, Any]) -> dict[str, Any]:
             task="classification",
             out=values["out"],
             seed=values["seed"],
+            recipe="quick",
             classes=str(names),
             quiet=common["quiet"],
         )

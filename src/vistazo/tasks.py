@@ -256,6 +256,13 @@ def resume(
                 )
             source = Path(asked["source"])
         if epochs is not None:
+            if asked["settings"].get("time"):
+                raise UsageError(
+                    tr(
+                        "{folder} keeps to a time, not to a number of epochs; train anew without --time.",
+                        folder=run.folder,
+                    )
+                )
             config = build(config_class, {**asked["settings"], "epochs": epochs})
             before = asked.get("decided", {}).get("epochs")
             if before is not None and epochs < before:

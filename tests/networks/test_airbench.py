@@ -72,35 +72,6 @@ def test_every_parameter_stands_in_one_group() -> None:
     assert sorted(grouped) == sorted(id(p) for p in network.parameters())
 
 
-@pytest.mark.parametrize(
-    ("pictures", "epochs", "batch", "filters", "entry"),
-    [
-        (54_000, 1, 512, (16, 32, 32), "quarter"),
-        (10_000, 4, 500, (32, 64, 64), "full"),
-        (2_000, 16, 100, (32, 64, 64), "full"),
-        (100, 40, 32, (32, 64, 64), "full"),
-    ],
-)
-def test_the_quick_recipe_follows_from_the_number_of_pictures(
-    pictures, epochs, batch, filters, entry
-) -> None:
-    assert choose_epochs(pictures=pictures) == epochs
-    assert choose_batch(pictures=pictures) == batch
-    assert choose_filters(pictures=pictures, epochs=epochs, height=28, width=28) == filters
-    assert choose_entry(pictures=pictures, epochs=epochs) == entry
-
-
-def test_long_training_gets_the_widest_network() -> None:
-    assert choose_filters(pictures=54_000, epochs=2, height=28, width=28) == (16, 32, 32)
-    assert choose_filters(pictures=54_000, epochs=3, height=28, width=28) == (48, 96, 96)
-    assert choose_filters(pictures=49_000, epochs=3, height=28, width=28) == (32, 64, 64)
-    assert choose_filters(pictures=200_000, epochs=1, height=28, width=28) == (48, 96, 96)
-
-
-def test_large_pictures_get_one_more_group() -> None:
-    assert choose_filters(pictures=9, epochs=9, height=64, width=20) == (32, 64, 64, 64)
-
-
 def test_training_repeats_to_the_bit() -> None:
     def scores() -> torch.Tensor:
         torch.manual_seed(3)

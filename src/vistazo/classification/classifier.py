@@ -27,12 +27,13 @@ from vistazo.pictures import decoding, sources
 from vistazo.pictures.index import read_index
 from vistazo.pictures.loading import Normaliser
 
-__all__ = ["VIEWS", "Classifier", "moved", "open_model"]
+__all__ = ["VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
 Pixels = npt.NDArray[np.uint8]
 CHUNK = 512  # pictures measured at once, or as many of larger ones as have the pixels of so many of 64 x 64
+View = tuple[int, int, bool]  # pixels down, pixels right, mirrored
 # The picture as it is, and moved one pixel to either corner: what a shifted camera would have seen.
-VIEWS = ((0, 0), (-1, -1), (1, 1))
+VIEWS: tuple[View, ...] = ((0, 0, False), (-1, -1, False), (1, 1, False))
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Classifier:
 
     model, arguments: the registered network. objective: the registered loss that reads its scores.
     size: (height, width, channels) pictures are brought to.
-    views: shifts in pixels whose scores are averaged.
+    views: shifts in pixels, mirrored or not, whose scores are averaged.
     """
 
     network: nn.Module
@@ -51,7 +52,7 @@ class Classifier:
     classes: tuple[str, ...]
     normaliser: Normaliser
     size: tuple[int, int, int]
-    views: tuple[tuple[int, int], ...]
+    views: tuple[View, ...]
     compute: Compute
     metrics: Any = None
     path: Path | None = None
@@ -82,9 +83,9 @@ class Classifier:
                 .permute(0, 3, 1, 2)
             )
             pictures = self.normaliser(chunk)
-            for at, (down, right) in enumerate(self.views):
+            for at, (down, right, mirrored) in enumerate(self.views):
                 with self.compute.autocast():
-                    scores = self.network(self.compute.place(moved(pictures, down, right)))
+                    scores = self.network(self.compute.place(moved(pictures, down, right, mirrored)))
                 found[at, first : first + at_once] = scores.float().cpu().numpy()
         return found
 
@@ -207,8 +208,17 @@ class Classifier:
             yield {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
 
 
-def moved(pictures_NCHW: Tensor, down: int, right: int) -> Tensor:
-    """Pictures moved by whole pixels, the border mirrored. Same shape."""
+def views_of(*, several: bool, flip: bool) -> tuple[View, ...]:
+    """The views a model answers by: one, or several; the mirrored ones too where training mirrored pictures."""
+    if not several:
+        return VIEWS[:1]
+    return (*VIEWS, *((down, right, True) for down, right, _ in VIEWS)) if flip else VIEWS
+
+
+def moved(pictures_NCHW: Tensor, down: int, right: int, mirrored: bool = False) -> Tensor:
+    """Pictures mirrored left to right, then moved by whole pixels, the border reflected. Same shape."""
+    if mirrored:
+        pictures_NCHW = pictures_NCHW.flip(3)
     if not down and not right:
         return pictures_NCHW
     height, width = pictures_NCHW.shape[2:]
@@ -226,7 +236,8 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
         mean, std = ([float(one) for one in told[name]] for name in ("mean", "std"))
         size = (int(told["height"]), int(told["width"]), int(told["channels"]))
         classes = tuple(bundle.facts["classes"])
-        views = tuple((int(down), int(right)) for down, right in bundle.facts["views"])
+        # Files of version 0.1 have no third value.
+        views = tuple((int(one[0]), int(one[1]), bool([*one, False][2])) for one in bundle.facts["views"])
         # The checksum only says that nobody changed the file by accident: a forged one has a good checksum.
         if (
             size != tuple(bundle.arguments[name] for name in ("height", "width", "channels"))
@@ -237,7 +248,7 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             raise ValueError("preprocessing")
         if len(classes) != bundle.arguments["classes"] or not all(isinstance(one, str) for one in classes):
             raise ValueError("classes")
-        if not views or any(max(map(abs, view)) >= min(size[:2]) for view in views):
+        if not views or any(max(map(abs, view[:2])) >= min(size[:2]) for view in views):
             raise ValueError("views")
         objective = bundle.facts["objective"]
         if objective not in objectives:

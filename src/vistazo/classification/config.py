@@ -14,7 +14,17 @@ __all__ = ["ClassificationConfig"]
 class ClassificationConfig(TrainingConfig):
     """One image-classification run. A setting left at None is decided by the recipe or by a probe."""
 
-    recipe: str = setting("quick", spanish="receta", help=mark("how to train: `vistazo recipes` lists them"))
+    recipe: str = setting(
+        "auto",
+        spanish="receta",
+        help=mark("how to train: `vistazo recipes` lists them; auto chooses by the pictures"),
+    )
+    time: str | None = setting(
+        None,
+        spanish="tiempo",
+        pattern=r"^\d+(\.\d+)?(s|m|min|h)?$",
+        help=mark("time the whole run may take, as in 90s, 5m or 1h: network and length are chosen to fit"),
+    )
     model: str | None = setting(
         None, spanish="modelo", help=mark("network: `vistazo models` lists them (default: the recipe's)")
     )

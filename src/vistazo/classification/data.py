@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy.typing as npt
 from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.recipes import picture_size, recipes
+from vistazo.classification.recipe import Given
+from vistazo.classification.recipes import picture_size, recipe_for, recipes, require_sense
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, TooManyBroken
@@ -19,20 +21,31 @@ from vistazo.language import tr
 from vistazo.pictures import decoding, sources, splits
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 
-__all__ = ["Data", "read"]
+__all__ = ["Data", "ease", "read"]
 
+COMPARED = 3000  # pictures that are compared with each other
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Data:
-    """The pictures of a run in memory. pixels: uint8 (pictures, height, width, channels) of the rows of `index`."""
+    """The pictures of a run in memory, and the settings they were read by.
 
+    config: with the recipe that auto means here. pixels: uint8 (pictures, height, width, channels) of the rows of
+    `index`.
+    """
+
+    config: ClassificationConfig
     index: Index
     pixels: Pixels
     size: tuple[int, int, int]
     sentences: tuple[str, ...]
     broken: tuple[Broken, ...]
+
+    @cached_property
+    def given(self) -> Given:
+        """What a recipe chooses by; of the training part alone."""
+        return Given(len(self.rows("train")), *self.size, ease(self.part("train"), self.labels("train")))
 
     def rows(self, part: str) -> npt.NDArray[np.int64]:
         return self.index.rows(part)
@@ -44,11 +57,29 @@ class Data:
         return self.index.label[self.rows(part)]
 
 
+def ease(pixels_NHWC: Pixels, labels_N: npt.NDArray[np.int64]) -> float:
+    """Share of pictures whose nearest other one, by correlation of pixels, has their class; of 3,000 spread evenly.
+
+    A fifth of a second that tells digits (0.94) from clothes (0.80) from photographs (0.32) before training.
+    """
+    every = max(1, len(pixels_NHWC) // COMPARED)
+    flat = pixels_NHWC[::every][:COMPARED].reshape(-1, pixels_NHWC[0].size).astype(np.float32)
+    labels = labels_N[::every][:COMPARED]
+    if len(flat) < 2:
+        return 0.0
+    flat -= flat.mean(0)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6
+    alike = flat @ flat.T
+    np.fill_diagonal(alike, -2.0)
+    return float(np.mean(labels[alike.argmax(1)] == labels))
+
+
 def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> Data:
     """Find, decode and divide the pictures, and tell how; index.parquet is written.
 
     Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with.
     """
+    require_sense(config)
     found = sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
     for note in found.notes:
         progress.say(note)
@@ -58,6 +89,11 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
         found.index.split != TEST
     )  # what the network is like must not depend on the test part
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
+    config = config.model_copy(
+        update={
+            "recipe": recipe_for(config, pictures=len(own), height=height, width=width, channels=channels)
+        }
+    )
     height, width = picture_size(config, height=height, width=width)
     channels = int(config.channels or channels)
     loaded = decoding.load(
@@ -85,7 +121,7 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
             write_index(assigned.index, run.folder / "index.parquet")
         except OSError as error:
             raise DiskError(bundles.disk_sentence(run.folder / "index.parquet", error)) from error
-    return Data(assigned.index, loaded.pixels, (height, width, channels), assigned.sentences, broken)
+    return Data(config, assigned.index, loaded.pixels, (height, width, channels), assigned.sentences, broken)
 
 
 def _allow(broken: Sequence[Broken], total: int, most: float, progress: Progress) -> None:

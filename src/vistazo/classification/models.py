@@ -79,16 +79,11 @@ def _adagrad(network: nn.Module, batch: int) -> list[Group]:
     return [Group("all", tuple(network.parameters()), "adagrad", 1e-3, 0.0)]
 
 
-def _airbench_arguments(*, pictures: int, epochs: int, height: int, width: int) -> dict[str, Any]:
-    filters = airbench.choose_filters(pictures=pictures, epochs=epochs, height=height, width=width)
-    return {"filters": list(filters), "entry": airbench.choose_entry(pictures=pictures, epochs=epochs)}
-
-
 models.register("airbench")(
     Entry(
         airbench.Airbench,
         lambda network, batch: airbench.parameter_groups(network, batch=batch),
-        _airbench_arguments,
+        lambda **_: {"filters": [32, 64, 64]},
         {"channels": 1, "height": 28, "width": 28, "classes": 10, "filters": [32, 64, 64]},
         "Jordan 2024, arXiv:2404.00498; Muon, Jordan et al. 2024",
     )

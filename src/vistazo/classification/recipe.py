@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Claim", "Recipe"]
+__all__ = ["Claim", "Given", "Recipe"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,25 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What is known of the data before training. pictures: of the training part. height, width, channels: of one.
+
+    ease: share of training pictures whose nearest other one has their class, 0 to 1 (see `data.ease`).
+    """
+
+    pictures: int
+    height: int
+    width: int
+    channels: int
+    ease: float = 0.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A way of training; what a user sets wins over it.
 
     help: one line for people, marked for translation. model: the registered network; its entry has the optimiser and
-    its rates. length: training pictures to (epochs, batch size). schedule, average, smoothing: of the learning rate,
+    its rates. length: what is given to (epochs, batch size). schedule, average, smoothing: of the learning rate,
     of the weights, of the labels. keep: 'best' or 'last' epoch's weights.
     objective: the registered loss; None for the network's own.
     monitor: validation figure that decides which epoch is best. patience: epochs without improvement before training
@@ -36,11 +51,12 @@ class Recipe:
     validation, test: shares of training that are set aside where the source names no such part.
     claim: what the tutorial that the recipe repeats says of it. The report then shows it beside what came out here, and
     beside the recipe of everyday on the same parts.
+    shape: what is given and the epochs to arguments of the network; None for what the network's entry says.
     """
 
     help: str
     model: str
-    length: Callable[[int], tuple[int, int]]
+    length: Callable[[Given], tuple[int, int]]
     schedule: str
     average: str
     smoothing: float
@@ -58,3 +74,4 @@ class Recipe:
     validation: float = 0.1
     test: float = 0.1
     claim: Claim | None = None
+    shape: Callable[[Given, int], dict[str, Any]] | None = None

@@ -7,14 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.recipe import Recipe
+from vistazo.classification.everyday import EVERYDAY
+from vistazo.classification.recipe import Given, Recipe
 from vistazo.classification.tutorials import TUTORIALS
+from vistazo.engine import pacing
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
 
-__all__ = ["Decided", "decide", "flips", "picture_size", "recipes", "working_size"]
+__all__ = [
+    "Decided",
+    "decide",
+    "flips",
+    "picture_size",
+    "recipe_for",
+    "recipes",
+    "require_sense",
+    "working_size",
+]
 
+AUTO = "auto"
 SMALLEST, LARGEST = 16, 128  # pixels: what the fast network is made for
 PHOTOGRAPH = 64  # pixels a side that larger pictures are brought to
 _SIDES = frozenset(
@@ -36,7 +48,10 @@ _SIDES = frozenset(
 
 @dataclass(frozen=True)
 class Decided:
-    """Everything that settings, recipe and data together decided; frozen in the run. Fields are told at Recipe."""
+    """Everything that settings, recipe and data together decided; frozen in the run. Fields are told at Recipe.
+
+    steps, seconds: of training, where --time decided; None where training is `epochs` long.
+    """
 
     model: str
     arguments: dict[str, Any]
@@ -55,57 +70,37 @@ class Decided:
     patience: int = 0
     patience_on: str | None = None
     stop_at: str | None = None
+    steps: int | None = None
+    seconds: float | None = None
 
 
 recipes: Registry[Recipe] = Registry(mark("recipe"))
 
 
-def _quick_length(pictures: int) -> tuple[int, int]:
-    from vistazo.networks import airbench  # imports torch
-
-    return airbench.choose_epochs(pictures=pictures), airbench.choose_batch(pictures=pictures)
-
-
-recipes.register("quick")(
-    Recipe(
-        mark("a fast narrow network, seconds on two cores; it sees 32,000 pictures, or each one once"),
-        "airbench",
-        _quick_length,
-        "triangular",
-        "lookahead",
-        0.2,
-        # The schedule ends near rate 0 and the average is taken at the end, so the last epoch is the best guess;
-        # choosing by 200 validation pictures picks noise: on the demo it left the average for an earlier epoch.
-        "last",
-    )
-)
-for _name, _recipe in TUTORIALS.items():
+for _name, _recipe in {**EVERYDAY, **TUTORIALS}.items():
     recipes.register(_name)(_recipe)
 
 
-def decide(
-    config: ClassificationConfig,
-    *,
-    pictures: int,
-    height: int,
-    width: int,
-    channels: int,
-    classes: tuple[str, ...],
-) -> Decided:
+def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...]) -> Decided:
     """Settle every open setting from the recipe and from what the data is."""
     from vistazo.classification.models import models, require  # imports torch
 
     recipe = recipes[config.recipe]
-    epochs, batch = recipe.length(pictures)
-    epochs, batch = config.epochs or epochs, min(config.batch or batch, pictures)
+    epochs, batch = recipe.length(given)
+    epochs, batch = config.epochs or epochs, min(config.batch or batch, given.pictures)
     model = config.model or recipe.model
     arguments: dict[str, Any] = {
-        "channels": channels,
-        "height": height,
-        "width": width,
+        "channels": given.channels,
+        "height": given.height,
+        "width": given.width,
         "classes": len(classes),
     }
-    arguments |= models[model].suit(pictures=pictures, epochs=epochs, height=height, width=width)
+    if recipe.shape and model == recipe.model:
+        arguments |= recipe.shape(given, epochs)
+    else:
+        arguments |= models[model].suit(
+            pictures=given.pictures, epochs=epochs, height=given.height, width=given.width
+        )
     if config.filters:
         if "filters" not in arguments:
             raise ConfigError(
@@ -135,8 +130,8 @@ def decide(
         average=config.average or recipe.average,
         smoothing=recipe.smoothing,
         keep=config.keep or ("best" if config.patience else recipe.keep),
-        reach=max(1, round(min(height, width) / 28)) if recipe.reach is None else recipe.reach,
-        flip=_flip(config, recipe, classes, channels),
+        reach=max(1, round(min(given.height, given.width) / 28)) if recipe.reach is None else recipe.reach,
+        flip=_flip(config, recipe, classes, given.channels),
         views=config.views == "on" if config.views else recipe.views,
         objective=recipe.objective or models[model].objective,
         scaling=recipe.scaling,
@@ -163,6 +158,21 @@ def flips(classes: tuple[str, ...], channels: int) -> bool:
         return False
     words = [word for name in classes for word in name.casefold().replace("_", " ").replace("-", " ").split()]
     return not any(len(word) == 1 or word.isdecimal() or word in _SIDES for word in words)
+
+
+def recipe_for(config: ClassificationConfig, *, pictures: int, height: int, width: int, channels: int) -> str:
+    """The recipe's name: the one asked for, or what auto means for these pictures."""
+    return "balanced" if config.recipe == AUTO else config.recipe
+
+
+def require_sense(config: ClassificationConfig) -> None:
+    """Raise UnknownName or ConfigError where the settings cannot mean anything, before a picture is read."""
+    if config.recipe != AUTO:
+        recipes[config.recipe]
+    if config.time and config.epochs:
+        raise ConfigError(tr("--time chooses how long to train: leave out --epochs, or --time."))
+    if config.time and not pacing.seconds(config.time):
+        raise ConfigError(tr("--time must be more than nothing."))
 
 
 def picture_size(config: ClassificationConfig, *, height: int, width: int) -> tuple[int, int]:

@@ -9,9 +9,10 @@ import torch
 import vistazo
 from vistazo.classification import metrics
 from vistazo.classification.beside import train_beside
-from vistazo.classification.classifier import VIEWS, Classifier, open_model
+from vistazo.classification.budget import fit_to_time
+from vistazo.classification.classifier import Classifier, open_model, views_of
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.data import read
+from vistazo.classification.data import Data, read
 from vistazo.classification.keeping import keep, measure
 from vistazo.classification.models import create
 from vistazo.classification.recipes import Decided
@@ -23,6 +24,7 @@ from vistazo.classification.training import (
     plan_sentence,
 )
 from vistazo.engine import device as devices
+from vistazo.engine import pacing
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Plan, fit
 from vistazo.engine.optimizers import Lookahead, schedule
@@ -31,7 +33,7 @@ from vistazo.engine.runs import Run
 from vistazo.networks.airbench import Airbench
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["open_model", "read", "train"]
+__all__ = ["open_model", "read", "settle", "train"]
 
 WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 
@@ -40,14 +42,9 @@ WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> None:
     """One whole run: from a source to model.vistazo, metrics.json and report.html in the run's folder."""
     data = read(run, source, config, progress)
-    compute = devices.resolve_device(config.device)
+    config = data.config
     start = beginning(run, config, data)
-    decided = Decided(**run.freeze("decided", asdict(decide_from(config, data, start))))
-    if start:
-        normaliser = start.normaliser
-    else:
-        unit = decided.scaling == "unit"
-        normaliser = Normaliser.unit(data.size[2]) if unit else Normaliser.of(data.part("train"))
+    decided, normaliser, choice = settle(run, config, data, start)
 
     torch.manual_seed(config.seed)
     network = create(decided.model, decided.arguments)
@@ -59,10 +56,6 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         )
         network.whiten(normaliser(first.permute(0, 3, 1, 2)))
 
-    choice = Compute(
-        **run.freeze("compute", asdict(choose_compute(config, decided, network, normaliser, compute)))
-    )
-    choice.start()
     run.write("environment.json", json.dumps(choice.environment(vistazo.__version__), indent=2) + "\n")
     program = Program(choice.place(network), decided, config, normaliser, choice)
     model = Classifier(
@@ -73,7 +66,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         classes=data.index.classes,
         normaliser=normaliser,
         size=data.size,
-        views=VIEWS if decided.views else VIEWS[:1],
+        views=views_of(several=decided.views, flip=decided.flip),
         compute=choice.in_fp32(),
     )
     batches = PictureBatches(
@@ -89,7 +82,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     progress.say(plan_sentence(decided, choice, network, batches))
     validation = data.part("validation")
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
-    watching = replace(model, views=VIEWS[:1], compute=choice)
+    watching = replace(model, views=views_of(several=False, flip=False), compute=choice)
 
     def validate() -> dict[str, float]:
         figures = metrics.measure(watching.probabilities(validation), data.labels("validation"))
@@ -110,6 +103,8 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
             accumulate=config.accumulate,
             clip=config.clip,
             checkpoint_seconds=config.checkpoint_seconds,
+            seconds=decided.seconds,
+            steps=decided.steps,
         ),
         schedule=schedule(decided.schedule),
         averager=Lookahead(network) if decided.average == "lookahead" else None,
@@ -120,6 +115,34 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     measured = {part: measure(model, data, part) for part in ("validation", "test")}
     other = train_beside(run, source, config, progress, train)
     keep(run, config, data, decided, choice, model, fitted, measured, other, progress)
+
+
+def settle(
+    run: Run, config: ClassificationConfig, data: Data, start: Classifier | None
+) -> tuple[Decided, Normaliser, Compute]:
+    """What is trained and how it computes: decided by settings, recipe, data and time, tried where nobody can know.
+
+    Frozen in the run, so that a resumed one goes on as it began. The choice of computing is in force from here on.
+    """
+    decided = decide_from(config, data, start)
+    if start:
+        normaliser = start.normaliser
+    else:
+        unit = decided.scaling == "unit"
+        normaliser = Normaliser.unit(data.size[2]) if unit else Normaliser.of(data.part("train"))
+    frozen = run.config.get("decided"), run.config.get("compute")
+    if frozen[0] and frozen[1]:
+        decided, choice = Decided(**frozen[0]), Compute(**frozen[1])
+    elif config.time:
+        decided, choice = fit_to_time(pacing.seconds(config.time), config, data, decided, normaliser)
+    else:
+        network = create(decided.model, decided.arguments)
+        device = devices.resolve_device(config.device)
+        choice = choose_compute(config, decided, network, normaliser, device)
+    decided = Decided(**run.freeze("decided", asdict(decided)))
+    choice = Compute(**run.freeze("compute", asdict(choice)))
+    choice.start()
+    return decided, normaliser, choice
 
 
 def _stop_at(text: str | None) -> tuple[str, float] | None:

@@ -62,15 +62,7 @@ class Program:
 
 def decide_from(config: ClassificationConfig, data: Data, start: Classifier | None) -> Decided:
     """What recipe, settings and data say; a model that training begins from brings its own network."""
-    height, width, channels = data.size
-    decided = decide(
-        config,
-        pictures=len(data.rows("train")),
-        height=height,
-        width=width,
-        channels=channels,
-        classes=data.index.classes,
-    )
+    decided = decide(config, data.given, data.index.classes)
     if start is None:
         return decided
     if (config.model and config.model != start.model) or (

@@ -7,13 +7,13 @@ their figures are honest, and the last, incomplete batch of an epoch is left out
 
 from functools import partial
 
-from vistazo.classification.recipe import Claim, Recipe
+from vistazo.classification.recipe import Claim, Given, Recipe
 from vistazo.language import mark
 
 __all__ = ["TUTORIALS"]
 
 
-def _length(pictures: int, *, epochs: int, batch: int) -> tuple[int, int]:
+def _length(given: Given, *, epochs: int, batch: int) -> tuple[int, int]:
     return epochs, batch
 
 

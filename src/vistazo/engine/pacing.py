@@ -5,15 +5,26 @@ shared, so the clock may prove it wrong. Then the number of steps still to come 
 from where it stood to its end over those steps. What was changed is part of a checkpoint: a resumed run knows it.
 """
 
+import re
 from typing import Any
 
-__all__ = ["Pace"]
+__all__ = ["Pace", "seconds"]
 
 LATE = 0.985  # share of the budget a training may be expected to end at
 EARLY = 0.86  # expected to end before this share, it goes on for longer
 AIM = 0.94  # share of the budget a changed plan ends at
 SETTLED = 0.95  # from this progress on the end is near, and nothing is made longer
 LOOKS = 50  # looks at the clock over a training
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def seconds(text: str) -> float:
+    """'90s', '5m', '5min', '1h', '90': seconds. Raises ValueError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h)?", text)
+    if not found:
+        raise ValueError(f"a time is written as in 90s, 5m or 1h, not '{text}'")
+    return float(found[1]) * _UNITS[found[2] or ""]
 
 
 class Pace:
