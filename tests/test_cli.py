@@ -122,7 +122,9 @@ def test_models_and_recipes_tell_the_keys_of_the_contract(verb):
     told = {one["name"]: one for one in verb("models", "--json").json["models"]}
     assert all(set(one) >= {"name", "parameters", "source"} for one in told.values())
     assert told["mnist_cnn"]["parameters"] == 542_230
-    assert [one["name"] for one in verb("recipes", "--json").json["recipes"]] == ["quick"]
+    recipes = {one["name"]: one for one in verb("recipes", "--json").json["recipes"]}
+    assert {"quick", "tutorial-mnist", "tutorial-quickdraw"} <= set(recipes)
+    assert recipes["tutorial-mnist"]["model"] == "mnist_cnn"
 
 
 def test_an_error_is_an_object_too_and_on_standard_error_a_sentence(verb):

@@ -60,6 +60,27 @@ def test_smoothing_beyond_its_bounds_is_refused(smoothing):
         CrossEntropy(smoothing=smoothing)
 
 
+def test_squashed_scores_are_sigmoids_read_as_logits():
+    """The PyTorch tutorial on Fashion-MNIST: F.cross_entropy(torch.sigmoid(scores), labels), by arithmetic."""
+    objective, each = objectives["squashed_cross_entropy"](smoothing=0.0), []
+    squashed = [
+        [1 / (1 + 1 / one) for one in row] for row in ((1, 2, 5), (4, 1, 3))
+    ]  # sigmoid of a logarithm
+    answers = [[math.exp(one) / sum(map(math.exp, row)) for one in row] for row in squashed]
+    each = [-math.log(answers[0][2]), -math.log(answers[1][1])]
+    assert objective.loss(SCORES, LABELS, None).item() == pytest.approx(sum(each) / 2)
+    weighted = objective.loss(SCORES, LABELS, torch.tensor([3.0, 1.0])).item()
+    assert weighted == pytest.approx((3 * each[0] + each[1]) / 4)
+    torch.testing.assert_close(objective.answer(SCORES), torch.tensor(answers))
+
+
+def test_squashed_scores_can_never_be_sure():
+    sure = torch.tensor([[1e4] + [-1e4] * 9])
+    objective = objectives["squashed_cross_entropy"](smoothing=0.0)
+    assert objective.answer(sure)[0, 0].item() == pytest.approx(math.e / (math.e + 9))
+    assert objective.loss(sure, torch.tensor([0]), None).item() == pytest.approx(1.4612, abs=1e-4)
+
+
 def test_objectives_are_found_by_name():
     assert objectives["cross_entropy"] is CrossEntropy
     with pytest.raises(UnknownName, match="Did you mean 'cross_entropy'"):

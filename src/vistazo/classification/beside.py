@@ -10,6 +10,7 @@ from vistazo import platform
 from vistazo.classification import metrics
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipes import recipes
+from vistazo.classification.telling import measured
 from vistazo.config import build
 from vistazo.engine import runs
 from vistazo.engine.progress import Progress, duration
@@ -99,7 +100,10 @@ def train_beside(
         raise
     except VistazoError as error:
         progress.say(str(error))
-        told = {"reason": str(error)}
+        return Beside(BESIDE, {"reason": str(error)})
+    figures = told["metrics"]["test"] or told["metrics"]["validation"]
+    if figures:
+        progress.say(tr("recipe {recipe}: {figures}", recipe=BESIDE, figures=measured(figures)))
     return Beside(BESIDE, told)
 
 
@@ -117,8 +121,11 @@ def comparison(
     texts: list[str] = []
     if claim is not None:
         rows.append([tr("claimed by the tutorial"), percent(claim.accuracy, 2), None, None, None, None, None])
-        basis = tr(claim.basis)
-        texts += [tr("Claimed on: {basis}.", basis=basis), tr(claim.differs)]
+        basis, differs = tr(claim.basis), tr(claim.differs)
+        texts += [
+            tr("Claimed on: {basis}.", basis=basis),
+            tr("Done otherwise here: {differs}", differs=differs),
+        ]
     changed = {
         name: value for name, value in config.model_dump(exclude_defaults=True).items() if name not in _OURS
     }

@@ -12,7 +12,7 @@ class Claim:
     """What a tutorial says of its own network. Texts are marked for translation.
 
     accuracy: in [0, 1], None where no figure is on record. basis: the pictures it was measured on.
-    differs: what is done otherwise here, and why.
+    differs: what is done otherwise here, as the end of a sentence.
     """
 
     accuracy: float | None

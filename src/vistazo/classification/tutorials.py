@@ -36,7 +36,7 @@ def _tutorial(help: str, model: str, *, epochs: int, batch: int, claim: Claim, *
 
 
 _NO_VALIDATION = mark(
-    "The tutorial has no validation part, or validates on the test part; here a tenth of training validates and the "
+    "the tutorial has no validation part, or validates on the test part; here a tenth of training validates, and the "
     "test part is measured once."
 )
 
@@ -87,8 +87,8 @@ TUTORIALS: dict[str, Recipe] = {
             0.8409,
             mark("77,128 pictures of ten sports, a random fifth of frames of the same videos"),
             mark(
-                "Its parts are drawn picture by picture; here pictures of one group (--group-by) and copies stay "
-                "together."
+                "the tutorial draws its parts picture by picture; here pictures of one group (--group-by) and copies "
+                "stay together."
             ),
         ),
     ),
@@ -110,9 +110,9 @@ TUTORIALS: dict[str, Recipe] = {
             None,
             mark("ten classes of Quick, Draw!, a tenth of the drawings; no figure is on record"),
             mark(
-                "Its validation pictures are part of its test pictures; here they are apart. Its zoom, translation "
-                "and rotation are left out, because their ranges are not on record. Its validation loss contains "
-                "the penalty on the filters; here it is the cross-entropy alone."
+                "the tutorial's validation pictures are part of its test pictures, here they are apart; its zoom, "
+                "translation and rotation are left out, because their ranges are not on record; its validation loss "
+                "contains the penalty on the filters, here it is the cross-entropy alone."
             ),
         ),
     ),
