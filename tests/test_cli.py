@@ -508,8 +508,7 @@ def test_the_demo_trains_and_names_its_report_and_the_next_command(verb, monkeyp
     from vistazo.classification import recipes
 
     # The whole demo takes 7 seconds; a narrower recipe shows the same in one.
-    monkeypatch.setattr(recipes, "_quick_length", lambda pictures: (1, 80))
-    quick = replace(recipes.recipes["quick"], length=lambda pictures: (1, 80))
+    quick = replace(recipes.recipes["quick"], length=lambda given: (1, 80))
     monkeypatch.setitem(recipes.recipes._entries, "quick", quick)
     said = verb("demo", "--out", "shown", "--lang", "es")
     assert said.code == 0, said.err

@@ -8,15 +8,17 @@ import pytest
 
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.models import create, models
+from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import decide, flips, recipes, working_size
 from vistazo.config import build
 from vistazo.errors import ConfigError, UnknownName
 
-DATA = {"pictures": 1000, "height": 28, "width": 28, "channels": 1, "classes": ("a", "b", "c")}
+DATA = {"pictures": 1000, "height": 28, "width": 28, "channels": 1}
 
 
 def decided(data=DATA, **settings):
-    return decide(build(ClassificationConfig, settings), **data)
+    settings = {"recipe": "quick", **settings}
+    return decide(build(ClassificationConfig, settings), Given(**data), ("a", "b", "c"))
 
 
 # ---------------------------------------------------------------- mirroring

@@ -16,6 +16,7 @@ from vistazo import bundle
 from vistazo.classification.classifier import VIEWS, Classifier
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.models import create, models
+from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import decide, picture_size
 from vistazo.classification.training import Program
 from vistazo.classification.tutorials import TUTORIALS
@@ -34,7 +35,7 @@ SMALL = ("--precision=fp32", "--layout=contiguous", "--threads=1", "--beside=off
 def decided(recipe, *, pictures=48_000, channels=1, **settings):
     config = build(ClassificationConfig, {"recipe": recipe, **settings})
     height, width = picture_size(config, height=100, width=120)
-    return decide(config, pictures=pictures, height=height, width=width, channels=channels, classes=CLASSES)
+    return decide(config, Given(pictures, height, width, channels), CLASSES)
 
 
 # ---------------------------------------------------------------- as published
@@ -243,7 +244,7 @@ def test_a_model_of_squashed_scores_answers_from_its_file_as_it_did_after_traini
     assert said.json["parameters"] == 11_252
     contents = bundle.load(vistazo.resume("r", quiet=True).model)
     assert contents.facts["objective"] == "squashed_cross_entropy"
-    assert contents.facts["views"] == [[0, 0]]
+    assert contents.facts["views"] == [[0, 0, False]]
     assert (contents.preprocessing["mean"], contents.preprocessing["std"]) == ([0.0], [255.0])
     model = vistazo.load("r")
     pixels = clothes[0][300:340, :, :, None].copy()

@@ -21,7 +21,7 @@ from vistazo.language import tr
 
 __all__ = ["Beside", "comparison", "train_beside", "train_inside"]
 
-BESIDE = "quick"  # the recipe for every day
+BESIDE = "balanced"  # the recipe for every day
 Train = Callable[[Run, Any, ClassificationConfig, Progress], None]
 # Settings that say what the pictures are and how this machine computes. How to learn is the other recipe's to say.
 _INHERITED = (
