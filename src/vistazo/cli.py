@@ -549,6 +549,8 @@ def _asked(arguments: Sequence[str], *flags: str) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (see `vistazo.errors`)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        platform.one_command()
     platform.safe_streams()
     wanted = _asked(words, "--lang", "--idioma")
     if wanted in language.LANGUAGES:

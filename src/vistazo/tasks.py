@@ -183,6 +183,7 @@ def train(
     source: a path, or arrays as the task takes them. out: the run folder. settings: fields of the task's config.
     Raises VistazoError, each with one sentence; Stopped where a signal or the control file asked for it.
     """
+    platform.command_begins()
     path = platform.existing(source).absolute() if isinstance(source, (str, os.PathLike)) else None
     name = task or ""
     if name:
@@ -238,6 +239,7 @@ def resume(
     name: the run folder or 'last'. epochs: the new total. source: the arrays again, where the run had no path.
     Raises RunError where there is nothing to continue, and whatever `train` raises.
     """
+    platform.command_begins()
     with runs.open_existing(os.fspath(name)) as run:
         asked = run.config
         if not {"task", "source", "settings"} <= asked.keys():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vistazo.engine.pacing import Pace
+from vistazo.engine.pacing import Pace, seconds
 
 
 def run(pace, seconds_of_a_step):
@@ -74,3 +74,16 @@ def test_a_resumed_pace_goes_on_as_the_saved_one():
 def test_a_training_has_a_step():
     with pytest.raises(ValueError, match="at least one step"):
         Pace(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90s", 90), ("90", 90), ("5m", 300), ("5min", 300), ("1.5h", 5400), ("0.5s", 0.5)]
+)
+def test_a_time_is_read(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "m", "5 m", "-5s", "5d", "1e3s"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(ValueError, match="a time is written as in"):
+        seconds(text)

@@ -148,7 +148,7 @@ def parameter_groups(network: Airbench, *, batch: int) -> list[Group]:
         elif isinstance(part, BiasNorm):
             biases.append(part.bias)
     return [
-        Group("filters", tuple(filters), "muon", rate=0.24, momentum=0.6),
+        Group("filters", tuple(filters), "muon", rate=0.16, momentum=0.6),
         Group("biases", tuple(biases), "sgd", rate=0.05 * batch, momentum=0.85),
         Group("head", tuple(network.head.parameters()), "sgd", rate=0.004 * batch, momentum=0.85),
     ]
