@@ -40,7 +40,7 @@ _NAMES = (
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
     *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("reach"), mark("flip")),
     *(mark("views"), mark("macro f1"), mark("objective"), mark("scaling"), mark("monitor"), mark("patience")),
-    *(mark("patience_on"), mark("stop_at"), mark("keep")),
+    *(mark("patience on"), mark("stop at"), mark("keep")),
 )
 
 
@@ -265,7 +265,7 @@ def _machine(told: Told) -> Block:
 
 
 def _plain(values: dict[str, Any]) -> str:
-    return ", ".join(f"{tr(name)} {_value(value)}" for name, value in values.items())
+    return ", ".join(f"{tr(name.replace('_', ' '))} {_value(value)}" for name, value in values.items())
 
 
 def _value(value: Any) -> str:

@@ -61,9 +61,7 @@ TUTORIALS: dict[str, Recipe] = {
         claim=Claim(
             None,
             mark("Fashion-MNIST, the official test part; no figure is on record"),
-            mark(
-                "Nothing but the draw of the validation part: a fifth of training by class instead of at random."
-            ),
+            mark("the fifth of training that validates is drawn class by class instead of at random."),
         ),
     ),
     "tutorial-cifar": _tutorial(
