@@ -4,12 +4,13 @@ Torch-free, so that `vistazo recipes` costs nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
+from vistazo.pictures import augments
 from vistazo.registry import Registry
 
 __all__ = ["Decided", "Recipe", "decide", "flips", "recipes", "working_size"]
@@ -35,7 +36,10 @@ _SIDES = frozenset(
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way of training. help: one line for people. length: training pictures to (epochs, batch size)."""
+    """A way of training. help: one line for people. length: training pictures to (epochs, batch size).
+
+    augment: what happens to the pictures, as --augment takes it.
+    """
 
     help: str
     model: str
@@ -44,6 +48,7 @@ class Recipe:
     average: str
     smoothing: float
     keep: str
+    augment: str = "shift,flip"
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Decided:
     reach: int
     flip: bool
     views: bool
+    augment: list[list[Any]] = field(default_factory=list)  # [name, low, high], besides reach and flip
 
 
 recipes: Registry[Recipe] = Registry(mark("recipe"))
@@ -122,6 +128,15 @@ def decide(
             raise ConfigError(
                 tr("--filters {value} does not suit this data: {reason}.", value=config.filters, reason=error)
             ) from None
+    seen = augments.settle(
+        config.augment,
+        recipe.augment,
+        flip=config.flip,
+        suits=flips(classes, channels),
+        height=height,
+        width=width,
+        channels=channels,
+    )
     return Decided(
         model=model,
         arguments=arguments,
@@ -131,9 +146,10 @@ def decide(
         average=config.average or recipe.average,
         smoothing=recipe.smoothing,
         keep=config.keep or ("best" if config.patience else recipe.keep),
-        reach=max(1, round(min(height, width) / 28)),
-        flip={"on": True, "off": False}.get(config.flip, flips(classes, channels)),
+        reach=seen.reach,
+        flip=seen.flip,
         views=config.views == "on",
+        augment=seen.others,
     )
 
 
