@@ -37,7 +37,9 @@ def from_pillow(image):
 
 def by_channel(pictures, change):
     """A function on arrays (height, width), on each channel of each picture."""
-    found = [[change(one.astype(np.float64), at) for one in three] for at, three in enumerate(pictures.numpy())]
+    found = [
+        [change(one.astype(np.float64), at) for one in three] for at, three in enumerate(pictures.numpy())
+    ]
     return torch.from_numpy(np.array(found)).float()
 
 
@@ -161,7 +163,9 @@ def test_a_turn_of_the_hue_is_that_of_the_yiq_of_the_standard_library(degrees):
     pictures = noise(height=5, width=4) / 3 + 80  # within the cube of colours, wherever it turns
     found = transforms.recolour(pictures, hue_N=values(*[degrees] * 3)).permute(0, 2, 3, 1).reshape(-1, 3)
     cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    for before, after in zip(pictures.permute(0, 2, 3, 1).reshape(-1, 3).tolist(), found.tolist(), strict=True):
+    for before, after in zip(
+        pictures.permute(0, 2, 3, 1).reshape(-1, 3).tolist(), found.tolist(), strict=True
+    ):
         luma, one, two = colorsys.rgb_to_yiq(*(value / 255 for value in before))
         expected = colorsys.yiq_to_rgb(luma, cosine * one - sine * two, sine * one + cosine * two)
         assert after == pytest.approx([255 * value for value in expected], abs=1.5)
@@ -213,7 +217,9 @@ def test_gaussian_blur_is_that_of_scipy(channels):
     ("change", "reference"),
     [
         pytest.param(
-            lambda one, window: transforms.average(one, window, radius=2), ndimage.uniform_filter, id="average"
+            lambda one, window: transforms.average(one, window, radius=2),
+            ndimage.uniform_filter,
+            id="average",
         ),
         pytest.param(transforms.median, ndimage.median_filter, id="median"),
     ],
