@@ -100,14 +100,25 @@ def _trained(result: Any) -> dict[str, Any]:
     return {**told, "seconds": round(platform.seconds_since_start(), 2)}
 
 
+# Settings of a run that decide how its pictures look: options of `check --augmented`.
+_SHOWN = ("augment", "recipe", "flip", "size", "channels", "classes", "seed")
+
+
 def _check(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
     from vistazo.tables.config import TableConfig
 
     _common(values)
-    settings = {name: value for name, value in values.items() if name in TableConfig.model_fields}
-    given = {name: value for name, value in settings.items() if value is not None}
-    return tasks.check(values["source"], config.build(TableConfig, given))
+    given = {name: value for name, value in values.items() if value is not None}
+    settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
+    shown = {name: given[name] for name in _SHOWN if name in given}
+    asked = bool(shown) or values["augmented"] or values["out"] is not None
+    return tasks.check(
+        values["source"],
+        config.build(TableConfig, settings),
+        augmented=shown if asked else None,
+        out=values["out"],
+    )
 
 
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
@@ -314,9 +325,23 @@ def _parameters(verb: str) -> list[click.Parameter]:
             _option("epochs", "--epochs", "--epocas", type=_whole(1), help=tr("the new total of epochs")),
         ]
     if verb == "check":
+        from vistazo.classification.config import ClassificationConfig
         from vistazo.tables.config import TableConfig
 
-        return [click.Argument(["source"], type=text, metavar=tr("SOURCE")), *_derived(TableConfig)]
+        return [
+            click.Argument(["source"], type=text, metavar=tr("SOURCE")),
+            _option(
+                "augmented",
+                "--augmented",
+                "--aumentadas",
+                is_flag=True,
+                type=bool,
+                help=tr("write a picture of what the network will see"),
+            ),
+            _option("out", "--out", "--salida", help=tr("where to write it (default: augmented.png)")),
+            *(one for name in _SHOWN for one in _derived(ClassificationConfig, only=name)),
+            *_derived(TableConfig),
+        ]
     if verb == "evaluate":
         parts = click.Choice([mark("train"), mark("validation"), mark("test"), mark("all")])
         return [

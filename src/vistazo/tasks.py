@@ -209,9 +209,16 @@ def train(
         return _work(run, given, config, name, quiet)
 
 
-def check(source: str | os.PathLike[str], config: TableConfig) -> dict[str, Any]:
+def check(
+    source: str | os.PathLike[str],
+    config: TableConfig,
+    *,
+    augmented: Mapping[str, Any] | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
     """How a source is read: {"source", "lines" for people, "findings", "counts"}.
 
+    augmented: settings of a classification run whose changes of pictures are to be drawn, into `out`.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
     path = platform.existing(source)
@@ -223,11 +230,24 @@ def check(source: str | os.PathLike[str], config: TableConfig) -> dict[str, Any]
     if path.is_file() and reading.is_table(path) and not manifests.names_pictures(path):
         from vistazo.tables import checking
 
+        if augmented is not None:
+            raise UsageError(
+                tr("--augmented shows pictures, and {path} is a table; leave it out.", path=source)
+            )
         told = checking.check(reading.read_table(path, config))
     else:
         from vistazo.pictures import sources
 
         told = sources.check(path)
+        if augmented is not None:
+            from vistazo.classification.config import ClassificationConfig
+
+            shown = build(ClassificationConfig, augmented).anchored()
+            platform.wait_quietly()
+            from vistazo.classification import showing
+
+            drawn = showing.show(path, shown, Path(out or "augmented.png"))
+            told = {**told, **drawn, "lines": [*told["lines"], *drawn["lines"]]}
     return {"source": str(source), **told}
 
 

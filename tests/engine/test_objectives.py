@@ -29,6 +29,22 @@ def test_label_smoothing_spreads_its_share_evenly_over_all_classes():
     )
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("weights", [None, torch.tensor([3.0, 1.0])])
+def test_shares_of_classes_are_targets_too(smoothing, weights):
+    objective = CrossEntropy(smoothing=smoothing)
+    whole = torch.eye(3)[LABELS]
+    expected = objective.loss(SCORES, LABELS, weights)
+    torch.testing.assert_close(objective.loss(SCORES, whole, weights), expected)
+    shares, other = torch.tensor([[0.0, 0.25, 0.75], [0.4, 0.6, 0.0]]), torch.tensor([1, 0])
+    mixed = sum(
+        share * objective.loss(SCORES[at : at + 1], labels[at : at + 1], None) / 2
+        for at, several in enumerate((((0.75, LABELS), (0.25, other)), ((0.6, LABELS), (0.4, other))))
+        for share, labels in several
+    )
+    torch.testing.assert_close(objective.loss(SCORES, shares, None), mixed)
+
+
 def test_weights_make_a_weighted_mean_and_a_weight_of_nothing_leaves_an_example_out():
     objective = CrossEntropy(smoothing=0)
     first, second = -math.log(5 / 8), -math.log(1 / 8)

@@ -1,12 +1,15 @@
 """The settings of one image-classification run. Free of torch: options, help and forms are derived from here."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
+
+from pydantic import field_validator
 
 from vistazo import platform
 from vistazo.config import setting
 from vistazo.engine import runs
 from vistazo.engine.settings import TrainingConfig
 from vistazo.language import mark
+from vistazo.pictures import augments
 
 __all__ = ["ClassificationConfig"]
 
@@ -52,6 +55,14 @@ class ClassificationConfig(TrainingConfig):
         "auto",
         spanish="espejo",
         help=mark("mirror pictures: auto mirrors colour pictures without letters, digits or sides"),
+    )
+    augment: str | None = setting(
+        None,
+        spanish="aumento",
+        help=mark(
+            "changes of training pictures: none, or a list as in shift,flip,rotate=15,zoom=0.8..1.2 "
+            "(default: the recipe's)"
+        ),
     )
     max_broken: float = setting(
         0.05, spanish="max_rotas", ge=0, le=1, help=mark("largest share of unreadable pictures, 0 to 1")
@@ -108,6 +119,15 @@ class ClassificationConfig(TrainingConfig):
     layout: Literal["contiguous", "channels_last"] | None = setting(
         None, spanish="disposicion", help=mark("order of pixels in memory (default: the faster one, tried)")
     )
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _list_of_augments(cls, value: Any) -> Any:
+        """A list of a TOML file as one text. Raises ConfigError with a sentence of its own."""
+        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        if isinstance(text, str):
+            augments.parse(text)
+        return text
 
     def anchored(self) -> Self:
         """`classes` and `start` as absolute paths; `last` is resolved here, before this run becomes the last.

@@ -13,7 +13,7 @@ from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipe import Given
-from vistazo.classification.recipes import picture_size, recipe_for, recipes, require_sense
+from vistazo.classification.recipes import picture_size, recipes, require_sense, with_recipe
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, TooManyBroken
@@ -89,11 +89,7 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
         found.index.split != TEST
     )  # what the network is like must not depend on the test part
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
-    config = config.model_copy(
-        update={
-            "recipe": recipe_for(config, pictures=len(own), height=height, width=width, channels=channels)
-        }
-    )
+    config = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
     height, width = picture_size(config, height=height, width=width)
     channels = int(config.channels or channels)
     loaded = decoding.load(

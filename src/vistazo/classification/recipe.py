@@ -44,8 +44,8 @@ class Recipe:
     objective: the registered loss; None for the network's own.
     monitor: validation figure that decides which epoch is best. patience: epochs without improvement before training
     stops, 0 for never. patience_on: the figure patience is about; None for `monitor`. stop_at: as in accuracy=0.99.
-    views: whether answers to slightly moved copies are averaged. reach: pixels a training picture may be moved; None
-    for a share of its size. flip: whether training pictures are mirrored; None asks the classes' names.
+    views: whether answers to slightly moved copies are averaged. augment: what happens to training pictures, as
+    --augment takes it.
     scaling: 'standard' for mean 0 and variance 1 over the training part, 'unit' for pixels divided by 255.
     size: (height, width) that pictures are brought to; None for their own where that suits the network.
     validation, test: shares of training that are set aside where the source names no such part.
@@ -67,8 +67,7 @@ class Recipe:
     patience_on: str | None = None
     stop_at: str | None = None
     views: bool = True
-    reach: int | None = None
-    flip: bool | None = None
+    augment: str = "shift,flip"
     scaling: str = "standard"
     size: tuple[int, int] | None = None
     validation: float = 0.1

@@ -3,7 +3,7 @@
 Torch-free, so that `vistazo recipes` costs nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
@@ -13,6 +13,7 @@ from vistazo.classification.tutorials import TUTORIALS
 from vistazo.engine import pacing
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
+from vistazo.pictures import augments
 from vistazo.registry import Registry
 
 __all__ = [
@@ -20,9 +21,9 @@ __all__ = [
     "decide",
     "flips",
     "picture_size",
-    "recipe_for",
     "recipes",
     "require_sense",
+    "with_recipe",
     "working_size",
 ]
 
@@ -72,6 +73,7 @@ class Decided:
     stop_at: str | None = None
     steps: int | None = None
     seconds: float | None = None
+    augment: list[list[Any]] = field(default_factory=list)  # [name, low, high], besides reach and flip
 
 
 recipes: Registry[Recipe] = Registry(mark("recipe"))
@@ -121,6 +123,15 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
                 reason=error,
             )
         ) from None
+    seen = augments.settle(
+        config.augment,
+        recipe.augment,
+        flip=config.flip,
+        suits=flips(classes, given.channels),
+        height=given.height,
+        width=given.width,
+        channels=given.channels,
+    )
     return Decided(
         model=model,
         arguments=arguments,
@@ -130,8 +141,8 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         average=config.average or recipe.average,
         smoothing=recipe.smoothing,
         keep=config.keep or ("best" if config.patience else recipe.keep),
-        reach=max(1, round(min(given.height, given.width) / 28)) if recipe.reach is None else recipe.reach,
-        flip=_flip(config, recipe, classes, given.channels),
+        reach=seen.reach,
+        flip=seen.flip,
         views=config.views == "on" if config.views else recipe.views,
         objective=recipe.objective or models[model].objective,
         scaling=recipe.scaling,
@@ -139,13 +150,8 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         patience=recipe.patience if config.patience is None else config.patience,
         patience_on=config.monitor or recipe.patience_on,
         stop_at=config.stop_at or recipe.stop_at,
+        augment=seen.others,
     )
-
-
-def _flip(config: ClassificationConfig, recipe: Recipe, classes: tuple[str, ...], channels: int) -> bool:
-    if config.flip != "auto":
-        return config.flip == "on"
-    return flips(classes, channels) if recipe.flip is None else recipe.flip
 
 
 def flips(classes: tuple[str, ...], channels: int) -> bool:
@@ -160,9 +166,11 @@ def flips(classes: tuple[str, ...], channels: int) -> bool:
     return not any(len(word) == 1 or word.isdecimal() or word in _SIDES for word in words)
 
 
-def recipe_for(config: ClassificationConfig, *, pictures: int, height: int, width: int, channels: int) -> str:
-    """The recipe's name: the one asked for, or what auto means for these pictures."""
-    return "balanced" if config.recipe == AUTO else config.recipe
+def with_recipe(
+    config: ClassificationConfig, *, pictures: int, height: int, width: int, channels: int
+) -> ClassificationConfig:
+    """The settings with the recipe that auto means for these pictures, as they are before they are resized."""
+    return config.model_copy(update={"recipe": "balanced"}) if config.recipe == AUTO else config
 
 
 def require_sense(config: ClassificationConfig) -> None:

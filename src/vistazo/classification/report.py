@@ -28,18 +28,19 @@ from vistazo.engine.reports import (
     to_html,
 )
 from vistazo.language import mark, tr
-from vistazo.pictures import drawing
+from vistazo.pictures import augments, drawing
 from vistazo.pictures.index import Broken, Index
 
 __all__ = ["Told", "build"]
 
 MISTAKES = 24
+_ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment"])  # told in words of their own
 # Names that are shown as words: of environment.json, of what was decided, of an epoch's figures.
 _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
-    *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("reach"), mark("flip")),
-    *(mark("views"), mark("macro f1"), mark("objective"), mark("scaling"), mark("monitor"), mark("patience")),
+    *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("views"), mark("macro f1")),
+    *(mark("objective"), mark("scaling"), mark("monitor"), mark("patience")),
     *(mark("patience on"), mark("stop at"), mark("keep")),
 )
 
@@ -240,10 +241,11 @@ def _training(told: Told) -> Block:
                 {
                     name: value
                     for name, value in told.decided.items()
-                    if name not in ("model", "arguments") and value is not None
+                    if name not in _ELSEWHERE and value is not None
                 }
             ),
         ),
+        (tr("changes of pictures"), _changes(told.decided)),
         (
             tr("epochs"),
             tr(
@@ -257,6 +259,11 @@ def _training(told: Told) -> Block:
         (tr("settings"), ", ".join(f"{name} {value}" for name, value in told.settings.items())),
     ]
     return Facts(pairs)
+
+
+def _changes(decided: dict[str, Any]) -> str:
+    several = augments.say(decided.get("reach", 0), decided.get("flip", False), decided.get("augment", []))
+    return "; ".join(several) or tr("none")
 
 
 def _machine(told: Told) -> Block:

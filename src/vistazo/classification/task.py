@@ -18,10 +18,12 @@ from vistazo.classification.models import create
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import (
     Program,
+    augmenter,
     beginning,
     choose_compute,
     decide_from,
     plan_sentence,
+    seen_sentence,
 )
 from vistazo.engine import device as devices
 from vistazo.engine import pacing
@@ -78,8 +80,11 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         flip=decided.flip,
         seed=config.seed,
         device=choice.device,
+        augmenter=augmenter(decided, normaliser, seed=config.seed),
+        classes=len(data.index.classes),
     )
     progress.say(plan_sentence(decided, choice, network, batches))
+    progress.say(seen_sentence(decided))
     validation = data.part("validation")
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
     watching = replace(model, views=views_of(several=False, flip=False), compute=choice)

@@ -25,9 +25,19 @@ from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
 from vistazo.errors import ConfigError
 from vistazo.language import tr
+from vistazo.pictures import augments
+from vistazo.pictures.augmentation import Augmenter
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["Program", "beginning", "choose_compute", "decide_from", "plan_sentence"]
+__all__ = [
+    "Program",
+    "augmenter",
+    "beginning",
+    "choose_compute",
+    "decide_from",
+    "plan_sentence",
+    "seen_sentence",
+]
 
 
 class Program:
@@ -155,3 +165,18 @@ def plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batche
         device=compute.device,
         threads=compute.threads,
     )
+
+
+def augmenter(decided: Decided, normaliser: Normaliser, *, seed: int) -> Augmenter | None:
+    """What changes the pictures besides shifts and flips; None where nothing does. Holes are of the mean colour."""
+    if not decided.augment:
+        return None
+    return Augmenter([augments.Augment(*one) for one in decided.augment], seed=seed, fill=normaliser.mean)
+
+
+def seen_sentence(decided: Decided) -> str:
+    """How pictures are changed while they are trained on, in one line."""
+    several = augments.say(decided.reach, decided.flip, decided.augment)
+    if not several:
+        return tr("pictures are trained on as they are")
+    return tr("pictures change every epoch: {changes}", changes="; ".join(several))

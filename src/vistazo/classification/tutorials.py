@@ -23,8 +23,7 @@ _AS_TUTORIALS_DO = {
     "smoothing": 0.0,
     "keep": "last",
     "views": False,
-    "reach": 0,
-    "flip": False,
+    "augment": "none",
     "scaling": "unit",
 }
 

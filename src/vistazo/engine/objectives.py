@@ -36,7 +36,8 @@ objectives: Registry[type] = Registry(mark("loss"))
 class CrossEntropy:
     """Categorical cross-entropy with label smoothing (Szegedy et al. 2016, arXiv:1512.00567, section 7).
 
-    scores_NK: (batch, classes) logits. targets_N: (batch,) int64 class numbers. weights_N: (batch,) or None.
+    scores_NK: (batch, classes) logits. targets: (batch,) int64 class numbers, or (batch, classes) floats, the share of
+    each class. weights_N: (batch,) or None.
     """
 
     def __init__(self, *, smoothing: float) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vistazo.engine.batches import Batch, epoch_order
-from vistazo.pictures.augmentation import Padded, flip_side, shifts
+from vistazo.pictures.augmentation import Augmenter, Padded, flip_side, shifts, soften
 
 __all__ = ["Normaliser", "PictureBatches"]
 
@@ -19,7 +19,8 @@ class PictureBatches:
     pixels: (n, height, width, channels) uint8. targets: tensors of n entries. rows: (n,) row numbers in the index.
     size: pictures a batch; the last batch of an epoch is left out where it would be smaller, unless it is the only
     one, so that batch norm never meets a handful. reach: pixels a picture may be moved. flip: whether pictures are
-    mirrored every other epoch.
+    mirrored every other epoch. augmenter: what else happens to them, and the number of classes where pictures are
+    mixed: every target becomes (N, classes) floats then.
     """
 
     def __init__(
@@ -33,7 +34,10 @@ class PictureBatches:
         flip: bool,
         seed: int,
         device: str,
+        augmenter: Augmenter | None = None,
+        classes: int = 0,
     ) -> None:
+        self._augmenter, self._classes = augmenter, classes
         self._pictures = Padded(pixels, reach=reach, device=device)
         self._targets = {name: target.to(device) for name, target in targets.items()}
         self._rows = torch.from_numpy(rows)
@@ -45,14 +49,38 @@ class PictureBatches:
         return self._pictures.count // self.size
 
     def draw(self, epoch: int, step: int) -> Batch:
-        order, moves, mirrored = self._plan(epoch)
-        picked = order[step * self.size : (step + 1) * self.size]
+        picked = self._plan(epoch)[0][step * self.size : (step + 1) * self.size]
+        pictures = self._seen(picked, epoch)
+        targets = {name: target[picked.to(target.device)] for name, target in self._targets.items()}
+        if self._augmenter is not None and self._augmenter.mixes:
+            pictures, targets = self._mixed(self._augmenter, pictures, targets, picked, epoch)
+        return Batch({"pictures": pictures}, targets, self._rows[picked])
+
+    def _seen(self, picked: Tensor, epoch: int) -> Tensor:
+        """The pictures at these positions as they look this epoch, uint8."""
+        _, moves, mirrored = self._plan(epoch)
         pictures = self._pictures.take(picked, None if moves is None else moves[picked])
         if mirrored is not None:
             side = mirrored[picked].to(pictures.device)[:, None, None, None]
             pictures = torch.where(side, pictures.flip(3), pictures)
-        targets = {name: target[picked.to(target.device)] for name, target in self._targets.items()}
-        return Batch({"pictures": pictures}, targets, self._rows[picked])
+        if self._augmenter is not None:
+            pictures = self._augmenter(pictures, self._rows[picked], epoch)
+        return pictures
+
+    def _mixed(
+        self, augmenter: Augmenter, pictures: Tensor, targets: dict[str, Tensor], picked: Tensor, epoch: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """With partners from the whole training set, so that a batch's size and order change nothing."""
+        height, width = pictures.shape[2:]
+        mixture = augmenter.mixture(
+            self._rows[picked], epoch, count=self._pictures.count, height=height, width=width
+        )
+        pictures, share = augmenter.mixed(pictures, self._seen(mixture.partner_N, epoch), mixture)
+        others = {name: target[mixture.partner_N.to(target.device)] for name, target in self._targets.items()}
+        return pictures, {
+            name: soften(target, others[name], share.to(target.device), classes=self._classes)
+            for name, target in targets.items()
+        }
 
     def _draw_epoch(self, epoch: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         count, reach = self._pictures.count, self._pictures.reach
