@@ -43,6 +43,13 @@ class ClassificationConfig(TrainingConfig):
         spanish="espejo",
         help=mark("mirror pictures: auto mirrors colour pictures without letters, digits or sides"),
     )
+    balance: Literal["auto", "none", "weights", "sampling"] = setting(
+        "auto",
+        spanish="equilibrio",
+        help=mark(
+            "uneven classes: draw rare ones more often, weigh them more, or none; auto draws, from twice on"
+        ),
+    )
     max_broken: float = setting(
         0.05, spanish="max_rotas", ge=0, le=1, help=mark("largest share of unreadable pictures, 0 to 1")
     )

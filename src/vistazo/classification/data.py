@@ -40,8 +40,15 @@ class Data:
     def part(self, part: str) -> Pixels:
         return self.pixels[self.rows(part)]
 
-    def labels(self, part: str) -> npt.NDArray[np.int64]:
-        return self.index.label[self.rows(part)]
+    @property
+    def several(self) -> bool:
+        """Whether a picture may have several labels."""
+        return self.index.labels is not None
+
+    def labels(self, part: str) -> npt.NDArray[Any]:
+        """(pictures,) int64 class numbers, or (pictures, classes) bool where a picture may have several."""
+        truth: npt.NDArray[Any] = self.index.label if self.index.labels is None else self.index.labels
+        return truth[self.rows(part)]
 
 
 def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> Data:

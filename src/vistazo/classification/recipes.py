@@ -57,6 +57,8 @@ class Decided:
     schedule: str
     average: str
     smoothing: float
+    objective: str
+    balance: str
     keep: str
     reach: int
     flip: bool
@@ -130,6 +132,8 @@ def decide(
         schedule=config.schedule or recipe.schedule,
         average=config.average or recipe.average,
         smoothing=recipe.smoothing,
+        objective="cross_entropy",
+        balance="none",  # settled where the counts are known
         keep=config.keep or ("best" if config.patience else recipe.keep),
         reach=max(1, round(min(height, width) / 28)),
         flip={"on": True, "off": False}.get(config.flip, flips(classes, channels)),

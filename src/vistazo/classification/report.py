@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vistazo.classification import metrics
+from vistazo.classification import metrics, several_report
 from vistazo.engine import history as histories
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import (
@@ -45,12 +45,15 @@ _NAMES = (
 
 @dataclass(frozen=True)
 class Told:
-    """All that a report is made of. part: the part whose figures lead; labels, pixels, probabilities are its own."""
+    """All that a report is made of. part: the part whose figures lead; labels, pixels, probabilities are its own.
+
+    thresholds: of several labels a picture; `labels` is (pictures, labels) bool then.
+    """
 
     name: str
     data: Index
     part: str
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
     pixels: npt.NDArray[np.uint8]
     probabilities: npt.NDArray[np.float64] | None
     figures: dict[str, dict[str, Any] | None]
@@ -64,12 +67,17 @@ class Told:
     broken: Sequence[Broken]
     environment: dict[str, Any]
     seconds: float
+    thresholds: tuple[float, ...] | None = None
 
 
 def build(told: Told) -> str:
     """The page, as one HTML text."""
-    sections = [Section("", _headline(told)), Section(tr("Learning curves"), _curves(told.history))]
-    if told.probabilities is not None:
+    several = told.thresholds is not None and told.probabilities is not None
+    first = several_report.headline(told) if several else _headline(told)
+    sections = [Section("", first), Section(tr("Learning curves"), _curves(told.history))]
+    if several:
+        sections += several_report.sections(told)
+    elif told.probabilities is not None:
         sections += [
             Section(tr("Class by class"), [_classes(told)]),
             Section(tr("Confusion matrix"), [_confusion(told)]),
@@ -114,6 +122,7 @@ def _headline(told: Told) -> list[Block]:
             percent(one["accuracy"], 2),
             f"{percent(one['accuracy_low'], 2)} – {percent(one['accuracy_high'], 2)}",
             percent(one["single_view_accuracy"], 2),
+            percent(one.get("balanced_accuracy"), 2),
             number(one["macro_f1"], 4),
             number(one["loss"], 4),
         ]
@@ -126,12 +135,13 @@ def _headline(told: Told) -> list[Block]:
         tr("accuracy"),
         tr("{level} interval", level=metrics.LEVEL),
         tr("single view"),
+        tr("balanced accuracy"),
         tr("macro F1"),
         tr("loss"),
     ]
     return [
         Headline(percent(figures["accuracy"], 2), where, "\n".join(detail)),
-        Table(headings, rows, "lrrrrrr"),
+        Table(headings, rows, "lrrrrrrr"),
     ]
 
 
@@ -211,7 +221,7 @@ def _parts(told: Told) -> list[Block]:
     shown = [part for part in parts if len(told.data.rows(part))]
     rows: list[list[Cell]] = []
     for at, name in enumerate(told.data.classes):
-        of_class = told.data.label == at
+        of_class = told.data.holds(at)
         rows.append([name, *(int((of_class & (told.data.split == part)).sum()) for part in shown)])
     headings = [tr("class"), *(tr(part) for part in shown)]
     blocks: list[Block] = [Text("\n\n".join(told.sentences)), Table(headings, rows, "l" + "r" * len(shown))]

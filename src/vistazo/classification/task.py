@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 import vistazo
-from vistazo.classification import metrics
+from vistazo.classification import balance, several
 from vistazo.classification.classifier import VIEWS, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import read
@@ -16,10 +16,12 @@ from vistazo.classification.models import create
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import (
     Program,
+    balancing,
     beginning,
     choose_compute,
     decide_from,
     plan_sentence,
+    targets,
 )
 from vistazo.engine import device as devices
 from vistazo.engine.device import Compute
@@ -59,6 +61,13 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     )
     choice.start()
     run.write("environment.json", json.dumps(choice.environment(vistazo.__version__), indent=2) + "\n")
+    uneven = balance.sentence(
+        decided.balance,
+        data.index.counts(data.index.split == "train"),
+        data.index.classes,
+        several=data.several,
+    )
+    data = replace(data, sentences=(*data.sentences, *filter(None, [uneven])))
     program = Program(choice.place(network), decided, config, normaliser, choice)
     model = Classifier(
         network=network,
@@ -69,24 +78,29 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         size=data.size,
         views=VIEWS if decided.views else VIEWS[:1],
         compute=choice.in_fp32(),
+        objective=decided.objective,
+        thresholds=several.plain(len(data.index.classes)) if data.several else None,
     )
     batches = PictureBatches(
         data.part("train"),
-        {"label": torch.from_numpy(data.labels("train"))},
+        {"label": targets(data)},
         data.rows("train"),
         size=decided.batch,
         reach=decided.reach,
         flip=decided.flip,
         seed=config.seed,
         device=choice.device,
+        **balancing(data, decided),
     )
     progress.say(plan_sentence(decided, choice, network, batches))
+    if uneven:
+        progress.say(uneven)
     validation = data.part("validation")
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
     watching = replace(model, views=VIEWS[:1], compute=choice)
 
     def validate() -> dict[str, float]:
-        figures = metrics.measure(watching.probabilities(validation), data.labels("validation"))
+        figures = watching.figures(watching.probabilities(validation), data.labels("validation"))
         return {name: float(figures[name] or 0.0) for name in ("accuracy", "loss", "macro_f1")}
 
     fitted = fit(
@@ -110,6 +124,9 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         progress=progress,
     )
     run.status("measuring")
+    if data.several and len(validation):
+        chosen = several.choose_thresholds(model.probabilities(validation), data.labels("validation"))
+        model = replace(model, thresholds=tuple(chosen.values.tolist()))
     measured = {part: measure(model, data, part) for part in ("validation", "test")}
     keep(run, config, data, decided, choice, model, fitted, measured, progress)
 

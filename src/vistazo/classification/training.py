@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vistazo import bundle as bundles
-from vistazo.classification.classifier import OBJECTIVE, Classifier, open_model
+from vistazo.classification import balance
+from vistazo.classification.classifier import SEVERAL, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.models import create, models
@@ -27,7 +28,15 @@ from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["Program", "beginning", "choose_compute", "decide_from", "plan_sentence"]
+__all__ = [
+    "Program",
+    "balancing",
+    "beginning",
+    "choose_compute",
+    "decide_from",
+    "plan_sentence",
+    "targets",
+]
 
 
 class Program:
@@ -42,7 +51,7 @@ class Program:
         compute: Compute,
     ) -> None:
         self.module = network
-        self._objective = objectives[OBJECTIVE](smoothing=decided.smoothing)
+        self._objective = objectives[decided.objective](smoothing=decided.smoothing)
         self._normaliser, self._compute = normaliser, compute
         groups = [
             replace(one, rate=one.rate * config.rate)
@@ -70,6 +79,10 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
         channels=channels,
         classes=data.index.classes,
     )
+    counts = data.index.counts(data.index.split == "train")
+    decided = replace(decided, balance=balance.choose(config.balance, counts, several=data.several))
+    if data.several:
+        decided = replace(decided, objective=SEVERAL, smoothing=0.0)
     if start is None:
         return decided
     if (config.model and config.model != start.model) or (
@@ -106,7 +119,32 @@ def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier 
                 new=f"{', '.join(data.index.classes)}; {data.size}",
             )
         )
+    if start.several != data.several:
+        raise ConfigError(
+            tr(
+                "{path} answers with {old} a picture and this data has {new}: train without --from.",
+                path=path,
+                old=tr("several labels") if start.several else tr("one label"),
+                new=tr("several labels") if data.several else tr("one label"),
+            )
+        )
     return start
+
+
+def targets(data: Data) -> Tensor:
+    """What the training pictures are to be answered with: (n,) class numbers, or (n, labels) floats of 0 and 1."""
+    truth = torch.from_numpy(data.labels("train"))
+    return truth.float() if data.several else truth
+
+
+def balancing(data: Data, decided: Decided) -> dict[str, Tensor]:
+    """What PictureBatches is given so that rare classes are drawn more often, or weigh more."""
+    truth, counts = data.labels("train"), data.index.counts(data.index.split == "train")
+    if decided.balance == "sampling":
+        return {"shares": torch.from_numpy(balance.drawn(truth, counts))}
+    if decided.balance == "weights":
+        return {"weights": torch.from_numpy(balance.weighed(truth, counts)).float()}
+    return {}
 
 
 def _tensor_hash(tensors: dict[str, Tensor]) -> str:
@@ -125,6 +163,8 @@ def choose_compute(
     size = min(decided.batch, 128)
     pictures = torch.randint(0, 256, (size, channels, height, width), dtype=torch.uint8)
     labels = torch.zeros(size, dtype=torch.int64)
+    if decided.objective == SEVERAL:
+        labels = torch.zeros(size, decided.arguments["classes"])
     kept = network.state_dict()
 
     def attempt(choice: Compute) -> Callable[[], None]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from vistazo.language import mark
 from vistazo.registry import Registry
 
-__all__ = ["CrossEntropy", "Objective", "Pinball", "SquaredError", "objectives"]
+__all__ = ["BinaryCrossEntropy", "CrossEntropy", "Objective", "Pinball", "SquaredError", "objectives"]
 
 
 class Objective(Protocol):
@@ -53,6 +53,33 @@ class CrossEntropy:
     def answer(self, scores_NK: Tensor) -> Tensor:
         """Probabilities, (batch, classes), each row summing to 1."""
         return scores_NK.float().softmax(dim=1)
+
+
+@objectives.register("binary_cross_entropy")
+class BinaryCrossEntropy:
+    """Binary cross-entropy of each label by itself, where an example may have several labels, or none.
+
+    scores_NK: (batch, labels) logits. targets_NK: (batch, labels) floats in [0, 1]. weights: (batch,), or one for
+    each label too, (batch, labels), or None. smoothing: as of two classes, so 1 becomes 1 - smoothing / 2.
+    """
+
+    def __init__(self, *, smoothing: float) -> None:
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"label smoothing lies in [0, 1), not {smoothing}")
+        self.smoothing = smoothing
+
+    def loss(self, scores_NK: Tensor, targets_NK: Tensor, weights: Tensor | None) -> Tensor:
+        """The mean over examples and labels, a scalar."""
+        softened_NK = targets_NK * (1 - self.smoothing) + self.smoothing / 2
+        each_NK = F.binary_cross_entropy_with_logits(scores_NK, softened_NK, reduction="none")
+        if weights is None:
+            return each_NK.mean()
+        weights_NK = (weights if weights.ndim == 2 else weights[:, None]).expand_as(each_NK)
+        return (each_NK * weights_NK).sum() / weights_NK.sum()
+
+    def answer(self, scores_NK: Tensor) -> Tensor:
+        """Probabilities, (batch, labels), each of a label by itself: a row sums to anything."""
+        return scores_NK.float().sigmoid()
 
 
 @objectives.register("pinball")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vistazo.engine.batches import Batch, epoch_order
+from vistazo.engine.batches import Batch, epoch_order, weighted_order
 from vistazo.pictures.augmentation import Padded, flip_side, shifts
 
 __all__ = ["Normaliser", "PictureBatches"]
@@ -19,7 +19,8 @@ class PictureBatches:
     pixels: (n, height, width, channels) uint8. targets: tensors of n entries. rows: (n,) row numbers in the index.
     size: pictures a batch; the last batch of an epoch is left out where it would be smaller, unless it is the only
     one, so that batch norm never meets a handful. reach: pixels a picture may be moved. flip: whether pictures are
-    mirrored every other epoch.
+    mirrored every other epoch. weights: of each picture in the loss, (n,) or (n, labels), or None where all count 1.
+    shares: (n,) how often each picture is drawn beside the others, or None where each is drawn once an epoch.
     """
 
     def __init__(
@@ -33,9 +34,13 @@ class PictureBatches:
         flip: bool,
         seed: int,
         device: str,
+        weights: Tensor | None = None,
+        shares: Tensor | None = None,
     ) -> None:
         self._pictures = Padded(pixels, reach=reach, device=device)
         self._targets = {name: target.to(device) for name, target in targets.items()}
+        self._weights = None if weights is None else weights.to(device)
+        self._shares = shares
         self._rows = torch.from_numpy(rows)
         self.size, self.flip, self.seed = min(size, len(pixels)), flip, seed
         self._plan = lru_cache(maxsize=2)(self._draw_epoch)
@@ -46,18 +51,24 @@ class PictureBatches:
 
     def draw(self, epoch: int, step: int) -> Batch:
         order, moves, mirrored = self._plan(epoch)
-        picked = order[step * self.size : (step + 1) * self.size]
-        pictures = self._pictures.take(picked, None if moves is None else moves[picked])
+        within = slice(step * self.size, (step + 1) * self.size)
+        picked = order[within]
+        # A picture that comes up several times an epoch is moved and mirrored otherwise each time: by its place.
+        drawn = picked if self._shares is None else torch.arange(within.start, within.stop)
+        pictures = self._pictures.take(picked, None if moves is None else moves[drawn])
         if mirrored is not None:
-            side = mirrored[picked].to(pictures.device)[:, None, None, None]
+            side = mirrored[drawn].to(pictures.device)[:, None, None, None]
             pictures = torch.where(side, pictures.flip(3), pictures)
         targets = {name: target[picked.to(target.device)] for name, target in self._targets.items()}
-        return Batch({"pictures": pictures}, targets, self._rows[picked])
+        weights = None if self._weights is None else self._weights[picked.to(self._weights.device)]
+        return Batch({"pictures": pictures}, targets, self._rows[picked], weights)
 
     def _draw_epoch(self, epoch: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         count, reach = self._pictures.count, self._pictures.reach
         return (
-            epoch_order(count, seed=self.seed, epoch=epoch),
+            epoch_order(count, seed=self.seed, epoch=epoch)
+            if self._shares is None
+            else weighted_order(self._shares, seed=self.seed, epoch=epoch),
             shifts(count, reach=reach, seed=self.seed, epoch=epoch) if reach else None,
             flip_side(count, seed=self.seed, epoch=epoch) if self.flip else None,
         )
