@@ -41,7 +41,8 @@ class Classifier:
     """A network with all it takes to turn a picture into probabilities.
 
     model, arguments: the registered network. size: (height, width, channels) pictures are brought to.
-    views: shifts in pixels whose scores are averaged. objective: whose answer turns scores into probabilities.
+    views: shifts in pixels whose scores are averaged. objective, smoothing: whose answer turns scores into
+    probabilities.
     thresholds: where a picture may have several labels, the probability from which on each is answered.
     """
 
@@ -54,6 +55,7 @@ class Classifier:
     views: tuple[tuple[int, int], ...]
     compute: Compute
     objective: str
+    smoothing: float
     thresholds: tuple[float, ...] | None = None
     metrics: Any = None
     path: Path | None = None
@@ -77,7 +79,7 @@ class Classifier:
 
     def combine(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Probabilities from the scores of each view: the objective's answer to their mean."""
-        answer: Tensor = objectives[self.objective](smoothing=0.0).answer(
+        answer: Tensor = objectives[self.objective](smoothing=self.smoothing).answer(
             torch.from_numpy(scores_VNK.mean(0))
         )
         return answer.double().numpy()
@@ -305,7 +307,8 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             thresholds = tuple(float(one) for one in thresholds)
             if len(thresholds) != len(classes) or not all(0 <= one <= 1 for one in thresholds):
                 raise ValueError("thresholds")
-        objectives[objective](smoothing=0.0)  # a loss of classes, none of numbers
+        smoothing = float(bundle.facts.get("smoothing", 0.0))
+        objectives[objective](smoothing=smoothing)  # a loss of classes, none of numbers
         compute = Compute(resolve_device("auto"), "fp32", "channels_last", torch.get_num_threads())
         return Classifier(
             network=compute.place(network.eval()),
@@ -317,6 +320,7 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             views=views,
             compute=compute,
             objective=objective,
+            smoothing=smoothing,
             thresholds=thresholds,
             metrics=bundle.metrics,
             path=path,

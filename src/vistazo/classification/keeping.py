@@ -113,7 +113,15 @@ def keep(
                 "classes": list(data.index.classes),
                 "views": [list(one) for one in model.views],
                 "objective": model.objective,
-                **({"several": True, "thresholds": list(model.thresholds)} if model.thresholds else {}),
+                **(
+                    {
+                        "several": True,
+                        "thresholds": list(model.thresholds),
+                        "smoothing": model.smoothing,
+                    }
+                    if model.thresholds
+                    else {}
+                ),
             },
             training={
                 "settings": settings,

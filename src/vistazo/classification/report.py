@@ -39,7 +39,7 @@ _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
     *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("reach"), mark("flip")),
-    *(mark("views"), mark("macro f1")),
+    *(mark("views"), mark("macro f1"), mark("objective"), mark("balance")),
 )
 
 
@@ -74,7 +74,7 @@ def build(told: Told) -> str:
     """The page, as one HTML text."""
     several = told.thresholds is not None and told.probabilities is not None
     first = several_report.headline(told) if several else _headline(told)
-    sections = [Section("", first), Section(tr("Learning curves"), _curves(told.history))]
+    sections = [Section("", first), Section(tr("Learning curves"), _curves(told))]
     if several:
         sections += several_report.sections(told)
     elif told.probabilities is not None:
@@ -89,7 +89,9 @@ def build(told: Told) -> str:
         Section(tr("Machine and time"), [_machine(told)]),
     ]
     title = tr("Image classification: {name}", name=told.name)
-    return to_html(Report(title, sections, tr("{n} classes", n=len(told.data.classes))))
+    names = len(told.data.classes)
+    subtitle = tr("{n} labels", n=names) if told.data.labels is not None else tr("{n} classes", n=names)
+    return to_html(Report(title, sections, subtitle))
 
 
 def _headline(told: Told) -> list[Block]:
@@ -145,10 +147,11 @@ def _headline(told: Told) -> list[Block]:
     ]
 
 
-def _curves(history: list[histories.Epoch]) -> list[Block]:
+def _curves(told: Told) -> list[Block]:
     found: list[Block] = []
-    for metric, name in (("loss", tr("loss")), ("accuracy", tr("accuracy"))):
-        lines = histories.curves(history, metric)
+    accuracy = tr("accuracy") if told.thresholds is None else tr("every label right, from 0.5 on")
+    for metric, name in (("loss", tr("loss")), ("accuracy", accuracy)):
+        lines = histories.curves(told.history, metric)
         if lines:
             x = sorted({at for line in lines.values() for at, _ in line})
             series = {tr(part): [dict(line).get(at) for at in x] for part, line in lines.items()}
@@ -223,7 +226,8 @@ def _parts(told: Told) -> list[Block]:
     for at, name in enumerate(told.data.classes):
         of_class = told.data.holds(at)
         rows.append([name, *(int((of_class & (told.data.split == part)).sum()) for part in shown)])
-    headings = [tr("class"), *(tr(part) for part in shown)]
+    first = tr("class") if told.data.labels is None else tr("label")
+    headings = [first, *(tr(part) for part in shown)]
     blocks: list[Block] = [Text("\n\n".join(told.sentences)), Table(headings, rows, "l" + "r" * len(shown))]
     if told.broken:
         blocks.append(Table([tr("left out"), tr("reason")], [[one.where, one.reason] for one in told.broken]))

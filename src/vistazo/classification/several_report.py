@@ -58,10 +58,10 @@ def headline(told: "Told") -> list[Block]:
     headings = [
         tr("part"),
         tr("pictures"),
-        tr("every label right"),
+        tr("all right"),
         tr("{level} interval", level=LEVEL),
         tr("single view"),
-        tr("mean average precision"),
+        tr("mean AP"),
         tr("macro F1"),
         tr("micro F1"),
         tr("wrong labels"),
@@ -92,16 +92,16 @@ def headline(told: "Told") -> list[Block]:
 def sections(told: "Told") -> list[Section]:
     """Each label by itself, and the most confident mistakes."""
     return [
-        Section(tr("Label by label"), [_labels(told), Text(_about_thresholds())]),
+        Section(tr("Label by label"), [_labels(told), Text(_about_the_table())]),
         Section(tr("Most confident mistakes"), [_mistakes(told)]),
     ]
 
 
-def _about_thresholds() -> str:
+def _about_the_table() -> str:
     return tr(
-        "A label is answered from its threshold on: the probability with the best F1 on the validation part; 0.5 "
-        "where fewer than {n} of its pictures have the label, or fewer than {n} have it not. Average precision does "
-        "not depend on it.",
+        "AP is the average precision, which depends on no threshold. A label is answered from its threshold on: the "
+        "probability nearest to 0.5 whose F1 on the validation part is within 0.02 of the best. It is 0.5 where fewer "
+        "than {n} pictures of that part have the label, or fewer than {n} have it not.",
         n=several.FEWEST,
     )
 
@@ -130,16 +130,16 @@ def _labels(told: "Told") -> Block:
         )
     headings = [
         tr("label"),
-        tr("average precision"),
+        "AP",
         tr("precision"),
         tr("recall"),
         tr("{level} interval of recall", level=LEVEL),
         "F1",
         tr("threshold"),
-        tr("pictures with it"),
+        tr("pictures"),
         tr("found"),
         tr("missed"),
-        tr("wrongly answered"),
+        tr("wrong"),
     ]
     return Table(headings, rows, "l" + "r" * 10)
 

@@ -79,6 +79,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         views=VIEWS if decided.views else VIEWS[:1],
         compute=choice.in_fp32(),
         objective=decided.objective,
+        smoothing=decided.smoothing,
         thresholds=several.plain(len(data.index.classes)) if data.several else None,
     )
     batches = PictureBatches(

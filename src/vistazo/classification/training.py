@@ -82,7 +82,7 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
     counts = data.index.counts(data.index.split == "train")
     decided = replace(decided, balance=balance.choose(config.balance, counts, several=data.several))
     if data.several:
-        decided = replace(decided, objective=SEVERAL, smoothing=0.0)
+        decided = replace(decided, objective=SEVERAL)
     if start is None:
         return decided
     if (config.model and config.model != start.model) or (
