@@ -109,9 +109,7 @@ def test_the_report_holds_each_label_its_threshold_and_its_counts_and_runs_nothi
     assert "&lt;script&gt;alert(" in page
     assert "Pictures of the test part with every label right" in words
     assert "Confusion matrix" not in words
-    assert (
-        "label AP precision recall 95 % interval of recall F1 threshold pictures found missed wrong" in words
-    )
+    assert "label AP precision recall 95 % interval F1 threshold pictures found missed wrong" in words
     assert "A label is answered from its threshold on" in words
     assert "always answering the most common set of labels would give" in words
     assert "3 labels" in words
@@ -280,7 +278,7 @@ def test_training_from_a_model_of_the_other_kind_is_refused(verb, learnt, source
     said = verb("train", again / "manifest.csv", "--from", learnt, "--out", "run", "--quiet")
     assert said.code == 2
     assert (
-        "answers with several labels a picture and this data has one label: train without --from" in said.err
+        "answers with several labels a picture and this data has one each: train without --from" in said.err
     )
     said = verb("train", source, "--from", learnt, "--epochs=1", "--out", "on", "--quiet", "--threads=1")
     assert said.code == 0, said.err

@@ -47,7 +47,7 @@ class ClassificationConfig(TrainingConfig):
         "auto",
         spanish="equilibrio",
         help=mark(
-            "uneven classes: draw rare ones more often, weigh them more, or none; auto draws, from twice on"
+            "uneven classes: sampling draws rare ones more often, weights counts them more; auto samples from twice on"
         ),
     )
     max_broken: float = setting(

@@ -87,7 +87,8 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
             write_index(assigned.index, run.folder / "index.parquet")
         except OSError as error:
             raise DiskError(bundles.disk_sentence(run.folder / "index.parquet", error)) from error
-    return Data(assigned.index, loaded.pixels, (height, width, channels), assigned.sentences, broken)
+    sentences = (*found.notes, *assigned.sentences)
+    return Data(assigned.index, loaded.pixels, (height, width, channels), sentences, broken)
 
 
 def _allow(broken: Sequence[Broken], total: int, most: float, progress: Progress) -> None:

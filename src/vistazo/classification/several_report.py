@@ -64,7 +64,7 @@ def headline(told: "Told") -> list[Block]:
         tr("mean AP"),
         tr("macro F1"),
         tr("micro F1"),
-        tr("wrong labels"),
+        tr("wrong"),
         tr("loss"),
     ]
     rows: list[list[Cell]] = [
@@ -133,7 +133,7 @@ def _labels(told: "Told") -> Block:
         "AP",
         tr("precision"),
         tr("recall"),
-        tr("{level} interval of recall", level=LEVEL),
+        tr("{level} interval", level=LEVEL),
         "F1",
         tr("threshold"),
         tr("pictures"),
@@ -159,7 +159,7 @@ def _mistakes(told: "Told") -> Block:
             tr("{label} missed ({share})", **values)
             if told.labels[at, label]
             else tr("{label} wrongly answered ({share})", **values),
-            tr("is labelled {label}", label=has) if has else tr("has no label"),
+            tr("has {labels}", labels=has) if has else tr("has no label"),
             told.data.where[int(rows[at])],
         ]
         pictures.append(Picture(drawing.png(drawing.enlarge(told.pixels[at])), caption))

@@ -119,13 +119,18 @@ def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier 
                 new=f"{', '.join(data.index.classes)}; {data.size}",
             )
         )
-    if start.several != data.several:
+    if start.several and not data.several:
         raise ConfigError(
             tr(
-                "{path} answers with {old} a picture and this data has {new}: train without --from.",
+                "{path} answers with several labels a picture and this data has one each: train without --from.",
                 path=path,
-                old=tr("several labels") if start.several else tr("one label"),
-                new=tr("several labels") if data.several else tr("one label"),
+            )
+        )
+    if data.several and not start.several:
+        raise ConfigError(
+            tr(
+                "{path} answers with one label a picture and this data has several: train without --from.",
+                path=path,
             )
         )
     return start
