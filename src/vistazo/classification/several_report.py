@@ -100,8 +100,8 @@ def sections(told: "Told") -> list[Section]:
 def _about_the_table() -> str:
     return tr(
         "AP is the average precision, which depends on no threshold. A label is answered from its threshold on: the "
-        "probability nearest to 0.5 whose F1 on the validation part is within 0.02 of the best. It is 0.5 where fewer "
-        "than {n} pictures of that part have the label, or fewer than {n} have it not.",
+        "probability nearest to 0.5 whose F1 on the validation part is within one standard error of the best. It is "
+        "0.5 where fewer than {n} pictures of that part have the label, or fewer than {n} have it not.",
         n=several.FEWEST,
     )
 
