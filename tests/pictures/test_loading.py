@@ -84,6 +84,49 @@ def test_pixels_label_and_row_number_are_of_one_picture_moved_and_mirrored_as_dr
                 np.testing.assert_array_equal(picture, expected)
 
 
+# ---------------------------------------------------------------- uneven classes
+def uneven(**given):
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 6, 8, 3), dtype=np.uint8)
+    return PictureBatches(pixels, {"label": torch.arange(40)}, np.arange(40) + 100, size=8, reach=1, flip=True,
+                          seed=3, device="cpu", **given)  # fmt: skip
+
+
+@pytest.mark.parametrize("weights", [torch.arange(40.0) + 1, torch.arange(80.0).reshape(40, 2)])
+def test_every_picture_brings_its_weight(weights):
+    batches, plain = uneven(weights=weights), uneven()
+    for epoch in range(2):
+        for step in range(batches.steps):
+            batch, without = batches.draw(epoch, step), plain.draw(epoch, step)
+            assert torch.equal(batch.weights, weights[batch.rows - 100])
+            assert without.weights is None
+            assert torch.equal(batch.inputs["pictures"], without.inputs["pictures"])
+
+
+def test_pictures_with_larger_shares_are_drawn_more_often_and_moved_otherwise_each_time():
+    shares = torch.tensor([1.0] * 36 + [6.0] * 4)
+    batches = uneven(shares=shares)
+    rows, pictures = [], []
+    for step in range(batches.steps):
+        batch = batches.draw(0, step)
+        assert torch.equal(batch.targets["label"], batch.rows - 100)
+        rows.append(batch.rows)
+        pictures.append(batch.inputs["pictures"])
+    rows, pictures = torch.cat(rows), torch.cat(pictures)
+    assert len(rows) == 40
+    assert all((rows == row).sum() in (4, 5) for row in range(136, 140)), "6 times 40 / 60"
+    assert len(torch.unique(pictures[rows == 137], dim=0)) > 1
+
+
+def test_a_batch_of_uneven_shares_is_the_same_whatever_was_drawn_before_it():
+    shares = torch.rand(40, generator=torch.Generator().manual_seed(0)) + 0.1
+    straight = uneven(shares=shares)
+    places = [(epoch, step) for epoch in range(3) for step in range(straight.steps)]
+    expected = {place: parts_of(straight.draw(*place)) for place in places}
+    other = uneven(shares=shares)
+    for place in random.Random(0).sample(places, k=len(places)):
+        assert all(map(torch.equal, parts_of(other.draw(*place)), expected[place])), place
+
+
 def test_another_seed_gives_other_batches():
     one, other = made(seed=1)[0], made(seed=2)[0]
     assert not torch.equal(one.draw(0, 0).rows, other.draw(0, 0).rows)

@@ -17,21 +17,22 @@ from torch import Tensor, nn
 
 from vistazo import platform
 from vistazo.bundle import Bundle
-from vistazo.classification import metrics
+from vistazo.classification import metrics, several
 from vistazo.classification.models import create
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures import decoding, sources
-from vistazo.pictures.index import read_index
+from vistazo.pictures.index import Index, read_index
 from vistazo.pictures.loading import Normaliser
 
-__all__ = ["VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
+__all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
 Pixels = npt.NDArray[np.uint8]
 CHUNK = 512  # pictures measured at once, or as many of larger ones as have the pixels of so many of 64 x 64
 View = tuple[int, int, bool]  # pixels down, pixels right, mirrored
+SEVERAL = "binary_cross_entropy"  # the objective of several labels a picture
 # The picture as it is, and moved one pixel to either corner: what a shifted camera would have seen.
 VIEWS: tuple[View, ...] = ((0, 0, False), (-1, -1, False), (1, 1, False))
 
@@ -40,25 +41,38 @@ VIEWS: tuple[View, ...] = ((0, 0, False), (-1, -1, False), (1, 1, False))
 class Classifier:
     """A network with all it takes to turn a picture into probabilities.
 
-    model, arguments: the registered network. objective: the registered loss that reads its scores.
-    size: (height, width, channels) pictures are brought to.
-    views: shifts in pixels, mirrored or not, whose scores are averaged.
+    model, arguments: the registered network. size: (height, width, channels) pictures are brought to.
+    views: shifts in pixels, mirrored or not, whose scores are averaged. objective, smoothing: whose answer turns scores
+    into probabilities.
+    thresholds: where a picture may have several labels, the probability from which on each is answered.
     """
 
     network: nn.Module
     model: str
     arguments: dict[str, Any]
-    objective: str
     classes: tuple[str, ...]
     normaliser: Normaliser
     size: tuple[int, int, int]
     views: tuple[View, ...]
     compute: Compute
+    objective: str
+    smoothing: float
+    thresholds: tuple[float, ...] | None = None
     metrics: Any = None
     path: Path | None = None
     task: ClassVar[str] = "classification"
     pictures: ClassVar[dict[str, Any]] = {}
-    columns: ClassVar[dict[str, type]] = {"file": str, "class": str, "probability": float}
+
+    @property
+    def several(self) -> bool:
+        """Whether a picture may be answered with several labels, or none."""
+        return self.thresholds is not None
+
+    @property
+    def columns(self) -> dict[str, type]:
+        """The values of an answer that a table holds."""
+        plain = {"file": str, "class": str, "probability": float}
+        return {**plain, "classes": str} if self.several else plain
 
     def probabilities(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float64]:
         """(N, K) probabilities of pictures already at this model's size, uint8 (N, height, width, channels)."""
@@ -66,9 +80,28 @@ class Classifier:
 
     def combine(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Probabilities from the scores of each view: the objective's answer to their mean."""
-        reading = objectives[self.objective](smoothing=0.0)
-        answer: Tensor = reading.answer(torch.from_numpy(scores_VNK.mean(0)))
+        answer: Tensor = objectives[self.objective](smoothing=self.smoothing).answer(
+            torch.from_numpy(scores_VNK.mean(0))
+        )
         return answer.double().numpy()
+
+    def figures(self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]) -> dict[str, Any]:
+        """The figures of answers to pictures. truth: (N,) class numbers, or (N, K) bool of several labels."""
+        if self.thresholds is None:
+            return metrics.measure(probabilities, truth)
+        return several.measure(probabilities, truth, np.array(self.thresholds))
+
+    def measure(
+        self, scores_VNK: npt.NDArray[np.float32], truth: npt.NDArray[Any]
+    ) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+        """The figures of all views together, with the accuracy of the first alone; and the probabilities."""
+        probabilities = self.combine(scores_VNK)
+        if self.thresholds is None:
+            single = float(np.mean(scores_VNK[0].argmax(1) == truth))
+        else:
+            given = several.answers(self.combine(scores_VNK[:1]), np.array(self.thresholds))
+            single = float((given == truth).all(1).mean())
+        return {**self.figures(probabilities, truth), "single_view_accuracy": single}, probabilities
 
     @torch.no_grad()
     def view_scores(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float32]:
@@ -107,6 +140,14 @@ class Classifier:
                     known=", ".join(self.classes),
                 )
             )
+        if index.labels is not None and not self.several:
+            raise ConfigError(
+                tr(
+                    "{source} gives a picture several labels, and the model answers with one. Measure it on pictures "
+                    "of one label each.",
+                    source=index.source,
+                )
+            )
         part = split or ("test" if len(index.rows("test")) else "all")
         rows = np.arange(len(index)) if part == "all" else index.rows(part)
         height, width, channels = self.size
@@ -121,8 +162,7 @@ class Classifier:
         hashes = loaded.hashes[np.isin(rows, loaded.rows)]
         seen = np.isin(hashes, self._trained_on())
         kept = loaded.rows[~seen]
-        translate = np.array([self.classes.index(name) for name in index.classes], dtype=np.int64)
-        labelled = index.label[kept] >= 0
+        labelled = index.labelled[kept]
         if not labelled.any():
             raise TooFewExamples(
                 tr(
@@ -132,32 +172,49 @@ class Classifier:
                     seen=int(seen.sum()),
                 )
             )
-        labels = translate[index.label[kept[labelled]]]
-        each = self.view_scores(loaded.pixels[~seen][labelled])
-        probabilities = self.combine(each)
-        scores = metrics.class_scores(
-            metrics.confusion_matrix(probabilities.argmax(1), labels, len(self.classes))
-        )
+        truth = self._truth(index, kept[labelled])
+        figures, probabilities = self.measure(self.view_scores(loaded.pixels[~seen][labelled]), truth)
         return {
             "part": part,
-            "metrics": {
-                **metrics.measure(probabilities, labels),
-                "single_view_accuracy": float(np.mean(each[0].argmax(1) == labels)),
-            },
-            "classes": {
-                name: {
-                    "precision": float(scores.precision[at]),
-                    "recall": float(scores.recall[at]),
-                    "f1": float(scores.f1[at]),
-                    "support": int(scores.support[at]),
-                }
-                for at, name in enumerate(self.classes)
-            },
+            "metrics": figures,
+            "classes": self._by_class(probabilities, truth),
             "left_out": {"trained_on": int(seen.sum())},
             "unreadable": [
                 {"file": one.where, "reason": one.reason} for one in (*found.broken, *loaded.broken)
             ],
         }
+
+    def _truth(self, index: Index, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """The right answers to rows of an index, in this model's order of classes."""
+        translate = np.array([self.classes.index(name) for name in index.classes], dtype=np.int64)
+        if not self.several:
+            return translate[index.label[rows]]
+        found = np.zeros((len(rows), len(self.classes)), dtype=np.bool_)
+        if index.labels is not None:
+            found[:, translate] = index.labels[rows]
+        else:  # one label a picture is that label and no other
+            found[np.arange(len(rows)), translate[index.label[rows]]] = True
+        return found
+
+    def _by_class(
+        self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]
+    ) -> dict[str, dict[str, Any]]:
+        found: list[dict[str, Any]] = [{} for _ in self.classes]
+        scores: Any
+        if self.thresholds is None:
+            scores = metrics.class_scores(
+                metrics.confusion_matrix(probabilities.argmax(1), truth, len(self.classes))
+            )
+        else:
+            scores = several.label_scores(probabilities, truth, np.array(self.thresholds))
+            for at, one in enumerate(found):
+                ranked = float(scores.average_precision[at])
+                one["average_precision"] = None if math.isnan(ranked) else ranked
+                one["threshold"] = self.thresholds[at]
+        for at, one in enumerate(found):
+            one |= {name: float(getattr(scores, name)[at]) for name in ("precision", "recall", "f1")}
+            one["support"] = int(scores.support[at])
+        return dict(zip(self.classes, found, strict=True))
 
     def _trained_on(self) -> npt.NDArray[np.bytes_]:
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
@@ -171,7 +228,8 @@ class Classifier:
     def predict(self, files: Any, *, top: int = 5) -> Iterator[dict[str, Any]]:
         """An answer for each picture of files, folders, archives or arrays, in order and as they are read.
 
-        Yields {"file", "class", "probability", "top"} or, for what cannot be read, {"file", "reason"}.
+        Yields {"file", "class", "probability", "top"}, with "classes" where a picture may have several labels, or, for
+        what cannot be read, {"file", "reason"}.
         """
         if not isinstance(files, np.ndarray) and not files:
             raise UsageError(tr("Name the pictures to answer for: vistazo predict MODEL PICTURE..."))
@@ -205,7 +263,11 @@ class Classifier:
             row: npt.NDArray[np.float64] = next(rows)
             order = np.argsort(-row, kind="stable")[:top]
             ranked = [[self.classes[at], round(float(row[at]), 6)] for at in order]
-            yield {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
+            answer = {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
+            if self.thresholds is not None:  # most probable first, as in "top"
+                given = several.answers(row, np.array(self.thresholds))
+                answer["classes"] = [self.classes[at] for at in np.argsort(-row, kind="stable") if given[at]]
+            yield answer
 
 
 def views_of(*, several: bool, flip: bool) -> tuple[View, ...]:
@@ -250,10 +312,15 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             raise ValueError("classes")
         if not views or any(max(map(abs, view[:2])) >= min(size[:2]) for view in views):
             raise ValueError("views")
-        objective = bundle.facts["objective"]
-        if objective not in objectives:
+        objective, thresholds = bundle.facts["objective"], bundle.facts.get("thresholds")
+        if objective not in objectives or (objective == SEVERAL) != (thresholds is not None):
             raise ValueError("objective")
-        objectives[objective](smoothing=0.0)  # one of values or quantiles does not take it
+        if thresholds is not None:
+            thresholds = tuple(float(one) for one in thresholds)
+            if len(thresholds) != len(classes) or not all(0 <= one <= 1 for one in thresholds):
+                raise ValueError("thresholds")
+        smoothing = float(bundle.facts.get("smoothing", 0.0))
+        objectives[objective](smoothing=smoothing)  # a loss of classes, none of numbers
         compute = Compute(resolve_device("auto"), "fp32", "channels_last", torch.get_num_threads())
         return Classifier(
             network=compute.place(network.eval()),
@@ -265,6 +332,8 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             size=size,
             views=views,
             compute=compute,
+            smoothing=smoothing,
+            thresholds=thresholds,
             metrics=bundle.metrics,
             path=path,
         )

@@ -64,6 +64,13 @@ class ClassificationConfig(TrainingConfig):
             "(default: the recipe's)"
         ),
     )
+    balance: Literal["auto", "none", "weights", "sampling"] = setting(
+        "auto",
+        spanish="equilibrio",
+        help=mark(
+            "uneven classes: sampling draws rare ones more often, weights counts them more; auto samples from twice on"
+        ),
+    )
     max_broken: float = setting(
         0.05, spanish="max_rotas", ge=0, le=1, help=mark("largest share of unreadable pictures, 0 to 1")
     )

@@ -53,8 +53,15 @@ class Data:
     def part(self, part: str) -> Pixels:
         return self.pixels[self.rows(part)]
 
-    def labels(self, part: str) -> npt.NDArray[np.int64]:
-        return self.index.label[self.rows(part)]
+    @property
+    def several(self) -> bool:
+        """Whether a picture may have several labels."""
+        return self.index.labels is not None
+
+    def labels(self, part: str) -> npt.NDArray[Any]:
+        """(pictures,) int64 class numbers, or (pictures, classes) bool where a picture may have several."""
+        truth: npt.NDArray[Any] = self.index.label if self.index.labels is None else self.index.labels
+        return truth[self.rows(part)]
 
 
 def ease(pixels_NHWC: Pixels, labels_N: npt.NDArray[np.int64]) -> float:
@@ -71,7 +78,8 @@ def ease(pixels_NHWC: Pixels, labels_N: npt.NDArray[np.int64]) -> float:
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6
     alike = flat @ flat.T
     np.fill_diagonal(alike, -2.0)
-    return float(np.mean(labels[alike.argmax(1)] == labels))
+    same = labels[alike.argmax(1)] == labels
+    return float(np.mean(same.all(1) if same.ndim == 2 else same))
 
 
 def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> Data:
@@ -117,7 +125,8 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
             write_index(assigned.index, run.folder / "index.parquet")
         except OSError as error:
             raise DiskError(bundles.disk_sentence(run.folder / "index.parquet", error)) from error
-    return Data(config, assigned.index, loaded.pixels, (height, width, channels), assigned.sentences, broken)
+    sentences = (*found.notes, *assigned.sentences)
+    return Data(config, assigned.index, loaded.pixels, (height, width, channels), sentences, broken)
 
 
 def _allow(broken: Sequence[Broken], total: int, most: float, progress: Progress) -> None:

@@ -13,7 +13,7 @@ import vistazo
 from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.bundle import Bundle
-from vistazo.classification import metrics, report
+from vistazo.classification import report
 from vistazo.classification.beside import Beside, comparison
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
@@ -42,12 +42,8 @@ def measure(model: Classifier, data: Data, part: str) -> Measured | None:
     """The figures of a part as the model stands; None where the part is empty."""
     if not len(data.rows(part)):
         return None
-    labels = data.labels(part)
-    each = model.view_scores(data.part(part))
-    probabilities = model.combine(each)
-    single = float(np.mean(each[0].argmax(1) == labels))
-    figures = {**metrics.measure(probabilities, labels), "single_view_accuracy": single}
-    return Measured(figures, probabilities, single)
+    figures, probabilities = model.measure(model.view_scores(data.part(part)), data.labels(part))
+    return Measured(figures, probabilities, figures["single_view_accuracy"])
 
 
 def keep(
@@ -100,6 +96,7 @@ def keep(
             environment=compute.environment(vistazo.__version__),
             seconds=platform.seconds_since_start(),
             comparison=comparison(config, told, part, other, run.folder),
+            thresholds=model.thresholds,
         )
     )
     run.write("report.html", page)
@@ -121,6 +118,15 @@ def keep(
                 "classes": list(data.index.classes),
                 "views": [list(one) for one in model.views],
                 "objective": model.objective,
+                **(
+                    {
+                        "several": True,
+                        "thresholds": list(model.thresholds),
+                        "smoothing": model.smoothing,
+                    }
+                    if model.thresholds
+                    else {}
+                ),
             },
             training={
                 "settings": settings,

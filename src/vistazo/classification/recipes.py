@@ -66,6 +66,7 @@ class Decided:
     flip: bool
     views: bool
     objective: str = "cross_entropy"
+    balance: str = "none"  # settled where the counts are known
     scaling: str = "standard"
     monitor: str = "accuracy"
     patience: int = 0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vistazo.classification import metrics
+from vistazo.classification import metrics, several_report
 from vistazo.engine import history as histories
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import (
@@ -40,7 +40,7 @@ _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
     *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("views"), mark("macro f1")),
-    *(mark("objective"), mark("scaling"), mark("monitor"), mark("patience")),
+    *(mark("objective"), mark("balance"), mark("scaling"), mark("monitor"), mark("patience")),
     *(mark("patience on"), mark("stop at"), mark("keep")),
 )
 
@@ -50,12 +50,13 @@ class Told:
     """All that a report is made of. part: the part whose figures lead; labels, pixels, probabilities are its own.
 
     comparison: a section of its own for what is to be seen beside this run.
+    thresholds: of several labels a picture; `labels` is (pictures, labels) bool then.
     """
 
     name: str
     data: Index
     part: str
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
     pixels: npt.NDArray[np.uint8]
     probabilities: npt.NDArray[np.float64] | None
     figures: dict[str, dict[str, Any] | None]
@@ -70,13 +71,18 @@ class Told:
     environment: dict[str, Any]
     seconds: float
     comparison: Section | None = None
+    thresholds: tuple[float, ...] | None = None
 
 
 def build(told: Told) -> str:
     """The page, as one HTML text."""
-    sections = [Section("", _headline(told)), *([told.comparison] if told.comparison else [])]
-    sections.append(Section(tr("Learning curves"), _curves(told.history)))
-    if told.probabilities is not None:
+    several = told.thresholds is not None and told.probabilities is not None
+    first = several_report.headline(told) if several else _headline(told)
+    sections = [Section("", first), *([told.comparison] if told.comparison else [])]
+    sections.append(Section(tr("Learning curves"), _curves(told)))
+    if several:
+        sections += several_report.sections(told)
+    elif told.probabilities is not None:
         sections += [
             Section(tr("Class by class"), [_classes(told)]),
             Section(tr("Confusion matrix"), [_confusion(told)]),
@@ -88,7 +94,9 @@ def build(told: Told) -> str:
         Section(tr("Machine and time"), [_machine(told)]),
     ]
     title = tr("Image classification: {name}", name=told.name)
-    return to_html(Report(title, sections, tr("{n} classes", n=len(told.data.classes))))
+    names = len(told.data.classes)
+    subtitle = tr("{n} labels", n=names) if told.data.labels is not None else tr("{n} classes", n=names)
+    return to_html(Report(title, sections, subtitle))
 
 
 def _headline(told: Told) -> list[Block]:
@@ -121,6 +129,7 @@ def _headline(told: Told) -> list[Block]:
             percent(one["accuracy"], 2),
             f"{percent(one['accuracy_low'], 2)} – {percent(one['accuracy_high'], 2)}",
             percent(one["single_view_accuracy"], 2),
+            percent(one.get("balanced_accuracy"), 2),
             number(one["macro_f1"], 4),
             number(one["loss"], 4),
         ]
@@ -133,19 +142,21 @@ def _headline(told: Told) -> list[Block]:
         tr("accuracy"),
         tr("{level} interval", level=metrics.LEVEL),
         tr("single view"),
+        tr("balanced accuracy"),
         tr("macro F1"),
         tr("loss"),
     ]
     return [
         Headline(percent(figures["accuracy"], 2), where, "\n".join(detail)),
-        Table(headings, rows, "lrrrrrr"),
+        Table(headings, rows, "lrrrrrrr"),
     ]
 
 
-def _curves(history: list[histories.Epoch]) -> list[Block]:
+def _curves(told: Told) -> list[Block]:
     found: list[Block] = []
-    for metric, name in (("loss", tr("loss")), ("accuracy", tr("accuracy"))):
-        lines = histories.curves(history, metric)
+    accuracy = tr("accuracy") if told.thresholds is None else tr("every label right, from 0.5 on")
+    for metric, name in (("loss", tr("loss")), ("accuracy", accuracy)):
+        lines = histories.curves(told.history, metric)
         if lines:
             x = sorted({at for line in lines.values() for at, _ in line})
             series = {tr(part): [dict(line).get(at) for at in x] for part, line in lines.items()}
@@ -218,9 +229,10 @@ def _parts(told: Told) -> list[Block]:
     shown = [part for part in parts if len(told.data.rows(part))]
     rows: list[list[Cell]] = []
     for at, name in enumerate(told.data.classes):
-        of_class = told.data.label == at
+        of_class = told.data.holds(at)
         rows.append([name, *(int((of_class & (told.data.split == part)).sum()) for part in shown)])
-    headings = [tr("class"), *(tr(part) for part in shown)]
+    first = tr("class") if told.data.labels is None else tr("label")
+    headings = [first, *(tr(part) for part in shown)]
     blocks: list[Block] = [Text("\n\n".join(told.sentences)), Table(headings, rows, "l" + "r" * len(shown))]
     if told.broken:
         blocks.append(Table([tr("left out"), tr("reason")], [[one.where, one.reason] for one in told.broken]))

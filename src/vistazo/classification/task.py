@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 import vistazo
-from vistazo.classification import metrics
+from vistazo.classification import balance, several
 from vistazo.classification.beside import train_beside
 from vistazo.classification.budget import fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
@@ -19,11 +19,13 @@ from vistazo.classification.recipes import Decided
 from vistazo.classification.training import (
     Program,
     augmenter,
+    balancing,
     beginning,
     choose_compute,
     decide_from,
     plan_sentence,
     seen_sentence,
+    targets,
 )
 from vistazo.engine import device as devices
 from vistazo.engine import pacing
@@ -59,21 +61,30 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         network.whiten(normaliser(first.permute(0, 3, 1, 2)))
 
     run.write("environment.json", json.dumps(choice.environment(vistazo.__version__), indent=2) + "\n")
+    uneven = balance.sentence(
+        decided.balance,
+        data.index.counts(data.index.split == "train"),
+        data.index.classes,
+        several=data.several,
+    )
+    data = replace(data, sentences=(*data.sentences, *filter(None, [uneven])))
     program = Program(choice.place(network), decided, config, normaliser, choice)
     model = Classifier(
         network=network,
         model=decided.model,
         arguments=decided.arguments,
-        objective=decided.objective,
         classes=data.index.classes,
         normaliser=normaliser,
         size=data.size,
         views=views_of(several=decided.views, flip=decided.flip),
         compute=choice.in_fp32(),
+        objective=decided.objective,
+        smoothing=decided.smoothing,
+        thresholds=several.plain(len(data.index.classes)) if data.several else None,
     )
     batches = PictureBatches(
         data.part("train"),
-        {"label": torch.from_numpy(data.labels("train"))},
+        {"label": targets(data)},
         data.rows("train"),
         size=decided.batch,
         reach=decided.reach,
@@ -82,15 +93,18 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         device=choice.device,
         augmenter=augmenter(decided, normaliser, seed=config.seed),
         classes=len(data.index.classes),
+        **balancing(data, decided),
     )
     progress.say(plan_sentence(decided, choice, network, batches))
     progress.say(seen_sentence(decided))
+    if uneven:
+        progress.say(uneven)
     validation = data.part("validation")
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
     watching = replace(model, views=views_of(several=False, flip=False), compute=choice)
 
     def validate() -> dict[str, float]:
-        figures = metrics.measure(watching.probabilities(validation), data.labels("validation"))
+        figures = watching.figures(watching.probabilities(validation), data.labels("validation"))
         return {name: float(figures[name] or 0.0) for name in ("accuracy", "loss", "macro_f1")}
 
     fitted = fit(
@@ -117,6 +131,9 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         progress=progress,
     )
     run.status("measuring")
+    if data.several and len(validation):
+        chosen = several.choose_thresholds(model.probabilities(validation), data.labels("validation"))
+        model = replace(model, thresholds=tuple(chosen.values.tolist()))
     measured = {part: measure(model, data, part) for part in ("validation", "test")}
     other = train_beside(run, source, config, progress, train)
     keep(run, config, data, decided, choice, model, fitted, measured, other, progress)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vistazo import bundle as bundles
-from vistazo.classification.classifier import Classifier, open_model
+from vistazo.classification import balance
+from vistazo.classification.classifier import SEVERAL, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.models import create, models
@@ -32,11 +33,13 @@ from vistazo.pictures.loading import Normaliser, PictureBatches
 __all__ = [
     "Program",
     "augmenter",
+    "balancing",
     "beginning",
     "choose_compute",
     "decide_from",
     "plan_sentence",
     "seen_sentence",
+    "targets",
 ]
 
 
@@ -73,6 +76,10 @@ class Program:
 def decide_from(config: ClassificationConfig, data: Data, start: Classifier | None) -> Decided:
     """What recipe, settings and data say; a model that training begins from brings its own network."""
     decided = decide(config, data.given, data.index.classes)
+    counts = data.index.counts(data.index.split == "train")
+    decided = replace(decided, balance=balance.choose(config.balance, counts, several=data.several))
+    if data.several:
+        decided = replace(decided, objective=SEVERAL)
     if start is None:
         return decided
     if (config.model and config.model != start.model) or (
@@ -109,7 +116,37 @@ def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier 
                 new=f"{', '.join(data.index.classes)}; {data.size}",
             )
         )
+    if start.several and not data.several:
+        raise ConfigError(
+            tr(
+                "{path} answers with several labels a picture and this data has one each: train without --from.",
+                path=path,
+            )
+        )
+    if data.several and not start.several:
+        raise ConfigError(
+            tr(
+                "{path} answers with one label a picture and this data has several: train without --from.",
+                path=path,
+            )
+        )
     return start
+
+
+def targets(data: Data) -> Tensor:
+    """What the training pictures are to be answered with: (n,) class numbers, or (n, labels) floats of 0 and 1."""
+    truth = torch.from_numpy(data.labels("train"))
+    return truth.float() if data.several else truth
+
+
+def balancing(data: Data, decided: Decided) -> dict[str, Tensor]:
+    """What PictureBatches is given so that rare classes are drawn more often, or weigh more."""
+    truth, counts = data.labels("train"), data.index.counts(data.index.split == "train")
+    if decided.balance == "sampling":
+        return {"shares": torch.from_numpy(balance.drawn(truth, counts))}
+    if decided.balance == "weights":
+        return {"weights": torch.from_numpy(balance.weighed(truth, counts)).float()}
+    return {}
 
 
 def _tensor_hash(tensors: dict[str, Tensor]) -> str:
@@ -128,6 +165,8 @@ def choose_compute(
     size = min(decided.batch, 128, max(8, 128 * 64 * 64 // (height * width)))
     pictures = torch.randint(0, 256, (size, channels, height, width), dtype=torch.uint8)
     labels = torch.zeros(size, dtype=torch.int64)
+    if decided.objective == SEVERAL:
+        labels = torch.zeros(size, decided.arguments["classes"])
     kept = network.state_dict()
 
     def attempt(choice: Compute) -> Callable[[], None]:

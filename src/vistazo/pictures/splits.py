@@ -17,6 +17,7 @@ from vistazo.engine.reports import number, percent
 from vistazo.errors import ConfigError, TooFewExamples
 from vistazo.language import mark, tr
 from vistazo.pictures.index import OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
+from vistazo.pictures.stratifying import stratify
 
 __all__ = ["Assigned", "assign", "find_groups", "require_trainable"]
 
@@ -58,8 +59,16 @@ class Assigned:
 
 def require_trainable(index: Index) -> None:
     """Raise TooFewExamples unless there are two classes, each with two pictures outside the test part."""
-    own = index.label[(index.split != TEST) & (index.split != OUT)]
-    counts = np.bincount(own[own >= 0], minlength=len(index.classes))
+    counts = index.counts((index.split != TEST) & (index.split != OUT))
+    if index.labels is not None and len(index.classes) < 2:
+        raise TooFewExamples(
+            tr(
+                "{source} has one label only ('{name}'), and some pictures without it: that is a question of two "
+                "classes. Give a column label that names each picture's class.",
+                source=index.source,
+                name=index.classes[0],
+            )
+        )
     if len(index.classes) < 2:
         raise TooFewExamples(
             tr(
@@ -167,7 +176,9 @@ def _named_series(index: Index) -> tuple[Ints, str]:
     if index.kind in ("idx", "npy", "arrays"):
         return alone, nothing
     own = np.flatnonzero((index.split != TEST) & (index.split != OUT))
-    labels = index.label.tolist()
+    # Views of one thing may differ in their labels, so pictures with several count as one class here.
+    label, classes = (index.label, len(index.classes)) if index.labels is None else (index.label * 0, 1)
+    labels = label.tolist()
     keys: list[Hashable] = [("alone", row) for row in range(len(index))]
     views: dict[Hashable, None] = {}  # what a view was taken off
     numbered: list[tuple[int, tuple[int, str], tuple[int, str] | None]] = []
@@ -193,9 +204,9 @@ def _named_series(index: Index) -> tuple[Ints, str]:
     if not len(own) or len(np.unique(groups[own])) == len(own):
         return alone, nothing
     _, first, sizes = np.unique(groups[own], return_index=True, return_counts=True)
-    label_of_group = index.label[own][first]
-    per_class = np.bincount(index.label[own], minlength=len(index.classes))
-    groups_per_class = np.bincount(label_of_group, minlength=len(index.classes))
+    label_of_group = label[own][first]
+    per_class = np.bincount(label[own], minlength=classes)
+    groups_per_class = np.bincount(label_of_group, minlength=classes)
     if groups_per_class.min() < LEAST_GROUPS or (sizes > LARGEST_GROUP * per_class[label_of_group]).any():
         return alone, tr("Groups: none; the file names are numbered through, which makes no series.")
     return groups, tr(
@@ -239,13 +250,14 @@ def assign(index: Index, *, seed: int, group_by: str, shares: tuple[float, float
       out.
     - Of a class with three groups or more, every part that is drawn gets at least one; of a class with two,
       test gets one (or validation, where test is official); a class of one group is trained on only.
+    - Pictures with several labels are divided label by label, the rarest first (see `stratifying`).
     - A group that a named part shares with training is not drawn from.
     - The draw depends on each picture's name and the seed alone, so adding pictures moves few of the others.
     Raises TooFewExamples where a class has no picture left to train on, ConfigError for a bad `group_by`.
     """
     groups, rule = find_groups(index, group_by=group_by)
     split = np.where(index.split == UNASSIGNED, TRAIN, index.split)
-    split[index.label < 0] = OUT
+    split[~index.labelled] = OUT
     official = {part: bool((split == part).any()) for part in (VALIDATION, TEST)}
     sentences = [rule]
 
@@ -272,7 +284,7 @@ def assign(index: Index, *, seed: int, group_by: str, shares: tuple[float, float
 
     _require_every_class(index, split)
     counts = {part: int((split == part).sum()) for part in (*PARTS, OUT)}
-    sentences += _told(index, unit, pool, wanted, counts, seed)
+    sentences += _told(index.replace(split=split), unit, pool, wanted, counts, seed)
     return Assigned(index.replace(split=split, group=groups), tuple(sentences), counts)
 
 
@@ -305,13 +317,15 @@ def _draw(
     if not wanted or not len(pool):
         return part
     _, unit, sizes = np.unique(unit, return_inverse=True, return_counts=True)
-    label = index.label[pool]
     ticket = np.full(len(sizes), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(ticket, unit, _tickets([index.where[row] for row in pool.tolist()], seed))
-    home = np.full(len(sizes), len(index.classes))
-    np.minimum.at(home, unit, label)  # a unit of several classes is drawn with the first of them
     frozen = np.zeros(len(sizes), dtype=bool)
     frozen[unit[held]] = True
+    if index.labels is not None:
+        return stratify(index.labels[pool], unit, ticket, frozen, wanted)[unit]
+    label = index.label[pool]
+    home = np.full(len(sizes), len(index.classes))
+    np.minimum.at(home, unit, label)  # a unit of several classes is drawn with the first of them
 
     part_of_unit = np.full(len(sizes), TRAIN, dtype="U10")
     order = np.lexsort((ticket, home))
@@ -372,7 +386,7 @@ def _tickets(names: Sequence[str], seed: int) -> NDArray[np.uint64]:
 
 
 def _require_every_class(index: Index, split: NDArray[np.str_]) -> None:
-    counts = np.bincount(index.label[split == TRAIN], minlength=len(index.classes))
+    counts = index.counts(split == TRAIN)
     without = [name for name, count in zip(index.classes, counts, strict=True) if not count]
     if without:
         raise TooFewExamples(
@@ -397,8 +411,17 @@ def _told(
         )
     ]
     drawn = len(wanted)
-    pairs = np.unique(np.stack([index.label[pool], unit[pool]]), axis=1)[0]
-    thin = np.flatnonzero(np.bincount(pairs, minlength=len(index.classes)) <= drawn)
+    if drawn and index.labels is not None:
+        told.append(
+            tr("Pictures were divided by their rarest label first, so that each part has every label.")
+        )
+    if index.labels is None:
+        pairs = np.unique(np.stack([index.label[pool], unit[pool]]), axis=1)[0]
+        thin = np.flatnonzero(np.bincount(pairs, minlength=len(index.classes)) <= drawn)
+    else:
+        parts = list(wanted)
+        in_each = [index.labels[index.split == part].any(0) for part in parts]
+        thin = np.flatnonzero(~np.logical_and.reduce(in_each)) if parts else np.zeros(0, dtype=np.int64)
     if drawn and len(thin):
         told.append(
             tr(
