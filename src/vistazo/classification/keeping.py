@@ -11,12 +11,12 @@ import torch
 
 import vistazo
 from vistazo import bundle as bundles
-from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.classification import metrics, report
 from vistazo.classification.classifier import OBJECTIVE, Classifier
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
+from vistazo.classification.proposing import proposal
 from vistazo.classification.recipes import Decided
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Fitted
@@ -76,6 +76,7 @@ def keep(
     }
     run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     part = "test" if measured["test"] else "validation"
+    proposed = proposal(run, config, data)
     page = report.build(
         report.Told(
             name=run.folder.name,
@@ -94,7 +95,8 @@ def keep(
             sentences=data.sentences,
             broken=data.broken,
             environment=compute.environment(vistazo.__version__),
-            seconds=platform.seconds_since_start(),
+            seconds=run.seconds(),
+            proposal=proposed,
         )
     )
     run.write("report.html", page)
@@ -134,3 +136,5 @@ def keep(
     progress.say(
         tr("{reason}; the weights of epoch {epoch} were kept", reason=fitted.reason, epoch=fitted.epoch)
     )
+    if proposed:
+        progress.say(proposed)

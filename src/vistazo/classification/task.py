@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 import vistazo
-from vistazo.classification import metrics
+from vistazo.classification import metrics, studies
 from vistazo.classification.classifier import VIEWS, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import read
@@ -38,6 +38,9 @@ WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 @devices.without_compiler()
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> None:
     """One whole run: from a source to model.vistazo, metrics.json and report.html in the run's folder."""
+    if studies.wanted(config):
+        studies.train(run, source, config, progress, train)
+        return
     data = read(run, source, config, progress)
     compute = devices.resolve_device(config.device)
     start = beginning(run, config, data)
