@@ -72,6 +72,14 @@ def _resume(values: dict[str, Any]) -> dict[str, Any]:
     return _trained(tasks.resume(values["run"], epochs=values["epochs"], quiet=common["quiet"]))
 
 
+def _reproduce(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo import tasks
+
+    common = _common(values)
+    told: dict[str, Any] = tasks.reproduce(values["run"], out=values["out"], quiet=common["quiet"]).to_json()
+    return told
+
+
 def _demo(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
@@ -219,6 +227,9 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
     telling = tasks.tasks[told["task"]].telling()
     lines = [f"{tr(part)}: {telling.measured(one)}" for part, one in told["metrics"].items() if one]
     # A quarter of a person's trust is knowing where things are.
+    if "study" in told:
+        run = told["run"]
+        lines.append(tr("results: {path}", path=f"{run}/results.csv, {run}/results.tex"))
     lines += [
         tr(
             "{parameters} parameters, {epochs} epochs, {time}",
@@ -230,6 +241,36 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
         tr("report: {path}", path=told["report"]),
         telling.next_command(shlex.quote(told["run"])),
     ]
+    return lines
+
+
+def _show_reproduced(told: dict[str, Any]) -> list[str]:
+    from vistazo.engine.runs import read_json
+
+    names = {"run": told["run"], "reproduced": told["reproduced"]}
+    if told["equal"]:
+        lines = [tr("Equal to the bit: weights, history and figures of {run} and {reproduced}.", **names)]
+    else:
+        lines = [tr("Not equal: {run} and {reproduced}.", **names), *_differences(told)]
+    from vistazo import tasks
+
+    task = read_json(Path(told["reproduced"]) / "config.json")["task"]
+    return [*lines, tasks.tasks[task].telling().next_command(shlex.quote(told["reproduced"]))]
+
+
+def _differences(told: dict[str, Any]) -> list[str]:
+    lines = []
+    if told["largest_difference"] is None:
+        lines.append(tr("the networks have other shapes"))
+    else:
+        lines.append(tr("largest difference of a weight: {value}", value=f"{told['largest_difference']:.3g}"))
+    for name, one in list(told["metrics"].items())[:5]:
+        lines.append(tr("{name}: {was} then, {now} now", name=name, was=one["was"], now=one["is"]))
+    if len(told["metrics"]) > 5:
+        lines.append(tr("... and {n} more figures; --json tells them all", n=len(told["metrics"]) - 5))
+    if told["first_epoch"]:
+        lines.append(tr("the history differs from epoch {n} on", n=told["first_epoch"]))
+    lines.append(tr("likely why: {reason}", reason=told["reason"]))
     return lines
 
 
@@ -304,6 +345,12 @@ _VERBS: dict[str, tuple[str, str, Act, Show]] = {
         _resume,
         _show_trained,
     ),
+    "reproduce": (
+        "reproducir",
+        mark("do a finished run again and say whether it came out equal"),
+        _reproduce,
+        _show_reproduced,
+    ),
     "check": ("revisar", mark("say how a source is read"), _check, _show_checked),
     "evaluate": ("evaluar", mark("measure a model on other data"), _evaluate, _show_evaluated),
     "predict": ("predecir", mark("answer for new pictures, days to come or rows"), _predict, _show_predicted),
@@ -323,6 +370,11 @@ def _parameters(verb: str) -> list[click.Parameter]:
         return [
             click.Argument(["run"], type=text, metavar=tr("RUN")),
             _option("epochs", "--epochs", "--epocas", type=_whole(1), help=tr("the new total of epochs")),
+        ]
+    if verb == "reproduce":
+        return [
+            click.Argument(["run"], type=text, metavar=tr("RUN")),
+            _option("out", "--out", "--salida", help=tr("folder of the new run (default: RUN-reproduced)")),
         ]
     if verb == "check":
         from vistazo.classification.config import ClassificationConfig
@@ -439,6 +491,13 @@ def _derived(kind: "type[Config]", *, only: str = "", section: str = "") -> list
         help = tr(one.help)
         if one.choices:
             help += f" [{'|'.join(one.choices)}]"
+        if one.kind is bool:  # a word that stands alone; absent, the settings file or the default decides
+            found.append(
+                _option(
+                    one.name, *one.flags, is_flag=True, type=bool, default=None, help=help, section=section
+                )
+            )
+            continue
         if one.default is not None:
             help += " " + tr("(default: {value})", value=one.default)
         found.append(_option(one.name, *one.flags, help=help, section=section))

@@ -6,20 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vistazo import platform
 from vistazo.classification import metrics
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipes import recipes
 from vistazo.classification.telling import measured
 from vistazo.config import build
-from vistazo.engine import runs
+from vistazo.engine import runs, working
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import Block, Cell, Section, Table, Text, percent
 from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, Stopped, VistazoError
 from vistazo.language import tr
 
-__all__ = ["Beside", "comparison", "train_beside", "train_inside"]
+__all__ = ["Beside", "comparison", "train_beside"]
 
 BESIDE = "balanced"  # the recipe for every day
 Train = Callable[[Run, Any, ClassificationConfig, Progress], None]
@@ -39,48 +38,6 @@ class Beside:
     told: dict[str, Any]
 
 
-def train_inside(
-    run: Run,
-    name: str,
-    source: Any,
-    config: ClassificationConfig,
-    frozen: Mapping[str, Any],
-    progress: Progress,
-    train: Train,
-) -> dict[str, Any]:
-    """Train a whole run in RUN/name, or go on with the one that is there, and give its metrics.json.
-
-    frozen: decisions of `run` that this one keeps, such as the parts. train: the task's own function.
-    A stop reaches it through `run`, and `vistazo resume RUN` goes on where it was. Raises VistazoError, Stopped.
-    """
-    asked = {
-        "task": "classification",
-        "source": run.config.get("source"),
-        "settings": config.model_dump(mode="json"),
-        **frozen,
-    }
-    identity = {"task": "classification", **config.identity()}
-    with runs.inside(run, name, asked=asked, identity=identity) as inner:
-        if not inner.finished:
-            inner.clear_control()
-            try:
-                inner.status("reading")
-                train(inner, source, config, progress)
-                inner.status("finished", seconds=round(platform.seconds_since_start(), 3))
-            except Stopped:
-                inner.status("stopped")
-                raise Stopped(
-                    tr(
-                        "Stopped; everything is saved. Continue with: vistazo resume {folder}",
-                        folder=run.folder,
-                    )
-                ) from None
-            except VistazoError as error:
-                inner.status("failed", reason=str(error))
-                raise
-        return runs.read_json(inner.folder / "metrics.json")
-
-
 def train_beside(
     run: Run, source: Any, config: ClassificationConfig, progress: Progress, train: Train
 ) -> Beside | None:
@@ -95,7 +52,15 @@ def train_beside(
     values = {name: getattr(config, name) for name in _INHERITED}
     theirs = build(ClassificationConfig, {**values, "recipe": BESIDE})
     try:
-        told = train_inside(run, BESIDE, source, theirs, {"parts": run.config["parts"]}, progress, train)
+        folder = working.train_inside(
+            run,
+            BESIDE,
+            settings=theirs.model_dump(mode="json"),
+            identity={"task": "classification", **theirs.identity()},
+            train=lambda inner: train(inner, source, theirs, progress),
+            frozen={"parts": run.config["parts"]},
+        )
+        told = runs.read_json(folder / "metrics.json")
     except (Stopped, DiskError):
         raise
     except VistazoError as error:

@@ -2,13 +2,14 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from vistazo import platform
 from vistazo.config import setting
 from vistazo.engine import runs
 from vistazo.engine.settings import TrainingConfig
-from vistazo.language import mark
+from vistazo.errors import ConfigError
+from vistazo.language import mark, tr
 from vistazo.pictures import augments
 
 __all__ = ["ClassificationConfig"]
@@ -135,6 +136,44 @@ class ClassificationConfig(TrainingConfig):
         if isinstance(text, str):
             augments.parse(text)
         return text
+
+    repeats: int | None = setting(
+        None,
+        spanish="repeticiones",
+        ge=2,
+        le=1000,
+        help=mark("train so many times, with a seed of its own each, and tell mean, deviation and interval"),
+    )
+    folds: int | None = setting(
+        None,
+        spanish="pliegues",
+        ge=2,
+        le=1000,
+        help=mark(
+            "train so many times, with another part of the pictures to test on each: all are tested once"
+        ),
+    )
+    fold: str | None = setting(
+        None,
+        spanish="pliegue",
+        pattern=r"^(all|[1-9]\d{0,3}/[1-9]\d{0,3})$",
+        help=mark("test on one fold: 2/5 is the second of five; all tests on none"),
+    )
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        """Repeats, folds and a single fold exclude one another. Raises ConfigError."""
+        asked = [name for name in ("repeats", "folds", "fold") if getattr(self, name)]
+        if len(asked) > 1:
+            raise ConfigError(
+                tr("--{one} and --{other} exclude one another: choose one.", one=asked[0], other=asked[1])
+            )
+        at, _, of = (self.fold or "").partition("/")
+        if of and (int(of) < 2 or int(at) > int(of)):
+            raise ConfigError(
+                tr("--fold {value}: there is no such fold; 2/5 is the second of five.", value=self.fold)
+            )
+        return self
 
     def anchored(self) -> Self:
         """`classes` and `start` as absolute paths; `last` is resolved here, before this run becomes the last.

@@ -11,13 +11,13 @@ import torch
 
 import vistazo
 from vistazo import bundle as bundles
-from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.classification import report
 from vistazo.classification.beside import Beside, comparison
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
+from vistazo.classification.proposing import proposal
 from vistazo.classification.recipes import Decided
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Fitted
@@ -76,6 +76,7 @@ def keep(
         told["beside"] = {"recipe": other.recipe, **other.told}
     run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     part = "test" if measured["test"] else "validation"
+    proposed = proposal(run, config, data)
     page = report.build(
         report.Told(
             name=run.folder.name,
@@ -94,9 +95,10 @@ def keep(
             sentences=data.sentences,
             broken=data.broken,
             environment=compute.environment(vistazo.__version__),
-            seconds=platform.seconds_since_start(),
+            seconds=run.seconds(),
             comparison=comparison(config, told, part, other, run.folder),
             thresholds=model.thresholds,
+            proposal=proposed,
         )
     )
     run.write("report.html", page)
@@ -145,3 +147,5 @@ def keep(
     progress.say(
         tr("{reason}; the weights of epoch {epoch} were kept", reason=fitted.reason, epoch=fitted.epoch)
     )
+    if proposed:
+        progress.say(proposed)

@@ -23,6 +23,7 @@ from vistazo.engine.reports import (
     Section,
     Table,
     Text,
+    named,
     number,
     percent,
     to_html,
@@ -31,7 +32,7 @@ from vistazo.language import mark, tr
 from vistazo.pictures import augments, drawing
 from vistazo.pictures.index import Broken, Index
 
-__all__ = ["Told", "build"]
+__all__ = ["Told", "build", "mistakes"]
 
 MISTAKES = 24
 _ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment"])  # told in words of their own
@@ -51,6 +52,7 @@ class Told:
 
     comparison: a section of its own for what is to be seen beside this run.
     thresholds: of several labels a picture; `labels` is (pictures, labels) bool then.
+    proposal: what would measure better, where there is such a thing.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Told:
     seconds: float
     comparison: Section | None = None
     thresholds: tuple[float, ...] | None = None
+    proposal: str = ""
 
 
 def build(told: Told) -> str:
@@ -86,7 +89,14 @@ def build(told: Told) -> str:
         sections += [
             Section(tr("Class by class"), [_classes(told)]),
             Section(tr("Confusion matrix"), [_confusion(told)]),
-            Section(tr("Most confident mistakes"), [_mistakes(told)]),
+            Section(
+                tr("Most confident mistakes"),
+                [
+                    mistakes(
+                        told.data, told.data.rows(told.part), told.labels, told.pixels, told.probabilities
+                    )
+                ],
+            ),
         ]
     sections += [
         Section(tr("The pictures and their parts"), _parts(told)),
@@ -121,6 +131,7 @@ def _headline(told: Told) -> list[Block]:
         else tr(
             "Validation chose the epoch, so this figure leans to the bright side; there was no test part."
         ),
+        *([told.proposal] if told.proposal else []),
     ]
     rows = [
         [
@@ -203,24 +214,27 @@ def _confusion(told: Told) -> Block:
     return Matrix(told.data.classes, counts.tolist(), tr("class"), tr("answer"))
 
 
-def _mistakes(told: Told) -> Block:
-    assert told.probabilities is not None
-    order = metrics.most_confident_mistakes(told.probabilities, told.labels, MISTAKES)
+def mistakes(
+    data: Index,
+    rows_N: npt.NDArray[np.int64],
+    labels_N: npt.NDArray[np.int64],
+    pixels_NHWC: npt.NDArray[np.uint8],
+    probabilities_NK: npt.NDArray[np.float64],
+) -> Block:
+    """The wrong answers of the highest probability, as pictures with their names; rows_N: of the pictures in data."""
+    order = metrics.most_confident_mistakes(probabilities_NK, labels_N, MISTAKES)
     if not len(order):
         return Text(tr("None: every picture of this part was answered rightly."))
-    rows = told.data.rows(told.part)
-    names = told.data.classes
+    names = data.classes
     pictures = []
     for at in order.tolist():
-        answer = int(told.probabilities[at].argmax())
+        answer = int(probabilities_NK[at].argmax())
         caption = [
-            tr(
-                "{answer} {share}", answer=names[answer], share=percent(float(told.probabilities[at, answer]))
-            ),
-            tr("is labelled {label}", label=names[int(told.labels[at])]),
-            told.data.where[int(rows[at])],
+            tr("{answer} {share}", answer=names[answer], share=percent(float(probabilities_NK[at, answer]))),
+            tr("is labelled {label}", label=names[int(labels_N[at])]),
+            data.where[int(rows_N[at])],
         ]
-        pictures.append(Picture(drawing.png(drawing.enlarge(told.pixels[at])), caption))
+        pictures.append(Picture(drawing.png(drawing.enlarge(pixels_NHWC[at])), caption))
     return Pictures(pictures)
 
 
@@ -279,8 +293,7 @@ def _changes(decided: dict[str, Any]) -> str:
 
 
 def _machine(told: Told) -> Block:
-    pairs = [(tr("time"), duration(told.seconds))]
-    return Facts(pairs + [(tr(name), str(value)) for name, value in told.environment.items()])
+    return Facts([(tr("time"), duration(told.seconds)), *named(told.environment)])
 
 
 def _plain(values: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 import vistazo
-from vistazo.classification import balance, several
+from vistazo.classification import balance, several, studies
 from vistazo.classification.beside import train_beside
 from vistazo.classification.budget import fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
@@ -45,6 +45,9 @@ WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 @devices.without_compiler()
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> None:
     """One whole run: from a source to model.vistazo, metrics.json and report.html in the run's folder."""
+    if studies.wanted(config):
+        studies.train(run, source, config, progress, train)
+        return
     data = read(run, source, config, progress)
     config = data.config
     start = beginning(run, config, data)

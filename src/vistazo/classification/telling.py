@@ -27,18 +27,34 @@ def measured(figures: dict[str, Any]) -> str:
             micro=number(figures["micro_f1"], 4),
             wrong=percent(figures["hamming_loss"], 2),
         )
-    return tr(
+    values = {
+        "value": percent(figures["accuracy"], 2),
+        "level": LEVEL,
+        "low": percent(figures["accuracy_low"], 2),
+        "high": percent(figures["accuracy_high"], 2),
+        "n": figures["n"],
+        "single": percent(figures["single_view_accuracy"], 2),
+        "balanced": percent(figures.get("balanced_accuracy"), 2),  # not in a run from before there was one
+        "f1": number(figures["macro_f1"], 4),
+    }
+    if "runs" in figures:
+        values["runs"] = figures["runs"]
+        values["mean"] = percent(figures["accuracy_mean"], 2)
+        values["points"] = number(100 * figures["accuracy_deviation"], 2)
+    if figures.get("interval") == "student":
+        return tr(
+            "mean accuracy of {runs} runs {mean} ({level} interval of the mean {low} to {high}, standard deviation "
+            "{points} points, n = {n}; single view {single}), macro F1 {f1}",
+            **values,
+        )
+    line = tr(
         "accuracy {value} ({level} interval {low} to {high}, n = {n}; single view {single}), "
         "balanced accuracy {balanced}, macro F1 {f1}",
-        balanced=percent(figures.get("balanced_accuracy"), 2),  # not in a run from before there was one
-        value=percent(figures["accuracy"], 2),
-        level=LEVEL,
-        low=percent(figures["accuracy_low"], 2),
-        high=percent(figures["accuracy_high"], 2),
-        n=figures["n"],
-        single=percent(figures["single_view_accuracy"], 2),
-        f1=number(figures["macro_f1"], 4),
+        **values,
     )
+    if "runs" in figures:
+        line += "; " + tr("over {runs} runs: mean {mean}, standard deviation {points} points", **values)
+    return line
 
 
 def next_command(run: str) -> str:

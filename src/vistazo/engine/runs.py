@@ -57,6 +57,7 @@ class Run:
     _asked: float = 0.0
     _stop: bool = False
     _polled: bool = False
+    _began: float = field(default_factory=time.monotonic)
 
     @property
     def model(self) -> Path:
@@ -87,8 +88,18 @@ class Run:
                     )
                 )
             return self.config[name]
+        value = self._repeated(name, value)
         self.rewrite({**self.config, name: value})
         return value
+
+    def _repeated(self, name: str, value: Any) -> Any:
+        """What the run that this one reproduces had decided, where it learnt from this data on such a device."""
+        kept = self.config.get("reproduces", {})
+        if name not in kept.get("frozen", {}) or self.config.get("data", kept["data"]) != kept["data"]:
+            return value
+        found = kept["frozen"][name]
+        elsewhere = name == "compute" and found["device"] != value["device"]
+        return value if elsewhere else found
 
     def rewrite(self, config: dict[str, Any]) -> None:
         """Replace config.json."""
@@ -109,8 +120,9 @@ class Run:
         if not at_once and now - self._beat < 1.0:
             return
         self._beat = now
-        if self.outer is not None and phase == "training":
-            self.outer.status(phase, at_once=False, inside=self.folder.name, **progress)
+        if self.outer is not None:
+            about = {"inside": self.folder.name, "inside_phase": phase}
+            self.outer.status("training", at_once=at_once, **{**progress, **about})
         told = {"phase": phase, "process": os.getpid(), "heartbeat": round(now, 3), **progress}
         beside = self.folder / f".status.{os.getpid()}.part"
         try:  # without a flush to disk: a heartbeat that a power cut loses was worth nothing
@@ -172,6 +184,12 @@ class Run:
             (self.folder / "control").unlink(missing_ok=True)
         self._stop = False
 
+    def seconds(self) -> float:
+        """Seconds of this process so far; of a run inside another one, since it was opened."""
+        if self.outer is None:
+            return platform.seconds_since_start()
+        return time.monotonic() - self._began
+
     def remember(self) -> None:
         """Make this run what `last` means in this folder; where that cannot be written, nothing is lost."""
         with contextlib.suppress(OSError):
@@ -203,7 +221,7 @@ def create(
 
 @contextlib.contextmanager
 def inside(outer: Run, name: str, *, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[Run]:
-    """A run in a folder of another's own, such as RUN/balanced: like `create`, but `last` stays the outer run.
+    """A run in a folder of another's own, such as RUN/fold-2: like `create`, but `last` stays the outer run.
 
     Raises RunBusy, RunDiffers, RunError, DiskError.
     """

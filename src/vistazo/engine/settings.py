@@ -37,6 +37,11 @@ class TrainingConfig(Config):
     threads: int | None = setting(
         None, spanish="hilos", ge=1, le=1024, help=mark("processor threads (default: one a core)")
     )
+    deterministic: bool = setting(
+        False,
+        spanish="determinista",
+        help=mark("only computations that repeat to the bit, on a GPU too; slower there"),
+    )
     checkpoint_seconds: float = setting(
         10.0,
         spanish="segundos_punto",

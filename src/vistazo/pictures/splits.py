@@ -19,7 +19,7 @@ from vistazo.language import mark, tr
 from vistazo.pictures.index import OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
 from vistazo.pictures.stratifying import stratify
 
-__all__ = ["Assigned", "assign", "find_groups", "require_trainable"]
+__all__ = ["SHARES", "Assigned", "assign", "find_groups", "join_copies", "require_trainable"]
 
 Ints = NDArray[np.int64]
 
@@ -268,7 +268,7 @@ def assign(index: Index, *, seed: int, group_by: str, shares: tuple[float, float
             sentences.append(tr(sentence, n=int(copies.sum())))
 
     pool = np.flatnonzero(split == TRAIN)
-    unit = _joined(groups, index.hash)
+    unit = join_copies(groups, index.hash)
     shared = np.isin(unit[pool], unit[(split == VALIDATION) | (split == TEST)])
     if shared.any():
         sentences.append(
@@ -288,7 +288,7 @@ def assign(index: Index, *, seed: int, group_by: str, shares: tuple[float, float
     return Assigned(index.replace(split=split, group=groups), tuple(sentences), counts)
 
 
-def _joined(groups: Ints, hashes: NDArray[np.bytes_]) -> Ints:
+def join_copies(groups: Ints, hashes: NDArray[np.bytes_]) -> Ints:
     """(rows,) what must stay together: groups joined wherever they hold the same picture."""
     _, content, copies = np.unique(hashes, return_inverse=True, return_counts=True)
     joint = np.arange(groups.max() + 1 if len(groups) else 0)
