@@ -25,6 +25,7 @@ ASPECT = 4 / 3  # of a random crop, at most, either way (Szegedy et al. 2015, ar
 _FLIPS = frozenset(["flip", "vertical_flip"])
 _GEOMETRY = frozenset([*_FLIPS, "shift", "crop", "shear", "rotate", "zoom", "translate"])
 _LIGHT = frozenset(["exposure", "brightness", "contrast", "colour", "hue"])
+_VALUES = _LIGHT | {"blur", "average", "median", "sharpen", "noise"}
 _MIXING = frozenset(["mixup", "cutmix"])
 
 
@@ -107,17 +108,25 @@ class Augmenter:
 
     def __call__(self, pictures_NCHW: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
         """Everything but mixing: uint8 (N, C, H, W) to the same. rows: (N,) int64, on the CPU."""
-        if self._plan.keys() <= _FLIPS | _MIXING:
-            return self._flipped(pictures_NCHW, rows_N, epoch)
-        changed = pictures_NCHW.to(torch.float32, memory_format=torch.contiguous_format)
-        height, width = changed.shape[2:]
-        if self._has(_GEOMETRY):
-            maps = self.maps(rows_N, epoch, height=height, width=width)
-            changed = geometry.resample(changed, maps, border=self.border)
-        if self._has(_LIGHT):
-            changed = self._relit(changed, rows_N, epoch)
-        changed = self._filtered(changed, rows_N, epoch)
-        return _pixels(self._spoilt(changed, rows_N, epoch))
+        pictures_NCHW = (
+            pictures_NCHW.contiguous()
+        )  # the store gives them channels last; every step is faster so
+        moved = self._has(_GEOMETRY - _FLIPS)
+        if not moved:
+            pictures_NCHW = self._flipped(pictures_NCHW, rows_N, epoch)
+        if moved or self._has(_VALUES):
+            changed = pictures_NCHW.float()
+            if moved:
+                height, width = changed.shape[2:]
+                maps = self.maps(rows_N, epoch, height=height, width=width)
+                changed = geometry.resample(changed, maps, border=self.border)
+            if self._has(_LIGHT):
+                changed = self._relit(changed, rows_N, epoch)
+            changed = self._filtered(changed, rows_N, epoch)
+            if "noise" in self._plan:
+                changed = self._noisy(changed, rows_N, epoch)
+            pictures_NCHW = _pixels(changed)
+        return self._holed(pictures_NCHW, rows_N, epoch)
 
     def _flipped(self, pictures_NCHW: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
         """Flips alone move whole pixels: no resampling."""
@@ -125,7 +134,7 @@ class Augmenter:
         for axis, side_N in ((3, across_N), (2, down_N)):
             if ("flip", "vertical_flip")[axis == 2] in self._plan:
                 mirrored = (side_N < 0).to(pictures_NCHW.device)[:, None, None, None]
-                pictures_NCHW = torch.where(mirrored, pictures_NCHW.flip(axis), pictures_NCHW)
+                pictures_NCHW = pictures_NCHW * ~mirrored + pictures_NCHW.flip(axis) * mirrored
         return pictures_NCHW
 
     # ------------------------------------------------------------ where things go
@@ -209,22 +218,25 @@ class Augmenter:
             pictures = transforms.sharpen(pictures, amount_N)
         return pictures
 
-    def _spoilt(self, pictures: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
+    def _noisy(self, pictures: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
+        sigma_N = self._strength("noise", rows_N, epoch) * transforms.MOST
+        begun_N = self._streams("noise of pixels", rows_N, epoch).to(pictures.device)
+        drawn = normals(begun_N, pictures[0].numel()).view_as(pictures)
+        return transforms.add_noise(pictures, sigma_N.float().to(pictures.device), drawn)
+
+    def _holed(self, pictures: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
         device, (height, width) = pictures.device, pictures.shape[2:]
-        if "noise" in self._plan:
-            sigma_N = (self._strength("noise", rows_N, epoch) * transforms.MOST).float().to(device)
-            drawn = normals(self._streams("noise of pixels", rows_N, epoch).to(device), pictures[0].numel())
-            pictures = transforms.add_noise(pictures, sigma_N, drawn.view_as(pictures))
         if "dropout" in self._plan:
             share_N = self._strength("dropout", rows_N, epoch).to(device)
-            drawn = shorts(self._streams("dropout of pixels", rows_N, epoch).to(device), height * width)
-            pictures = transforms.drop_pixels(pictures, share_N, drawn.reshape(-1, height, width))
+            begun_N = self._streams("dropout of pixels", rows_N, epoch).to(device)
+            drawn = shorts(begun_N, height * width).reshape(-1, height, width)
+            pictures = transforms.drop_pixels(pictures, share_N, drawn)
         if "cutout" in self._plan:
-            drawn = self._draw("cutout", rows_N, epoch, 3)
-            side_N = self._between("cutout", drawn[:, 0]) * min(height, width)
-            windows = _windows(drawn[:, 1:], side_N, side_N, height=height, width=width)
-            fill_C = torch.tensor(self.fill, dtype=torch.float32)
-            pictures = transforms.cut_out(pictures, windows.to(device), fill_C.to(device))
+            placed = self._draw("cutout", rows_N, epoch, 3)
+            side_N = self._between("cutout", placed[:, 0]) * min(height, width)
+            windows = _windows(placed[:, 1:], side_N, side_N, height=height, width=width)
+            fill_C = torch.tensor(self.fill).round().to(pictures.dtype).to(device)
+            pictures = transforms.cut_out(pictures, windows.to(device), fill_C)
         return pictures
 
     # ------------------------------------------------------------ two pictures in one

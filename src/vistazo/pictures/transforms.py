@@ -1,7 +1,8 @@
 """Changes of a batch of pictures: pure functions of tensors, with the parameters of each picture given.
 
-Pictures are float32 (N, C, H, W) of 0..255 and stay within; a parameter is a tensor of N values. A strength of 0, a
-factor of 1 or a window of 1 leaves a picture as it was. What a picture becomes depends on no other one in its batch.
+Pictures are float32 (N, C, H, W) of 0..255 and stay within; holes and pieces may be cut into uint8 too. A parameter is
+a tensor of N values. A strength of 0, a factor of 1 or a window of 1 leaves a picture as it was. What a picture becomes
+depends on no other one in its batch.
 
 Shape suffixes: N pictures, C channels, H height, W width, K taps of a filter, B boxes.
 """
@@ -178,7 +179,7 @@ def add_noise(pictures_NCHW: Tensor, sigma_N: Tensor, normals_NCHW: Tensor) -> T
 def drop_pixels(pictures_NCHW: Tensor, share_N: Tensor, shorts_NHW: Tensor) -> Tensor:
     """About that share of the pixels black in every channel. shorts: int16, evenly spread over all its values."""
     limits_N = (share_N * 65536).round().int() - 32768
-    return pictures_NCHW.masked_fill((shorts_NHW < limits_N[:, None, None])[:, None], 0.0)
+    return pictures_NCHW * (shorts_NHW >= limits_N[:, None, None])[:, None]
 
 
 def cut_out(pictures_NCHW: Tensor, windows_N4: Tensor, fill_C: Tensor) -> Tensor:
@@ -186,7 +187,9 @@ def cut_out(pictures_NCHW: Tensor, windows_N4: Tensor, fill_C: Tensor) -> Tensor
 
     DeVries, Taylor 2017, arXiv:1708.04552: what is outside the picture is lost, so some holes are smaller.
     """
-    return torch.where(_inside(windows_N4, pictures_NCHW), fill_C[None, :, None, None], pictures_NCHW)
+    hole_N1HW = _inside(windows_N4, pictures_NCHW)
+    # Products, because torch.where on bytes is ten times slower on a CPU.
+    return pictures_NCHW * ~hole_N1HW + fill_C[None, :, None, None] * hole_N1HW
 
 
 # ---------------------------------------------------------------- two pictures in one
@@ -206,7 +209,7 @@ def paste(pictures_NCHW: Tensor, partners_NCHW: Tensor, windows_N4: Tensor) -> t
     across_N = right_N.clamp(0, width) - left_N.clamp(0, width)
     down_N = bottom_N.clamp(0, height) - top_N.clamp(0, height)
     left_over_N = 1 - across_N * down_N / (height * width)
-    return torch.where(inside_N1HW, partners_NCHW, pictures_NCHW), left_over_N
+    return pictures_NCHW * ~inside_N1HW + partners_NCHW * inside_N1HW, left_over_N
 
 
 def _inside(windows_N4: Tensor, pictures_NCHW: Tensor) -> Tensor:
