@@ -299,6 +299,7 @@ def test_large_pictures_are_measured_a_few_at_a_time():
         model="fashion_cnn",
         arguments=arguments,
         objective="squashed_cross_entropy",
+        smoothing=0.0,
         classes=CLASSES,
         normaliser=Normaliser.unit(1),
         size=(256, 256, 1),
