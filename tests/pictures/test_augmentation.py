@@ -276,3 +276,16 @@ def test_each_change_is_done_by_the_transform_of_its_name(monkeypatch):
         "drop_pixels",
         "cut_out",
     ]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pictures_change_alike_on_an_accelerator():
+    given, change = batch(), augmenter(ALL)
+    found = change(given.cuda(), ROWS, 3)
+    assert found.device.type == "cuda"
+    difference = (found.cpu().int() - change(given, ROWS, 3).int()).abs()
+    assert float((difference > 1).float().mean()) < 0.001
+    mixture = change.mixture(ROWS, 3, count=40, height=16, width=20)
+    mixed, share = change.mixed(found, found[mixture.partner_N.cuda()], mixture)
+    assert (mixed.device.type, share.device.type) == ("cuda", "cuda")

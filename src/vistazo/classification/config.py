@@ -61,7 +61,7 @@ class ClassificationConfig(TrainingConfig):
         None,
         spanish="aumento",
         help=mark(
-            "changes of training pictures: none, or a list as in shift,flip,rotate=15,zoom=0.8..1.2 "
+            "changes of training pictures: none, all, or a list as in recipe,rotate=15,zoom=0.8..1.2 "
             "(default: the recipe's)"
         ),
     )

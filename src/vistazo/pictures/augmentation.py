@@ -202,19 +202,18 @@ class Augmenter:
         )
 
     def _filtered(self, pictures: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
-        device = pictures.device
         if "blur" in self._plan:
-            sigma_N = self._strength("blur", rows_N, epoch).to(device)
+            sigma_N = self._strength("blur", rows_N, epoch)
             radius = math.ceil(3 * self._plan["blur"].high)
             pictures = transforms.blur(pictures, sigma_N, radius=radius)
         if "average" in self._plan:
-            window_N = self._odd("average", rows_N, epoch).to(device)
+            window_N = self._odd("average", rows_N, epoch)
             radius = int(self._plan["average"].high) // 2
             pictures = transforms.average(pictures, window_N, radius=radius)
         if "median" in self._plan:
             pictures = transforms.median(pictures, self._odd("median", rows_N, epoch))
         if "sharpen" in self._plan:
-            amount_N = self._strength("sharpen", rows_N, epoch).float().to(device)
+            amount_N = self._strength("sharpen", rows_N, epoch).float().to(pictures.device)
             pictures = transforms.sharpen(pictures, amount_N)
         return pictures
 
@@ -227,7 +226,7 @@ class Augmenter:
     def _holed(self, pictures: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
         device, (height, width) = pictures.device, pictures.shape[2:]
         if "dropout" in self._plan:
-            share_N = self._strength("dropout", rows_N, epoch).to(device)
+            share_N = self._strength("dropout", rows_N, epoch).float().to(device)
             begun_N = self._streams("dropout of pixels", rows_N, epoch).to(device)
             drawn = shorts(begun_N, height * width).reshape(-1, height, width)
             pictures = transforms.drop_pixels(pictures, share_N, drawn)

@@ -91,23 +91,29 @@ def _chroma(saturation_N: Tensor, hue_N: Tensor | None) -> Tensor:
 
 # ---------------------------------------------------------------- neighbourhoods
 def blur(pictures_NCHW: Tensor, sigma_N: Tensor, *, radius: int) -> Tensor:
-    """Gaussian blur of deviation `sigma` pixels, cut at `radius` (the same for all); the border is mirrored."""
+    """Gaussian blur of deviation `sigma` pixels, cut at `radius` (the same for all); the border is mirrored.
+
+    sigma_N: on the CPU.
+    """
     radius = min(radius, min(pictures_NCHW.shape[2:]) - 1)
-    places_K = torch.arange(-radius, radius + 1, device=sigma_N.device, dtype=torch.float64)
+    places_K = torch.arange(-radius, radius + 1, dtype=torch.float64)
     taps_NK = torch.exp(-0.5 * (places_K / sigma_N.double()[:, None].clamp_min(1e-3)) ** 2)
     return _filtered(pictures_NCHW, taps_NK)
 
 
 def average(pictures_NCHW: Tensor, window_N: Tensor, *, radius: int) -> Tensor:
-    """The mean of a square of `window` pixels a side, odd and at most 2·radius + 1; the border is mirrored."""
+    """The mean of a square of `window` pixels a side, odd and at most 2·radius + 1; the border is mirrored.
+
+    window_N: on the CPU.
+    """
     radius = min(radius, min(pictures_NCHW.shape[2:]) - 1)
-    places_K = torch.arange(-radius, radius + 1, device=window_N.device)
+    places_K = torch.arange(-radius, radius + 1)
     return _filtered(pictures_NCHW, (places_K.abs() <= (window_N[:, None] - 1) / 2).double())
 
 
 def _filtered(pictures_NCHW: Tensor, taps_NK: Tensor) -> Tensor:
     """Each picture filtered down and across with its own taps, float64, brought to a sum of 1."""
-    taps_NK = (taps_NK / taps_NK.sum(1, keepdim=True)).to(pictures_NCHW.dtype)
+    taps_NK = (taps_NK / taps_NK.sum(1, keepdim=True)).to(pictures_NCHW)
     radius = taps_NK.shape[1] // 2
     for axis, border in ((2, (0, 0, radius, radius)), (3, (radius, radius, 0, 0))):
         length = pictures_NCHW.shape[axis]
