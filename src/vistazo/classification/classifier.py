@@ -115,7 +115,7 @@ class Classifier:
             threads=platform.physical_cores(),
         )
         hashes = loaded.hashes[np.isin(rows, loaded.rows)]
-        seen = np.isin(hashes, self._trained_on())
+        seen = np.isin(hashes, self.trained_on())
         kept = loaded.rows[~seen]
         translate = np.array([self.classes.index(name) for name in index.classes], dtype=np.int64)
         labelled = index.label[kept] >= 0
@@ -155,7 +155,7 @@ class Classifier:
             ],
         }
 
-    def _trained_on(self) -> npt.NDArray[np.bytes_]:
+    def trained_on(self) -> npt.NDArray[np.bytes_]:
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
         beside = self.path.parent / "index.parquet" if self.path else None
         if beside is None or not beside.exists():

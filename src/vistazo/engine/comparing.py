@@ -20,8 +20,8 @@ __all__ = ["Comparison", "compare", "weights_hash"]
 
 # What explains a difference, as environment.json names it, the likeliest first.
 _CAUSES = (
-    *(mark("device"), mark("torch"), mark("precision"), mark("layout"), mark("threads"), mark("processor")),
-    *(mark("deterministic"), mark("numpy"), mark("vistazo"), mark("system")),
+    *(mark("device"), "torch", mark("precision"), mark("layout"), mark("threads"), mark("processor")),
+    *(mark("deterministic"), "numpy", "vistazo", mark("system")),
 )
 
 
@@ -142,7 +142,9 @@ def _reason(pairs: list[tuple[Path, Path]]) -> str:
         if before.get("start") != after.get("start"):
             told[tr("the model that training began from is not what it was")] = None
         if before.get("lengthened"):
-            told[tr("the run was trained for longer after its end, which one training does not repeat")] = None
+            told[tr("the run was trained for longer after its end, which one training does not repeat")] = (
+                None
+            )
         machines = [read_json(one / "environment.json") for one in (was, now)]
         for name in _CAUSES:
             old, new = (one.get(name) for one in machines)
