@@ -46,7 +46,11 @@ def test_a_run_of_pictures_is_done_again_to_the_bit(verb, earlier, in_tmp):
 @pytest.mark.parametrize("kind", ["sales", "clients"])
 def test_a_run_of_a_table_is_done_again_to_the_bit(verb, request, kind):
     source = request.getfixturevalue(kind)
-    more = ("--target=left",) if kind == "clients" else ("--window=5", "--horizon=2", "--origins=1")
+    more = (
+        ("--target=left",)
+        if kind == "clients"
+        else ("--window=5", "--horizon=2", "--origins=1", "--model=dlinear")
+    )
     said = verb("train", source, *more, "--epochs=1", "--threads=1", "--out", "run", "--quiet")
     assert said.code == 0, said.err
     told = verb("reproducir", "run", "--json", "--quiet").json

@@ -34,7 +34,7 @@ def test_the_time_is_that_of_one_run_more_than_folds(verb, source, tiny, monkeyp
     from vistazo.engine.runs import Run
 
     clock = {"now": 10.0}
-    monkeypatch.setattr(Run, "seconds", lambda run: clock["now"])
+    monkeypatch.setattr(Run, "worked", lambda run: clock["now"])
     whole = data.read
 
     def read(*given):

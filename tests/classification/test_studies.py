@@ -358,6 +358,34 @@ def test_impossible_folds_are_refused_and_keep_no_folder(verb, pictures, tiny, i
     assert verb("train", pictures, *tiny, "--epochs=1", "--out", "run", "--quiet").code == 0
 
 
+def test_a_model_that_knows_the_pictures_to_be_tested_is_refused_as_a_beginning(
+    verb, folded, repeated, pictures, folder_of_pictures, tiny, in_tmp
+):
+    for words in (("--folds=2",), ("--repeats=2",)):
+        said = verb("train", pictures, *tiny, "--from", folded / "fold-1", *words, "--out", "run", "--quiet")
+        assert said.code == 2, said.err
+        assert "of the pictures that would be tested" in said.err
+        assert not list(in_tmp.glob("run/*/"))
+    other = folder_of_pictures(in_tmp / "other", "red & co", "año_1", each=17)
+    for path in sorted(other.rglob("*.png")):
+        if (pictures / path.relative_to(other)).exists():
+            path.unlink()
+    words = ("--filters=8,16", "--epochs=1", "--threads=1", "--from", folded / "fold-1", "--folds=2", "--out", "run")
+    assert verb("train", other, *words, "--quiet").code == 0
+
+
+def test_pictures_that_cannot_be_read_are_left_out_of_every_run_and_told(
+    verb, folder_of_pictures, tiny, in_tmp
+):
+    source = folder_of_pictures(in_tmp / "s", "a", "b", each=15)
+    (source / "a" / "broken.png").write_bytes(b"no picture")
+    said = verb("train", source, *tiny, "--folds=2", "--out", "run")
+    assert said.code == 0, said.err
+    assert said.err.count("broken.png") == 1
+    assert told(in_tmp / "run")["metrics"]["test"]["n"] == 30
+    assert "broken.png" in (in_tmp / "run/report.html").read_text(encoding="utf-8")
+
+
 def test_a_source_that_names_every_part_is_refused(verb, folder_of_pictures, tiny, in_tmp):
     for part in ("train", "val", "test"):
         folder_of_pictures(in_tmp / "s" / part, "a", "b", each=4)

@@ -58,9 +58,13 @@ class Loaded:
 class Data:
     """The pictures of a run in memory, and the settings they were read by.
 
+<<<<<<< HEAD
     config: with the recipe that auto means here. official: whether the source names the test part itself. ready:
     seconds of the run when they had been read. pixels: uint8 (pictures, height, width, channels) of the rows of
     `index`.
+=======
+    official: whether the source names the test part itself. ready: seconds after the run was opened.
+>>>>>>> folds
     """
 
     config: ClassificationConfig
@@ -129,7 +133,7 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
             write_index(data.index, run.folder / "index.parquet")
         except OSError as error:
             raise DiskError(bundles.disk_sentence(run.folder / "index.parquet", error)) from error
-    return replace(data, ready=run.seconds())
+    return replace(data, ready=run.worked())
 
 
 def divide(

@@ -29,7 +29,7 @@ def proposal(run: Run, config: ClassificationConfig, data: Data) -> str:
     if count < 2:
         return ""
     # One fold more than they are, for the run on all pictures; they are read once, like here.
-    each = max(run.seconds() - data.ready, _stepping(run))
+    each = max(run.worked() - data.ready, _stepping(run))
     values = {
         "folds": count,
         "time": duration(data.ready + (count + 1) * each),

@@ -23,12 +23,12 @@ from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data, Loaded, divide, load, read
 from vistazo.classification.keeping import measure
 from vistazo.classification.pooling import Tried
-from vistazo.engine import working
+from vistazo.engine import runs, working
 from vistazo.engine.device import Compute
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import percent
 from vistazo.engine.runs import MODEL, Run, read_json
-from vistazo.errors import DiskError
+from vistazo.errors import ConfigError, DiskError
 from vistazo.language import mark, tr
 from vistazo.pictures import folds
 
@@ -75,8 +75,8 @@ def plan(config: ClassificationConfig) -> list[Planned]:
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress, learn: Learn) -> None:
     """All runs of a study, their figures as one, and its model in the study's own folder.
 
-    learn: trains one run. Raises TooFewExamples and ConfigError where the pictures do not allow so many folds,
-    before anything is trained, and whatever `learn` raises.
+    learn: trains one run. Raises TooFewExamples and ConfigError where the pictures do not allow so many folds, or the
+    model to begin from knows them, before anything is trained; and whatever `learn` raises.
     """
     loaded = load(source, config, progress)
     before: tuple[str, ...] = ()
@@ -84,13 +84,36 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         drawn = folds.draw(loaded.index, folds=config.folds, seed=config.seed, group_by=config.group_by)
         before = drawn.sentences
         loaded.say(before, progress)
+    planned = plan(config)
+    _refuse_seen(config, loaded, planned)
     whole = read(run, loaded, config, Progress(quiet=True))
     whole = replace(whole, sentences=tuple(dict.fromkeys((*before, *whole.sentences))))
-    planned = plan(config)
     _train_each(run, loaded, planned, progress, learn)
     run.status("measuring")
     tries = [_answers(run.folder / one.name, loaded, one) for one in planned if one.tried]
     _keep(run, config, loaded, whole, planned, tries)
+
+
+def _refuse_seen(config: ClassificationConfig, loaded: Loaded, planned: Sequence[Planned]) -> None:
+    """Raise ConfigError where the model to begin from has learnt from a picture that one of the runs will test.
+
+    A single run with the same seed sets the same pictures aside; several runs test others too.
+    """
+    if not config.start:
+        return
+    path = runs.model_file(config.start)
+    seen = open_model(bundles.load(path), path).trained_on()
+    tested = [divide(loaded, one.config).rows("test") for one in planned if one.tried]
+    learnt = int(np.isin(loaded.index.hash[np.unique(np.concatenate(tested))], seen).sum())
+    if learnt:
+        raise ConfigError(
+            tr(
+                "{path} has learnt from {n} of the pictures that would be tested, so its figures would flatter: "
+                "leave out --from, or --folds and --repeats.",
+                path=path,
+                n=learnt,
+            )
+        )
 
 
 def _train_each(

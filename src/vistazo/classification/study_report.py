@@ -194,16 +194,20 @@ def _explained(study: Study) -> list[str]:
             tr(
                 "Each of the {n} pictures was tested once, by a network that had not learnt from it, its group or "
                 "its copies. The interval is Wilson's (1927) for all right answers of {n}: it covers the chance "
-                "in which pictures these are. The {runs} networks share most of their pictures, so it may be "
-                "somewhat too narrow (Bengio and Grandvalet 2004).",
+                "in which pictures these are.",
                 n=number(whole["n"]),
-                runs=count,
             ),
             tr(
                 "model.vistazo is the run 'all', which learnt from the pictures of every fold. The figure stated "
                 "for it is that of the folds, whose networks learnt from fewer pictures."
             ),
         ]
+        if count > 2:
+            lines[0] += " " + tr(
+                "The {runs} networks share pictures that they learnt from, so it may be somewhat too narrow "
+                "(Bengio and Grandvalet 2004).",
+                runs=count,
+            )
         if study.official:
             lines.append(
                 tr("The source's own test part was in no fold; the run 'all' was measured on it, once.")
@@ -247,7 +251,7 @@ def build(study: Study) -> str:
     if study.kind == "folds":
         sections.append(Section(tr("Most confident mistakes"), [_mistakes(study)]))
     sections += [
-        Section(tr("The pictures and their parts"), [Text("\n\n".join(study.sentences))]),
+        Section(tr("The pictures and their parts"), _pictures(study)),
         Section(tr("How it was trained"), [_settings(study)]),
         Section(
             tr("Machine and time"),
@@ -319,6 +323,12 @@ def _mistakes(study: Study) -> Block:
     labels = np.concatenate([one.labels_N for one in study.tries])
     probabilities = np.concatenate([one.probabilities_NK for one in study.tries])
     return report.mistakes(study.index, rows, labels, study.pixels[rows], probabilities)
+
+
+def _pictures(study: Study) -> list[Block]:
+    blocks: list[Block] = [Text("\n\n".join(study.sentences))]
+    broken = [[one["file"], one["reason"]] for one in study.final["broken"]]
+    return blocks + ([Table([tr("left out"), tr("reason")], broken)] if broken else [])
 
 
 def _settings(study: Study) -> Block:

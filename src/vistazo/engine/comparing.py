@@ -20,8 +20,8 @@ __all__ = ["Comparison", "compare", "weights_hash"]
 
 # What explains a difference, as environment.json names it, the likeliest first.
 _CAUSES = (
-    *(mark("device"), mark("torch"), mark("precision"), mark("layout"), mark("threads"), mark("processor")),
-    *(mark("deterministic"), mark("numpy"), mark("vistazo"), mark("system")),
+    *(mark("device"), "torch", mark("precision"), mark("layout"), mark("threads"), mark("processor")),
+    *(mark("deterministic"), "numpy", "vistazo", mark("system")),
 )
 
 

@@ -37,7 +37,7 @@ def latex_text(text: str) -> str:
     A sign that LaTeX's standard fonts lack, such as one of another script, is told by its number: [U+4E2D].
 
     >>> latex_text("Año_1 & 50 %")
-    "A\\\\~{n}o\\\\_1 \\\\& 50 \\\\%"
+    'A\\\\~{n}o\\\\_1 \\\\& 50 \\\\%'
     """
     return "".join(map(_letter, unicodedata.normalize("NFC", text)))
 

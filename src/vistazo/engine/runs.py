@@ -34,7 +34,7 @@ from vistazo.config import differing
 from vistazo.errors import DiskError, RunBusy, RunDiffers, RunError, Stopped
 from vistazo.language import tr
 
-__all__ = ["LAST", "Run", "create", "inside", "model_file", "open_existing", "read_json", "resolve"]
+__all__ = ["LAST", "MODEL", "Run", "create", "inside", "model_file", "open_existing", "read_json", "resolve"]
 
 LAST = "last"
 RUNS = Path("runs")
@@ -186,8 +186,10 @@ class Run:
 
     def seconds(self) -> float:
         """Seconds of this process so far; of a run inside another one, since it was opened."""
-        if self.outer is None:
-            return platform.seconds_since_start()
+        return platform.seconds_since_start() if self.outer is None else self.worked()
+
+    def worked(self) -> float:
+        """Seconds since the run was opened here, which in a long Python session is not when the process began."""
         return time.monotonic() - self._began
 
     def remember(self) -> None:
