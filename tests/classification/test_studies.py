@@ -370,7 +370,16 @@ def test_a_model_that_knows_the_pictures_to_be_tested_is_refused_as_a_beginning(
     for path in sorted(other.rglob("*.png")):
         if (pictures / path.relative_to(other)).exists():
             path.unlink()
-    words = ("--filters=8,16", "--epochs=1", "--threads=1", "--from", folded / "fold-1", "--folds=2", "--out", "run")
+    words = (
+        "--filters=8,16",
+        "--epochs=1",
+        "--threads=1",
+        "--from",
+        folded / "fold-1",
+        "--folds=2",
+        "--out",
+        "run",
+    )
     assert verb("train", other, *words, "--quiet").code == 0
 
 

@@ -184,7 +184,6 @@ class Classifier:
             ],
         }
 
-<<<<<<< HEAD
     def _truth(self, index: Index, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """The right answers to rows of an index, in this model's order of classes."""
         translate = np.array([self.classes.index(name) for name in index.classes], dtype=np.int64)
@@ -217,10 +216,7 @@ class Classifier:
             one["support"] = int(scores.support[at])
         return dict(zip(self.classes, found, strict=True))
 
-    def _trained_on(self) -> npt.NDArray[np.bytes_]:
-=======
     def trained_on(self) -> npt.NDArray[np.bytes_]:
->>>>>>> folds
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
         beside = self.path.parent / "index.parquet" if self.path else None
         if beside is None or not beside.exists():

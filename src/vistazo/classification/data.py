@@ -58,13 +58,9 @@ class Loaded:
 class Data:
     """The pictures of a run in memory, and the settings they were read by.
 
-<<<<<<< HEAD
     config: with the recipe that auto means here. official: whether the source names the test part itself. ready:
-    seconds of the run when they had been read. pixels: uint8 (pictures, height, width, channels) of the rows of
+    seconds after the run was opened. pixels: uint8 (pictures, height, width, channels) of the rows of
     `index`.
-=======
-    official: whether the source names the test part itself. ready: seconds after the run was opened.
->>>>>>> folds
     """
 
     config: ClassificationConfig
