@@ -24,7 +24,9 @@ def planned(limit, pictures=2000, **settings):
     parts = {"validation": np.arange(200), "test": np.arange(200)}
     data = SimpleNamespace(given=given, rows=lambda part: parts[part])
     decided = decide(config, given, ("a", "b", "c"))
-    return fit_to_time(seconds_since_start() + limit, config, data, decided, Normaliser.unit(1))[0]
+    return fit_to_time(
+        seconds_since_start() + limit, seconds_since_start, config, data, decided, Normaliser.unit(1)
+    )[0]
 
 
 def able(decided):

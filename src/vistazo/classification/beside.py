@@ -24,7 +24,19 @@ BESIDE = "balanced"  # the recipe for every day
 Train = Callable[[Run, Any, ClassificationConfig, Progress], None]
 # Settings that say what the pictures are and how this machine computes. How to learn is the other recipe's to say.
 _INHERITED = (
-    *("seed", "channels", "classes", "group_by", "max_broken", "device", "threads", "precision", "layout"),
+    *(
+        "seed",
+        "fold",
+        "channels",
+        "classes",
+        "group_by",
+        "max_broken",
+        "deterministic",
+        "device",
+        "threads",
+        "precision",
+        "layout",
+    ),
     "checkpoint_seconds",
 )
 _OURS = (*_INHERITED, "recipe", "beside")

@@ -1,14 +1,13 @@
 """`--time`: the network and the length that fit a budget, found by trying them for a moment on the machine at hand."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vistazo import platform
 from vistazo.classification.classifier import views_of
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
@@ -48,11 +47,17 @@ class _Tried:
 
 
 def fit_to_time(
-    limit: float, config: ClassificationConfig, data: Data, decided: Decided, normaliser: Normaliser
+    limit: float,
+    elapsed: Callable[[], float],
+    config: ClassificationConfig,
+    data: Data,
+    decided: Decided,
+    normaliser: Normaliser,
 ) -> tuple[Decided, Compute]:
     """The ablest network that can be trained long enough in what is left of `limit` seconds, and how it computes.
 
-    limit: from the start of the process to its end. What comes back has `steps` and `seconds` of training.
+    limit: from the start of the run's command to its end. elapsed: how much of it has passed. What comes back has
+    `steps` and `seconds` of training.
     Raises ConfigError where not even one step fits, naming a time that would do.
     """
     steps_of_epoch = max(1, data.given.pictures // decided.batch)
@@ -62,22 +67,22 @@ def fit_to_time(
     for at in range(len(shapes) - 1, -1, -1):
         rung, arguments = shapes[at]
         able = replace(decided, arguments=arguments)
-        left = limit - platform.seconds_since_start() - REPORT
+        left = limit - elapsed() - REPORT
         hopeful = first.step * _operations(decided.model, arguments) / cheapest / WIDER
         if at and hopeful * steps_of_epoch * rung.least > left:
             continue
         tried = first if at == 0 else _try(able, config, normaliser)
-        planned = _plan(limit, able, data, tried, steps_of_epoch)
+        planned = _plan(limit - elapsed(), limit, able, data, tried, steps_of_epoch)
         if planned is not None and (planned.steps or 0) >= rung.least * steps_of_epoch:
             return planned, tried.compute
-    needed = platform.seconds_since_start() + REPORT + 3 * first.step + _measuring(data, first, 1)
+    needed = elapsed() + REPORT + 3 * first.step + _measuring(data, first, 1)
     raise ConfigError(
         tr(
             "--time {given} is too short: {spent} have passed and the rest needs {rest} at least. "
             "Give --time {needed}s.",
             given=config.time,
-            spent=duration(platform.seconds_since_start()),
-            rest=duration(needed - platform.seconds_since_start()),
+            spent=duration(elapsed()),
+            rest=duration(needed - elapsed()),
             needed=int(1.5 * needed) + 2,
         )
     )
@@ -100,12 +105,14 @@ def _shapes(
         yield rung, arguments
 
 
-def _plan(limit: float, decided: Decided, data: Data, tried: _Tried, steps_of_epoch: int) -> Decided | None:
+def _plan(
+    left: float, limit: float, decided: Decided, data: Data, tried: _Tried, steps_of_epoch: int
+) -> Decided | None:
     """The length that fits, None where nothing does. Several views only where they take little of the budget."""
     views = len(views_of(several=decided.views, flip=decided.flip))
     if _measuring(data, tried, views) - _measuring(data, tried, 1) > VIEWS_UP_TO * limit:
         views = 1
-    left = limit - platform.seconds_since_start() - REPORT - SHARE_OF_REPORT * limit
+    left -= REPORT + SHARE_OF_REPORT * limit
     left -= SPARE * _measuring(data, tried, views)
     step = tried.step + tried.watching * len(data.rows("validation")) / steps_of_epoch
     steps = int(AIM * left / step)

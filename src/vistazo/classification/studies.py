@@ -79,6 +79,10 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     model to begin from knows them, before anything is trained; and whatever `learn` raises.
     """
     loaded = load(source, config, progress)
+    if loaded.index.labels is not None:
+        raise ConfigError(
+            tr("--folds and --repeats cannot measure several labels a picture yet; leave them out.")
+        )
     before: tuple[str, ...] = ()
     if config.folds:
         drawn = folds.draw(loaded.index, folds=config.folds, seed=config.seed, group_by=config.group_by)

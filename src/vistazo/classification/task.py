@@ -159,7 +159,9 @@ def settle(
     if frozen[0] and frozen[1]:
         decided, choice = Decided(**frozen[0]), Compute(**frozen[1])
     elif config.time:
-        decided, choice = fit_to_time(pacing.seconds(config.time), config, data, decided, normaliser)
+        decided, choice = fit_to_time(
+            pacing.seconds(config.time), run.seconds, config, data, decided, normaliser
+        )
     else:
         network = create(decided.model, decided.arguments)
         device = devices.resolve_device(config.device)
