@@ -49,7 +49,7 @@ def test_the_result_says_where_everything_is(trained, in_tmp):
     assert result.model.exists()
     assert result.report.exists()
     told = json.loads(json.dumps(result.to_json()))
-    assert told["parameters"] == result.parameters == 6_864 + 288
+    assert told["parameters"] == result.parameters == 5_392 + 96 + 144
 
 
 def test_the_run_folder_exists_before_torch_is_imported(in_tmp, wardrobe, tiny):

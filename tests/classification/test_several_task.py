@@ -396,8 +396,8 @@ def test_an_unknown_way_of_balancing_is_told(verb, wardrobe):
 
 
 @pytest.mark.parametrize("word", ["--folds=2", "--repeats=2"])
-def test_several_runs_of_several_labels_are_refused_before_anything_is_trained(verb, mosaics, in_tmp, word):
-    said = verb("train", mosaics, word, "--out=study")
+def test_several_runs_of_several_labels_are_refused_before_anything_is_trained(verb, source, in_tmp, word):
+    said = verb("train", source, word, "--out=study")
     assert said.code == 2
     assert "cannot measure several labels a picture yet" in said.err
     assert not (in_tmp / "study" / "fold-1").exists()

@@ -207,6 +207,19 @@ def test_mixed_pictures_count_as_their_own_class_and_their_partners(name):
         assert any(torch.equal(mine[left], other.int()[left]) for other in seen)
 
 
+@pytest.mark.parametrize("shape", [(40,), (40, 3)])
+def test_a_weight_is_mixed_as_its_picture_is(shape):
+    weights = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 6, 8, 3), dtype=np.uint8)
+    batches = PictureBatches(
+        pixels, {"label": torch.arange(40)}, np.arange(40), size=40, reach=0, flip=False, seed=3, device="cpu",
+        augmenter=Augmenter([Augment("mixup", 1, 1)], seed=3, fill=[1, 2, 3]), classes=40, weights=weights,
+    )  # fmt: skip
+    batch = batches.draw(0, 0)
+    # With a class for every picture the target says how much of which picture is in the mixture.
+    torch.testing.assert_close(batch.weights, batch.targets["label"] @ weights)
+
+
 # ---------------------------------------------------------------- normalising
 @pytest.mark.parametrize(("n", "channels"), [(1, 1), (5, 3), (40, 3), (17, 1)])
 def test_the_figures_equal_numpys_mean_and_standard_deviation(n, channels):

@@ -83,7 +83,7 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
     if start is None:
         return decided
     if (config.model and config.model != start.model) or (
-        config.filters and decided.arguments != start.arguments
+        config.filters and decided.arguments.get("filters") != start.arguments.get("filters")
     ):
         raise ConfigError(
             tr(

@@ -20,8 +20,8 @@ class PictureBatches:
     size: pictures a batch; the last batch of an epoch is left out where it would be smaller, unless it is the only
     one, so that batch norm never meets a handful. reach: pixels a picture may be moved. flip: whether pictures are
     mirrored every other epoch. augmenter: what else happens to them, and the number of classes where pictures are
-    mixed: every target becomes (N, classes) floats then.
-    mirrored every other epoch. weights: of each picture in the loss, (n,) or (n, labels), or None where all count 1.
+    mixed: every target becomes (N, classes) floats then, and a weight is mixed alike.
+    weights: of each picture in the loss, (n,) or (n, labels), or None where all count 1.
     shares: (n,) how often each picture is drawn beside the others, or None where each is drawn once an epoch.
     """
 
@@ -61,9 +61,11 @@ class PictureBatches:
         drawn = picked if self._shares is None else torch.arange(within.start, within.stop)
         pictures = self._seen(picked, epoch, drawn)
         targets = {name: target[picked.to(target.device)] for name, target in self._targets.items()}
-        if self._augmenter is not None and self._augmenter.mixes:
-            pictures, targets = self._mixed(self._augmenter, pictures, targets, drawn, epoch)
         weights = None if self._weights is None else self._weights[picked.to(self._weights.device)]
+        if self._augmenter is not None and self._augmenter.mixes:
+            pictures, targets, weights = self._mixed(
+                self._augmenter, pictures, targets, weights, drawn, epoch
+            )
         return Batch({"pictures": pictures}, targets, self._rows[picked], weights)
 
     def _seen(self, picked: Tensor, epoch: int, drawn: Tensor) -> Tensor:
@@ -78,8 +80,14 @@ class PictureBatches:
         return pictures
 
     def _mixed(
-        self, augmenter: Augmenter, pictures: Tensor, targets: dict[str, Tensor], drawn: Tensor, epoch: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self,
+        augmenter: Augmenter,
+        pictures: Tensor,
+        targets: dict[str, Tensor],
+        weights: Tensor | None,
+        drawn: Tensor,
+        epoch: int,
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
         """With partners from the whole training set, so that a batch's size and order change nothing."""
         height, width = pictures.shape[2:]
         mixture = augmenter.mixture(
@@ -89,10 +97,14 @@ class PictureBatches:
             pictures, self._seen(mixture.partner_N, epoch, mixture.partner_N), mixture
         )
         others = {name: target[mixture.partner_N.to(target.device)] for name, target in self._targets.items()}
-        return pictures, {
+        softened = {
             name: soften(target, others[name], share.to(target.device), classes=self._classes)
             for name, target in targets.items()
         }
+        if weights is not None and self._weights is not None:
+            own = share.to(weights.device).reshape(-1, *[1] * (weights.ndim - 1))
+            weights = own * weights + (1 - own) * self._weights[mixture.partner_N.to(weights.device)]
+        return pictures, softened, weights
 
     def _draw_epoch(self, epoch: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         count, reach = self._pictures.count, self._pictures.reach
