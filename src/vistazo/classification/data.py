@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.recipes import working_size
+from vistazo.classification.recipes import transfer_size, working_size
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, TooManyBroken
@@ -58,7 +58,8 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
         found.index.split != TEST
     )  # what the network is like must not depend on the test part
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
-    height, width = working_size(config.size, height=height, width=width)
+    size_for = transfer_size if config.recipe == "transfer" else working_size
+    height, width = size_for(config.size, height=height, width=width)
     channels = int(config.channels or channels)
     loaded = decoding.load(
         found.store, rows, height=height, width=width, channels=channels, threads=platform.physical_cores()

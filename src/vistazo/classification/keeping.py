@@ -13,11 +13,12 @@ import vistazo
 from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.bundle import Bundle
-from vistazo.classification import metrics, report
+from vistazo.classification import metrics, report, transfer
 from vistazo.classification.classifier import OBJECTIVE, Classifier
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.recipes import Decided
+from vistazo.classification.transfer import HeadAlone
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Fitted
 from vistazo.engine.parameters import count_parameters
@@ -58,6 +59,7 @@ def keep(
     model: Classifier,
     fitted: Fitted,
     measured: Mapping[str, Measured | None],
+    head_alone: HeadAlone | None,
     progress: Progress,
 ) -> None:
     """Write the report, the figures and, last of all, the model."""
@@ -73,6 +75,7 @@ def keep(
         "metrics": figures,
         "counts": {part: len(data.rows(part)) for part in ("train", "validation", "test", "out")},
         "broken": [{"file": one.where, "reason": one.reason} for one in data.broken],
+        "head_alone": head_alone and asdict(head_alone),
     }
     run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     part = "test" if measured["test"] else "validation"
@@ -95,6 +98,7 @@ def keep(
             broken=data.broken,
             environment=compute.environment(vistazo.__version__),
             seconds=platform.seconds_since_start(),
+            transfer=head_alone and transfer.told(head_alone, run, part),
         )
     )
     run.write("report.html", page)

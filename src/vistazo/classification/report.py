@@ -64,6 +64,7 @@ class Told:
     broken: Sequence[Broken]
     environment: dict[str, Any]
     seconds: float
+    transfer: Sequence[tuple[str, str]] | None = None
 
 
 def build(told: Told) -> str:
@@ -76,6 +77,7 @@ def build(told: Told) -> str:
             Section(tr("Most confident mistakes"), [_mistakes(told)]),
         ]
     sections += [
+        *([Section(tr("Transfer learning"), [Facts(list(told.transfer))])] if told.transfer else []),
         Section(tr("The pictures and their parts"), _parts(told)),
         Section(tr("How it was trained"), [_training(told)]),
         Section(tr("Machine and time"), [_machine(told)]),

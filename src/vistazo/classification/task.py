@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 import vistazo
-from vistazo.classification import metrics
+from vistazo.classification import metrics, transfer
 from vistazo.classification.classifier import VIEWS, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.data import read
+from vistazo.classification.data import Data, read
 from vistazo.classification.keeping import keep, measure
-from vistazo.classification.models import create
+from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import (
     Program,
@@ -28,6 +28,7 @@ from vistazo.engine.optimizers import Lookahead, schedule
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.networks.airbench import Airbench
+from vistazo.networks.efficientnet_lite import EfficientNetLite0
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
 __all__ = ["open_model", "read", "train"]
@@ -42,7 +43,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     compute = devices.resolve_device(config.device)
     start = beginning(run, config, data)
     decided = Decided(**run.freeze("decided", asdict(decide_from(config, data, start))))
-    normaliser = start.normaliser if start else Normaliser.of(data.part("train"))
+    normaliser = start.normaliser if start else _normaliser(decided.model, data)
 
     torch.manual_seed(config.seed)
     network = create(decided.model, decided.arguments)
@@ -53,6 +54,8 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
             data.part("train")[:: max(1, len(data.part("train")) // WHITENED_ON)][:WHITENED_ON]
         )
         network.whiten(normaliser(first.permute(0, 3, 1, 2)))
+    elif isinstance(network, EfficientNetLite0):
+        network.load_published()
 
     choice = Compute(
         **run.freeze("compute", asdict(choose_compute(config, decided, network, normaliser, compute)))
@@ -84,6 +87,11 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     validation = data.part("validation")
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
     watching = replace(model, views=VIEWS[:1], compute=choice)
+    head_alone = None
+    if isinstance(network, EfficientNetLite0) and not start:
+        head_alone = transfer.warm_start(
+            run, data, watching, flip=decided.flip, seed=config.seed, progress=progress
+        )
 
     def validate() -> dict[str, float]:
         figures = metrics.measure(watching.probabilities(validation), data.labels("validation"))
@@ -111,7 +119,16 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     )
     run.status("measuring")
     measured = {part: measure(model, data, part) for part in ("validation", "test")}
-    keep(run, config, data, decided, choice, model, fitted, measured, progress)
+    keep(run, config, data, decided, choice, model, fitted, measured, head_alone, progress)
+
+
+def _normaliser(model: str, data: Data) -> Normaliser:
+    """The training part's own figures, or those that published weights were trained with."""
+    published = models[model].normaliser
+    channels = data.size[2]
+    if published:
+        return Normaliser([published[0]] * channels, [published[1]] * channels)
+    return Normaliser.of(data.part("train"))
 
 
 def _stop_at(text: str | None) -> tuple[str, float] | None:
