@@ -122,7 +122,9 @@ def test_models_and_recipes_tell_the_keys_of_the_contract(verb):
     told = {one["name"]: one for one in verb("models", "--json").json["models"]}
     assert all(set(one) >= {"name", "parameters", "source"} for one in told.values())
     assert told["mnist_cnn"]["parameters"] == 542_230
-    assert [one["name"] for one in verb("recipes", "--json").json["recipes"]] == ["quick"]
+    recipes = {one["name"]: one for one in verb("recipes", "--json").json["recipes"]}
+    assert {"quick", "tutorial-mnist", "tutorial-quickdraw"} <= set(recipes)
+    assert recipes["tutorial-mnist"]["model"] == "mnist_cnn"
 
 
 def test_an_error_is_an_object_too_and_on_standard_error_a_sentence(verb):
@@ -506,8 +508,7 @@ def test_the_demo_trains_and_names_its_report_and_the_next_command(verb, monkeyp
     from vistazo.classification import recipes
 
     # The whole demo takes 7 seconds; a narrower recipe shows the same in one.
-    monkeypatch.setattr(recipes, "_quick_length", lambda pictures: (1, 80))
-    quick = replace(recipes.recipes["quick"], length=lambda pictures: (1, 80))
+    quick = replace(recipes.recipes["quick"], length=lambda given: (1, 80))
     monkeypatch.setitem(recipes.recipes._entries, "quick", quick)
     said = verb("demo", "--out", "shown", "--lang", "es")
     assert said.code == 0, said.err

@@ -25,6 +25,7 @@ TORCH_FREE = (
     "vistazo.engine.reports",
     "vistazo.classification.config",
     "vistazo.classification.recipes",
+    "vistazo.pictures.augments",
     "vistazo.pictures.index",
     "vistazo.pictures.sources",
     "vistazo.pictures.splits",

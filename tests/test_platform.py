@@ -225,6 +225,18 @@ def test_seconds_count_from_the_start_of_the_process():
 
 
 # ---------------------------------------------------------------- machine
+def test_a_command_inside_a_longer_process_counts_its_own_seconds(monkeypatch):
+    monkeypatch.setattr(platform, "_clock", {"began": 0.0, "own": 0.0})
+    before = platform.seconds_since_start()
+    assert before > 0.1  # this process has imported torch
+    platform.command_begins()
+    assert platform.seconds_since_start() < before
+    platform.one_command()
+    began = platform.seconds_since_start()
+    platform.command_begins()
+    assert platform.seconds_since_start() >= began
+
+
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("VISTAZO_CACHE", str(tmp_path))
     assert platform.cache_folder() == tmp_path

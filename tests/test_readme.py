@@ -86,7 +86,7 @@ ENGLISH = [command for command, slow in commands("README.md") if not slow]
 
 def test_the_readme_has_commands():
     assert {shlex.split(one)[1] for one in ENGLISH if one.startswith("vistazo")} >= {
-        "demo", "train", "resume", "evaluate", "predict", "models", "recipes", "check",
+        "demo", "train", "resume", "evaluate", "predict", "models", "recipes", "check", "reproduce",
     }  # fmt: skip
 
 

@@ -12,10 +12,10 @@ Importing this package imports neither torch nor numpy; the first verb does.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vistazo.tasks import Trained, load, resume, train
+    from vistazo.tasks import Trained, load, reproduce, resume, train
 
 __version__ = "0.1.0"
-__all__ = ["Trained", "load", "resume", "train"]
+__all__ = ["Trained", "load", "reproduce", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -72,6 +72,14 @@ def _resume(values: dict[str, Any]) -> dict[str, Any]:
     return _trained(tasks.resume(values["run"], epochs=values["epochs"], quiet=common["quiet"]))
 
 
+def _reproduce(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo import tasks
+
+    common = _common(values)
+    told: dict[str, Any] = tasks.reproduce(values["run"], out=values["out"], quiet=common["quiet"]).to_json()
+    return told
+
+
 def _demo(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
@@ -88,6 +96,7 @@ def _demo(values: dict[str, Any]) -> dict[str, Any]:
             task="classification",
             out=values["out"],
             seed=values["seed"],
+            recipe="quick",
             classes=str(names),
             quiet=common["quiet"],
         )
@@ -99,14 +108,25 @@ def _trained(result: Any) -> dict[str, Any]:
     return {**told, "seconds": round(platform.seconds_since_start(), 2)}
 
 
+# Settings of a run that decide how its pictures look: options of `check --augmented`.
+_SHOWN = ("augment", "recipe", "flip", "size", "channels", "classes", "seed")
+
+
 def _check(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
     from vistazo.tables.config import TableConfig
 
     _common(values)
-    settings = {name: value for name, value in values.items() if name in TableConfig.model_fields}
-    given = {name: value for name, value in settings.items() if value is not None}
-    return tasks.check(values["source"], config.build(TableConfig, given))
+    given = {name: value for name, value in values.items() if value is not None}
+    settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
+    shown = {name: given[name] for name in _SHOWN if name in given}
+    asked = bool(shown) or values["augmented"] or values["out"] is not None
+    return tasks.check(
+        values["source"],
+        config.build(TableConfig, settings),
+        augmented=shown if asked else None,
+        out=values["out"],
+    )
 
 
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
@@ -207,6 +227,9 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
     telling = tasks.tasks[told["task"]].telling()
     lines = [f"{tr(part)}: {telling.measured(one)}" for part, one in told["metrics"].items() if one]
     # A quarter of a person's trust is knowing where things are.
+    if "study" in told:
+        run = told["run"]
+        lines.append(tr("results: {path}", path=f"{run}/results.csv, {run}/results.tex"))
     lines += [
         tr(
             "{parameters} parameters, {epochs} epochs, {time}",
@@ -218,6 +241,36 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
         tr("report: {path}", path=told["report"]),
         telling.next_command(shlex.quote(told["run"])),
     ]
+    return lines
+
+
+def _show_reproduced(told: dict[str, Any]) -> list[str]:
+    from vistazo.engine.runs import read_json
+
+    names = {"run": told["run"], "reproduced": told["reproduced"]}
+    if told["equal"]:
+        lines = [tr("Equal to the bit: weights, history and figures of {run} and {reproduced}.", **names)]
+    else:
+        lines = [tr("Not equal: {run} and {reproduced}.", **names), *_differences(told)]
+    from vistazo import tasks
+
+    task = read_json(Path(told["reproduced"]) / "config.json")["task"]
+    return [*lines, tasks.tasks[task].telling().next_command(shlex.quote(told["reproduced"]))]
+
+
+def _differences(told: dict[str, Any]) -> list[str]:
+    lines = []
+    if told["largest_difference"] is None:
+        lines.append(tr("the networks have other shapes"))
+    else:
+        lines.append(tr("largest difference of a weight: {value}", value=f"{told['largest_difference']:.3g}"))
+    for name, one in list(told["metrics"].items())[:5]:
+        lines.append(tr("{name}: {was} then, {now} now", name=name, was=one["was"], now=one["is"]))
+    if len(told["metrics"]) > 5:
+        lines.append(tr("... and {n} more figures; --json tells them all", n=len(told["metrics"]) - 5))
+    if told["first_epoch"]:
+        lines.append(tr("the history differs from epoch {n} on", n=told["first_epoch"]))
+    lines.append(tr("likely why: {reason}", reason=told["reason"]))
     return lines
 
 
@@ -258,24 +311,26 @@ def _show_models(told: dict[str, Any]) -> list[str]:
     from vistazo.engine.reports import number
 
     model, parameters, source = tr("model"), tr("parameters"), tr("source")
-    lines, task = [f"{model:<12} {parameters:>12}  {source}"], ""
+    wide = max(len(one["name"]) for one in told["models"])
+    lines, task = [f"{model:<{wide}} {parameters:>12}  {source}"], ""
     for one in told["models"]:
         if one["task"] != task:
             task = one["task"]
             lines.append(f"-- {tr(task)}")
-        lines.append(f"{one['name']:<12} {number(one['parameters']):>12}  {one['source']}")
+        lines.append(f"{one['name']:<{wide}} {number(one['parameters']):>12}  {one['source']}")
         if one["statistics"] or one["frozen"]:
             parts = tr(
                 "trainable {trainable}, running statistics {statistics}, frozen {frozen}",
                 **{name: number(one[name]) for name in ("trainable", "statistics", "frozen")},
             )
-            lines.append(f"{'':<12} {'':>12}  {parts}")
+            lines.append(f"{'':<{wide}} {'':>12}  {parts}")
     lines.append(tr("next:   vistazo train SOURCE --model NAME"))
     return lines
 
 
 def _show_recipes(told: dict[str, Any]) -> list[str]:
-    lines = [f"{one['name']:<12} {one['help']} ({one['model']})" for one in told["recipes"]]
+    wide = max(len(one["name"]) for one in told["recipes"])
+    lines = [f"{one['name']:<{wide}} {one['help']} ({one['model']})" for one in told["recipes"]]
     return [*lines, tr("next:   vistazo train SOURCE --recipe NAME")]
 
 
@@ -289,6 +344,12 @@ _VERBS: dict[str, tuple[str, str, Act, Show]] = {
         mark("continue a run that was stopped or killed, or train it for longer"),
         _resume,
         _show_trained,
+    ),
+    "reproduce": (
+        "reproducir",
+        mark("do a finished run again and say whether it came out equal"),
+        _reproduce,
+        _show_reproduced,
     ),
     "check": ("revisar", mark("say how a source is read"), _check, _show_checked),
     "evaluate": ("evaluar", mark("measure a model on other data"), _evaluate, _show_evaluated),
@@ -310,10 +371,29 @@ def _parameters(verb: str) -> list[click.Parameter]:
             click.Argument(["run"], type=text, metavar=tr("RUN")),
             _option("epochs", "--epochs", "--epocas", type=_whole(1), help=tr("the new total of epochs")),
         ]
+    if verb == "reproduce":
+        return [
+            click.Argument(["run"], type=text, metavar=tr("RUN")),
+            _option("out", "--out", "--salida", help=tr("folder of the new run (default: RUN-reproduced)")),
+        ]
     if verb == "check":
+        from vistazo.classification.config import ClassificationConfig
         from vistazo.tables.config import TableConfig
 
-        return [click.Argument(["source"], type=text, metavar=tr("SOURCE")), *_derived(TableConfig)]
+        return [
+            click.Argument(["source"], type=text, metavar=tr("SOURCE")),
+            _option(
+                "augmented",
+                "--augmented",
+                "--aumentadas",
+                is_flag=True,
+                type=bool,
+                help=tr("write a picture of what the network will see"),
+            ),
+            _option("out", "--out", "--salida", help=tr("where to write it (default: augmented.png)")),
+            *(one for name in _SHOWN for one in _derived(ClassificationConfig, only=name)),
+            *_derived(TableConfig),
+        ]
     if verb == "evaluate":
         parts = click.Choice([mark("train"), mark("validation"), mark("test"), mark("all")])
         return [
@@ -411,6 +491,13 @@ def _derived(kind: "type[Config]", *, only: str = "", section: str = "") -> list
         help = tr(one.help)
         if one.choices:
             help += f" [{'|'.join(one.choices)}]"
+        if one.kind is bool:  # a word that stands alone; absent, the settings file or the default decides
+            found.append(
+                _option(
+                    one.name, *one.flags, is_flag=True, type=bool, default=None, help=help, section=section
+                )
+            )
+            continue
         if one.default is not None:
             help += " " + tr("(default: {value})", value=one.default)
         found.append(_option(one.name, *one.flags, help=help, section=section))
@@ -546,6 +633,8 @@ def _asked(arguments: Sequence[str], *flags: str) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (see `vistazo.errors`)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        platform.one_command()
     platform.safe_streams()
     wanted = _asked(words, "--lang", "--idioma")
     if wanted in language.LANGUAGES:

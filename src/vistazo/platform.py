@@ -21,11 +21,13 @@ from typing import Any
 
 __all__ = [
     "cache_folder",
+    "command_begins",
     "disk_failure",
     "existing",
     "keep_freed_blocks",
     "machine",
     "on_stop_signals",
+    "one_command",
     "peak_memory",
     "physical_cores",
     "process_alive",
@@ -205,8 +207,29 @@ def on_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, previous)
 
 
+_clock = {
+    "began": 0.0,
+    "own": 0.0,
+}  # second of the process at which the command began; whether it is all of it
+
+
+def one_command() -> None:
+    """This process is one command: its seconds count from the start of the interpreter."""
+    _clock["own"] = 1.0
+
+
+def command_begins() -> None:
+    """Seconds count from here, unless the whole process is one command: a notebook may have been open for hours."""
+    if not _clock["own"]:
+        _clock["began"] = _process_seconds()
+
+
 def seconds_since_start() -> float:
-    """Seconds since this process started, its interpreter's own start included where the system tells."""
+    """Seconds since the command began: this process's own start included where it is one command and nothing else."""
+    return _process_seconds() - _clock["began"]
+
+
+def _process_seconds() -> float:
     try:
         fields = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
         uptime = float(Path("/proc/uptime").read_text().split()[0])

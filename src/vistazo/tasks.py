@@ -14,21 +14,34 @@ import importlib
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vistazo import platform
-from vistazo.bundle import disk_sentence
 from vistazo.config import Config, build
-from vistazo.engine import runs
+from vistazo.engine import runs, working
 from vistazo.engine.progress import Progress
-from vistazo.errors import ConfigError, DiskError, RunError, SourceMissing, Stopped, UsageError, VistazoError
+from vistazo.errors import ConfigError, RunError, SourceMissing, UsageError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
 from vistazo.tables.config import TableConfig
 
-__all__ = ["Model", "Task", "Trained", "check", "load", "recognise", "resume", "tasks", "train"]
+if TYPE_CHECKING:
+    from vistazo.engine.comparing import Comparison
+
+__all__ = [
+    "Model",
+    "Task",
+    "Trained",
+    "check",
+    "load",
+    "recognise",
+    "reproduce",
+    "resume",
+    "tasks",
+    "train",
+]
 
 
 @dataclass(frozen=True)
@@ -134,7 +147,10 @@ def _flag(task: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave. run: folder. parameters: total. metrics: figures of each part, None where there is none."""
+    """What training gave. run: folder. parameters: total. metrics: figures of each part, None where there is none.
+
+    study: of several runs that make one: how many of which kind, the figures of each, and of each class.
+    """
 
     run: Path
     model: Path
@@ -144,9 +160,11 @@ class Trained:
     seconds: float
     metrics: dict[str, Any]
     report: Path
+    study: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
+        values |= values.pop("study")
         return {**values, "run": str(self.run), "model": str(self.model), "report": str(self.report)}
 
 
@@ -183,6 +201,7 @@ def train(
     source: a path, or arrays as the task takes them. out: the run folder. settings: fields of the task's config.
     Raises VistazoError, each with one sentence; Stopped where a signal or the control file asked for it.
     """
+    platform.command_begins()
     path = platform.existing(source).absolute() if isinstance(source, (str, os.PathLike)) else None
     name = task or ""
     if name:
@@ -208,9 +227,16 @@ def train(
         return _work(run, given, config, name, quiet)
 
 
-def check(source: str | os.PathLike[str], config: TableConfig) -> dict[str, Any]:
+def check(
+    source: str | os.PathLike[str],
+    config: TableConfig,
+    *,
+    augmented: Mapping[str, Any] | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
     """How a source is read: {"source", "lines" for people, "findings", "counts"}.
 
+    augmented: settings of a classification run whose changes of pictures are to be drawn, into `out`.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
     path = platform.existing(source)
@@ -222,11 +248,24 @@ def check(source: str | os.PathLike[str], config: TableConfig) -> dict[str, Any]
     if path.is_file() and reading.is_table(path) and not manifests.names_pictures(path):
         from vistazo.tables import checking
 
+        if augmented is not None:
+            raise UsageError(
+                tr("--augmented shows pictures, and {path} is a table; leave it out.", path=source)
+            )
         told = checking.check(reading.read_table(path, config))
     else:
         from vistazo.pictures import sources
 
         told = sources.check(path)
+        if augmented is not None:
+            from vistazo.classification.config import ClassificationConfig
+
+            shown = build(ClassificationConfig, augmented).anchored()
+            platform.wait_quietly()
+            from vistazo.classification import showing
+
+            drawn = showing.show(path, shown, Path(out or "augmented.png"))
+            told = {**told, **drawn, "lines": [*told["lines"], *drawn["lines"]]}
     return {"source": str(source), **told}
 
 
@@ -238,6 +277,7 @@ def resume(
     name: the run folder or 'last'. epochs: the new total. source: the arrays again, where the run had no path.
     Raises RunError where there is nothing to continue, and whatever `train` raises.
     """
+    platform.command_begins()
     with runs.open_existing(os.fspath(name)) as run:
         asked = run.config
         if not {"task", "source", "settings"} <= asked.keys():
@@ -256,27 +296,70 @@ def resume(
                 )
             source = Path(asked["source"])
         if epochs is not None:
-            config = build(config_class, {**asked["settings"], "epochs": epochs})
-            before = asked.get("decided", {}).get("epochs")
-            if before is not None and epochs < before:
+            if asked["settings"].get("time"):
                 raise UsageError(
                     tr(
-                        "{folder} already has a plan of {before} epochs; --epochs must be more.",
+                        "{folder} keeps to a time, not to a number of epochs; train anew without --time.",
                         folder=run.folder,
-                        before=before,
                     )
                 )
-            if before is None or epochs > before:
-                extended = {
-                    **asked,
-                    "settings": config.model_dump(mode="json"),
-                    "identity": {"task": asked["task"], **config.identity()},
-                }
-                if before is not None:
-                    extended["decided"] = {**asked["decided"], "epochs": epochs}
-                run.status("starting")  # no longer finished
-                run.rewrite(extended)
+            config = build(config_class, {**asked["settings"], "epochs": epochs})
+            working.lengthen(
+                run, config.model_dump(mode="json"), {"task": asked["task"], **config.identity()}
+            )
         return _work(run, source, config, asked["task"], quiet)
+
+
+def reproduce(
+    name: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+    source: Any = None,
+) -> "Comparison":
+    """Do a finished run again, with its settings and all that was decided for it, and say whether it came out equal.
+
+    name: the run folder or 'last'. out: the new run's folder (default: RUN-reproduced, or the next free number
+    behind it); where it is an unfinished reproduction, that goes on. source: the arrays again, where the run had no
+    path. Another machine, torch or data is no error: the comparison tells it.
+    Raises RunError where there is no finished run to repeat, and whatever `train` raises.
+    """
+    folder = runs.resolve(name)
+    runs.model_file(folder)
+    asked = runs.read_json(folder / "config.json")
+    repeated = working.reproduction(folder)
+    if runs.read_json(folder / "status.json").get("phase") != "finished":
+        raise RunError(
+            tr("{folder} is not finished. Continue it with: vistazo resume {folder}", folder=folder)
+        )
+    if source is None and asked.get("source") is None:
+        raise RunError(tr("{folder} was trained on arrays: give them again with source=.", folder=folder))
+    given = Path(asked["source"]) if source is None else source
+    if isinstance(given, Path) and not given.exists():
+        raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=given))
+    place = _reproduced(folder) if out is None else Path(out)
+    if place.absolute() == folder.absolute():
+        raise RunError(tr("{folder} is the run itself; choose another --out.", folder=folder))
+    task = asked["task"]
+    config = build(tasks[task].config(), asked["settings"])
+    begun = {**{key: asked[key] for key in ("task", "source", "settings")}, "reproduces": repeated}
+    identity = {"task": task, **config.identity()}
+    with runs.create(os.fspath(place), name=place.name, asked=begun, identity=identity) as run:
+        _work(run, given, config, task, quiet)
+    from vistazo.engine.comparing import compare
+
+    return compare(folder, run.folder)
+
+
+def _reproduced(folder: Path) -> Path:
+    """RUN-reproduced, or the first of RUN-reproduced-2 ... that holds no finished run."""
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    number = 1
+    while True:
+        place = folder.with_name(f"{folder.name}-reproduced" + (f"-{number}" if number > 1 else ""))
+        if runs.read_json(place / "status.json").get("phase") != "finished":
+            return place
+        number += 1
 
 
 def load(name: str | os.PathLike[str]) -> Any:
@@ -297,26 +380,15 @@ def _work(run: runs.Run, source: Any, config: Config, task: str, quiet: bool) ->
     run.clear_control()
     # Only now, with the folder in place, is torch imported; a signal from here on ends in a resumable run.
     with platform.on_stop_signals(run.stop):
-        try:
+        with working.outcome(run):
             run.status("reading")
             platform.wait_quietly()
             platform.keep_freed_blocks()
-            tasks[task].module().train(run, source, config, progress)
-            run.status("finished", seconds=round(platform.seconds_since_start(), 3))
-        except Stopped:
-            run.status("stopped")
-            raise
-        except VistazoError as error:
-            run.status("failed", reason=str(error))
-            raise
-        except OSError as error:
-            run.status("failed", reason=str(error))
-            if platform.disk_failure(error) == "failing":
-                raise
-            raise DiskError(disk_sentence(run.folder, error)) from error
-        except Exception as error:
-            run.status("failed", reason=repr(error))
-            raise
+            module = tasks[task].module()
+            from vistazo.engine import device
+
+            with device.repeatable(getattr(config, "deterministic", False)):
+                module.train(run, source, config, progress)
     return _result(run, task)
 
 
@@ -332,4 +404,5 @@ def _result(run: runs.Run, task: str) -> Trained:
         seconds=seconds,
         metrics=told["metrics"],
         report=run.folder / "report.html",
+        study={name: told[name] for name in ("study", "runs", "classes") if "study" in told},
     )

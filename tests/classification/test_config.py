@@ -70,6 +70,8 @@ def test_the_main_settings_have_the_spanish_names_of_the_contract(spanish, name)
         ("size", "0", "--size does not understand '0'."),
         ("filters", "16,,32", "--filters does not understand '16,,32'."),
         ("stop_at", "accuracy>0.9", "--stop-at does not understand 'accuracy>0.9'."),
+        ("augment", "rotate=200", "--augment: rotate must lie between -180 and 180"),
+        ("augment", ["flip", "rotate=x"], "--augment does not understand 'rotate=x'"),
         ("epoch", 3, "There is no setting 'epoch'. Did you mean 'epochs'?"),
     ],
 )
@@ -126,5 +128,7 @@ def test_a_toml_file_and_the_config_of_a_run_give_settings(tmp_path, trained):
     file = tmp_path / "run.toml"
     file.write_text('epochs = 3\nrecipe = "quick"\nrate = 0.5\n', encoding="utf-8")
     assert build(ClassificationConfig, read_settings(file, ClassificationConfig)).epochs == 3
+    file.write_text('augment = ["flip", "rotate=15"]\n', encoding="utf-8")
+    assert build(ClassificationConfig, read_settings(file, ClassificationConfig)).augment == "flip,rotate=15"
     again = build(ClassificationConfig, read_settings(trained / "config.json", ClassificationConfig))
     assert (again.epochs, again.filters, again.threads) == (2, "8,16", 1)

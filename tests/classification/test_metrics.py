@@ -28,6 +28,7 @@ def test_figures_equal_those_of_scikit_learn(classes, kind):
         figures["accuracy"] == metrics.accuracy(answers, labels) == reference.accuracy_score(labels, answers)
     )
     assert figures["macro_f1"] == pytest.approx(reference.f1_score(labels, answers, average="macro"))
+    assert figures["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(labels, answers))
     assert figures["loss"] == pytest.approx(reference.log_loss(labels, probabilities), rel=1e-6)
     confusion = metrics.confusion_matrix(answers, labels, classes)
     assert np.array_equal(confusion, reference.confusion_matrix(labels, answers))
@@ -52,6 +53,11 @@ def test_a_class_never_answered_or_never_shown_counts_as_scikit_learn_counts_it(
         assert ours == pytest.approx(expected)
     expected = reference.f1_score(labels, answers, average="macro", zero_division=0)
     assert metrics.macro_f1(confusion) == pytest.approx(expected) == pytest.approx(0.8 / 4)
+
+
+def test_a_class_that_is_not_there_counts_in_no_balanced_accuracy():
+    confusion = metrics.confusion_matrix(np.array([0, 0, 1, 3]), np.array([0, 0, 0, 2]), 4)
+    assert metrics.balanced_accuracy(confusion) == pytest.approx((2 / 3 + 0) / 2)
 
 
 # ---------------------------------------------------------------- by hand
@@ -118,7 +124,7 @@ def test_mistakes_come_with_the_most_confident_first():
 
 # ---------------------------------------------------------------- the contract
 def test_the_keys_are_stable_and_an_empty_part_has_no_figures():
-    keys = ["accuracy", "loss", "macro_f1", "n", "accuracy_low", "accuracy_high"]
+    keys = ["accuracy", "loss", "macro_f1", "balanced_accuracy", "n", "accuracy_low", "accuracy_high"]
     assert list(metrics.measure(*drawn(5, 9))) == keys
     assert list(metrics.measure(*drawn(6, 9))) == [*keys, "top5"]
     empty = metrics.measure(np.zeros((0, 6)), np.zeros(0, np.int64))
@@ -154,6 +160,9 @@ def test_arrays_that_do_not_fit_are_refused(probabilities, labels, message):
         pytest.param(lambda: metrics.top_k_accuracy(np.ones((1, 2)), np.array([0]), 3), id="k beyond K"),
         pytest.param(lambda: metrics.macro_f1(np.zeros((2, 3))), id="not square"),
         pytest.param(lambda: metrics.macro_f1(np.zeros((2, 2), int)), id="no picture"),
+        pytest.param(
+            lambda: metrics.balanced_accuracy(np.zeros((2, 2), int)), id="no picture to be balanced"
+        ),
         pytest.param(lambda: metrics.confusion_matrix(np.array([2]), np.array([0]), 2), id="no such answer"),
         pytest.param(lambda: metrics.accuracy(np.array([1]), np.array([1, 1])), id="lengths"),
         pytest.param(lambda: metrics.calibration_error(np.array([2.0]), np.array([1])), id="confidence"),

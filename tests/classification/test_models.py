@@ -111,7 +111,7 @@ def test_the_listing_can_count_every_network(name):
 def test_an_unknown_argument_is_our_own_fault_and_an_unknown_name_the_users():
     with pytest.raises(TypeError):
         create("mnist_cnn", {**models["mnist_cnn"].example, "command": "touch canary"})
-    with pytest.raises(UnknownName, match="Known: airbench, mnist_cnn"):
+    with pytest.raises(UnknownName, match="Known: airbench, cifar_cnn, fashion_cnn"):
         create("os.system", {"command": "touch canary"})
 
 

@@ -8,15 +8,18 @@ import pytest
 
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.models import create, models
-from vistazo.classification.recipes import decide, flips, recipes, working_size
+from vistazo.classification.recipe import Given
+from vistazo.classification.recipes import Decided, decide, flips, recipes, working_size
 from vistazo.config import build
 from vistazo.errors import ConfigError, UnknownName
+from vistazo.pictures.augments import parse
 
-DATA = {"pictures": 1000, "height": 28, "width": 28, "channels": 1, "classes": ("a", "b", "c")}
+DATA = {"pictures": 1000, "height": 28, "width": 28, "channels": 1}
 
 
 def decided(data=DATA, **settings):
-    return decide(build(ClassificationConfig, settings), **data)
+    settings = {"recipe": "quick", **settings}
+    return decide(build(ClassificationConfig, settings), Given(**data), ("a", "b", "c"))
 
 
 # ---------------------------------------------------------------- mirroring
@@ -43,6 +46,26 @@ def test_pictures_are_mirrored_where_that_keeps_their_class(classes, channels, m
 @pytest.mark.parametrize(("asked", "mirrored"), [("on", True), ("off", False), ("auto", False)])
 def test_the_rule_of_mirroring_can_be_overridden(asked, mirrored):
     assert decided(flip=asked).flip is mirrored
+
+
+# ---------------------------------------------------------------- changes of pictures
+def test_the_changes_that_are_asked_for_are_decided_and_survive_json():
+    import json
+
+    choice = decided({**DATA, "channels": 3}, augment="recipe,rotate=15,mixup")
+    assert (choice.reach, choice.flip) == (1, False)  # classes of one letter are not mirrored
+    assert choice.augment == [["rotate", -15, 15], ["mixup", 0.2, 0.2]]
+    assert type(choice)(**json.loads(json.dumps(dataclasses.asdict(choice)))) == choice
+
+
+def test_a_run_that_was_decided_before_there_were_changes_has_none():
+    old = {name: value for name, value in dataclasses.asdict(decided()).items() if name != "augment"}
+    assert Decided(**old) == decided()
+
+
+@pytest.mark.parametrize("name", list(recipes))
+def test_the_changes_of_every_recipe_can_be_read(name):
+    assert parse(recipes[name].augment) or recipes[name].augment == "none"
 
 
 # ---------------------------------------------------------------- size

@@ -30,6 +30,7 @@ def told(**changes):
         "accuracy_high": 0.9055,
         "n": 2,
         "macro_f1": 0.3333,
+        "balanced_accuracy": 0.4321,
         "loss": 1.2,
         "single_view_accuracy": 1.0,
     }
@@ -92,6 +93,7 @@ def test_where_nothing_was_set_aside_it_says_that_nothing_was_measured():
     "expected",
     [
         pytest.param("camión", id="classes"),
+        pytest.param("43.21%", id="balanced accuracy beside the plain one"),
         pytest.param("ñandú &amp; co.png", id="file names of the mistakes"),
         pytest.param("90.0%", id="how sure it was of a mistake"),
         pytest.param("Parts: 80/10/10.", id="how the parts were made"),

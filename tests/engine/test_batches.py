@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vistazo.engine.batches import Batch, counter_seed, epoch_order
+from vistazo.engine.batches import Batch, counter_seed, epoch_order, weighted_order
 
 
 def batch(n, *, weights=None):
@@ -54,7 +54,7 @@ def test_a_hundred_thousand_neighbouring_counters_have_seeds_of_their_own():
 def test_the_uses_a_run_makes_of_counters_never_share_a_seed():
     steps = [counter_seed(0, 2, epoch, step) for epoch in range(40) for step in range(40)]
     others = [counter_seed(0, purpose, epoch) for purpose in (1, 3, 5) for epoch in range(500)]
-    seeds = [*steps, *others, counter_seed(0, 4)]
+    seeds = [*steps, *others, counter_seed(0, 4), counter_seed(0, 21)]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -76,3 +76,54 @@ def test_epochs_and_seeds_have_orders_of_their_own():
         tuple(epoch_order(20, seed=seed, epoch=epoch).tolist()) for seed in range(5) for epoch in range(20)
     }
     assert len(orders) == 100
+
+
+# ---------------------------------------------------------------- some more often
+def drawn_times(shares, epochs, seed=0):
+    """(epochs, N) how often each example came up in each epoch."""
+    orders = [weighted_order(shares, seed=seed, epoch=epoch) for epoch in range(epochs)]
+    return torch.stack([torch.bincount(order, minlength=len(shares)) for order in orders])
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 1000])
+@pytest.mark.parametrize("share", [1.0, 0.1, 7e5])
+def test_equal_shares_give_every_example_once_an_epoch(count, share):
+    order = weighted_order(torch.full((count,), share), seed=0, epoch=3)
+    assert order.sort().values.tolist() == list(range(count))
+
+
+def test_an_example_comes_up_as_often_as_its_share_says_rounded_down_or_up():
+    shares = torch.tensor([0.2] * 40 + [1.0] * 20 + [3.7] * 10)
+    expected = shares / shares.mean()
+    times = drawn_times(shares, 60)
+    assert (times.sum(1) == 70).all()
+    assert (times >= expected.floor()).all() and (times <= expected.ceil()).all()
+    torch.testing.assert_close(times.float().mean(0), expected, atol=0.05, rtol=0)
+
+
+def test_what_an_epoch_leaves_out_comes_soon_after():
+    shares = torch.tensor(
+        [0.5] * 100 + [5.0] * 10
+    )  # a picture of the large class comes up every other epoch, or so
+    times = drawn_times(shares, 12)[:, :100]
+    for first in range(8):
+        assert times[first : first + 5].sum(0).min() >= 1
+
+
+def test_a_weighted_order_is_a_function_of_its_seed_and_epoch_alone():
+    shares = torch.rand(50, generator=torch.Generator().manual_seed(0)) + 0.1
+    torch.manual_seed(1)
+    first = weighted_order(shares, seed=3, epoch=2)
+    torch.manual_seed(2)
+    assert torch.equal(weighted_order(shares, seed=3, epoch=2), first)
+    others = {
+        tuple(weighted_order(shares, seed=seed, epoch=epoch).tolist())
+        for seed in (3, 4)
+        for epoch in range(9)
+    }
+    assert len(others) == 18
+
+
+def test_draws_of_one_example_are_not_side_by_side():
+    order = weighted_order(torch.tensor([1.0] * 90 + [30.0] * 3), seed=0, epoch=0)
+    assert (order.diff() == 0).sum() < 30

@@ -1,3 +1,5 @@
+import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -223,3 +225,68 @@ assert "torch._dynamo" in sys.modules, "the trick is no longer needed"
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# ---------------------------------------------------------------- --deterministic
+def switches():
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.deterministic,
+        torch.utils.deterministic.fill_uninitialized_memory,
+        os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    )
+
+
+def test_repeatable_switches_hold_inside_the_block_only():
+    before = switches()
+    with device.repeatable(True):
+        assert switches() == (True, False, False, True, False, ":4096:8")
+        assert Compute("cpu", "fp32", "contiguous", 1).environment("0")["deterministic"] is True
+    assert switches() == before
+    with device.repeatable(False):
+        assert switches() == before
+    assert Compute("cpu", "fp32", "contiguous", 1).environment("0")["deterministic"] is False
+
+
+def test_repeatable_switches_are_put_back_after_an_error_and_as_they_were(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        before = switches()
+        with contextlib.suppress(KeyError), device.repeatable(True):
+            assert switches()[-1] == ":16:8"
+            raise KeyError
+        assert switches() == before
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_an_operation_that_does_not_repeat_is_a_sentence():
+    with pytest.raises(ConfigError, match="--deterministic: put_ has no form that repeats on this device"):
+        with device.repeatable(True):
+            torch.zeros(4).put_(torch.tensor([0, 0]), torch.ones(2))
+    torch.zeros(4).put_(torch.tensor([0, 0]), torch.ones(2))  # allowed again
+
+
+def test_cuda_that_was_used_too_early_is_a_sentence():
+    said = "Deterministic behavior was enabled, but this operation uses CuBLAS: set CUBLAS_WORKSPACE_CONFIG=:4096:8"
+    with pytest.raises(ConfigError, match="which is too late: start a new one"), device.repeatable(True):
+        raise RuntimeError(said)
+
+
+def test_other_errors_pass_through():
+    with pytest.raises(RuntimeError, match="out of memory"), device.repeatable(True):
+        raise RuntimeError("out of memory")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_repeats_to_the_bit():
+    """index_add_ adds with atomics, in whatever order threads come, unless it is told to repeat."""
+    at = torch.randint(0, 50, (200_000,), device="cuda")
+    values = torch.randn(200_000, 8, device="cuda")
+    with device.repeatable(True):
+        sums = [torch.zeros(50, 8, device="cuda").index_add_(0, at, values) for _ in range(5)]
+    assert all(torch.equal(sums[0], one) for one in sums)

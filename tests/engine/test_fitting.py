@@ -835,6 +835,34 @@ def test_the_epoch_kept_and_the_reason_for_the_end_follow_the_plan(tmp_path, fig
     assert ended(tmp_path / "run", figures, **plan) == expected
 
 
+def test_patience_may_be_about_another_figure_than_the_one_that_chooses_the_epoch(tmp_path):
+    told = {"accuracy": [0.1, 0.2, 0.3, 0.35, 0.5, 0.6], "loss": [5.0, 4.0, 4.5, 4.6, 1.0, 0.5]}
+
+    def validation(program):
+        def validate():
+            epoch = round(float(program.module["steps"].detach()) / 2) - 1
+            return {name: figures[epoch] for name, figures in told.items()}
+
+        return validate
+
+    def go(folder, **options):
+        return train(
+            folder,
+            lambda: (Counter(), Examples({"x": torch.zeros(6)}, {}, size=3)),
+            validation=validation, epochs=6, monitor="accuracy", patience=2, keep="best", lookahead=False,
+            rates=constant, **options,
+        )  # fmt: skip
+
+    # Loss was least in epoch 2, so training ends after epoch 4, whose accuracy was the best until then.
+    whole = go(tmp_path / "whole", patience_on="loss")
+    assert (whole.epoch, whole.reason, whole.history.count("\n")) == (4, "no improvement for 2 epochs", 4)
+    assert go(tmp_path / "own").epoch == 6
+    for step in (3, 5, 6):
+        with pytest.raises(Stopped):
+            go(tmp_path / str(step), patience_on="loss", before=stop_at(step))
+        assert go(tmp_path / str(step), patience_on="loss") == whole
+
+
 def test_an_early_end_is_the_same_after_a_stop(tmp_path):
     figures = [5, 2, 3, 4, 1, 0]
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from vistazo.engine.objectives import CrossEntropy, Pinball, objectives
+from vistazo.engine.objectives import BinaryCrossEntropy, CrossEntropy, Pinball, objectives
 from vistazo.errors import UnknownName
 
 # Two pictures, three classes; exp of the scores is 1, 2, 5 and 4, 1, 3: both sum to 8.
@@ -27,6 +27,22 @@ def test_label_smoothing_spreads_its_share_evenly_over_all_classes():
     assert smoothed.loss(SCORES, LABELS, torch.tensor([3.0, 1.0])).item() == pytest.approx(
         (3 * each[0] + each[1]) / 4
     )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("weights", [None, torch.tensor([3.0, 1.0])])
+def test_shares_of_classes_are_targets_too(smoothing, weights):
+    objective = CrossEntropy(smoothing=smoothing)
+    whole = torch.eye(3)[LABELS]
+    expected = objective.loss(SCORES, LABELS, weights)
+    torch.testing.assert_close(objective.loss(SCORES, whole, weights), expected)
+    shares, other = torch.tensor([[0.0, 0.25, 0.75], [0.4, 0.6, 0.0]]), torch.tensor([1, 0])
+    mixed = sum(
+        share * objective.loss(SCORES[at : at + 1], labels[at : at + 1], None) / 2
+        for at, several in enumerate((((0.75, LABELS), (0.25, other)), ((0.6, LABELS), (0.4, other))))
+        for share, labels in several
+    )
+    torch.testing.assert_close(objective.loss(SCORES, shares, None), mixed)
 
 
 def test_weights_make_a_weighted_mean_and_a_weight_of_nothing_leaves_an_example_out():
@@ -60,6 +76,27 @@ def test_smoothing_beyond_its_bounds_is_refused(smoothing):
         CrossEntropy(smoothing=smoothing)
 
 
+def test_squashed_scores_are_sigmoids_read_as_logits():
+    """The PyTorch tutorial on Fashion-MNIST: F.cross_entropy(torch.sigmoid(scores), labels), by arithmetic."""
+    objective, each = objectives["squashed_cross_entropy"](smoothing=0.0), []
+    squashed = [
+        [1 / (1 + 1 / one) for one in row] for row in ((1, 2, 5), (4, 1, 3))
+    ]  # sigmoid of a logarithm
+    answers = [[math.exp(one) / sum(map(math.exp, row)) for one in row] for row in squashed]
+    each = [-math.log(answers[0][2]), -math.log(answers[1][1])]
+    assert objective.loss(SCORES, LABELS, None).item() == pytest.approx(sum(each) / 2)
+    weighted = objective.loss(SCORES, LABELS, torch.tensor([3.0, 1.0])).item()
+    assert weighted == pytest.approx((3 * each[0] + each[1]) / 4)
+    torch.testing.assert_close(objective.answer(SCORES), torch.tensor(answers))
+
+
+def test_squashed_scores_can_never_be_sure():
+    sure = torch.tensor([[1e4] + [-1e4] * 9])
+    objective = objectives["squashed_cross_entropy"](smoothing=0.0)
+    assert objective.answer(sure)[0, 0].item() == pytest.approx(math.e / (math.e + 9))
+    assert objective.loss(sure, torch.tensor([0]), None).item() == pytest.approx(1.4612, abs=1e-4)
+
+
 def test_objectives_are_found_by_name():
     assert objectives["cross_entropy"] is CrossEntropy
     with pytest.raises(UnknownName, match="Did you mean 'cross_entropy'"):
@@ -72,6 +109,64 @@ def test_squared_error_is_the_mean_of_squares_and_weights_make_it_a_weighted_mea
     assert objective.loss(scores, targets, None).item() == pytest.approx((1 + 4 + 0) / 3)
     assert objective.loss(scores, targets, torch.tensor([1.0, 3.0, 0.0])).item() == pytest.approx(13 / 4)
     assert objective.answer(scores).tolist() == [1, 3, 0]
+
+
+# ---------------------------------------------------------------- several labels
+# sigmoid of ln 3 is 3/4, of -ln 3 1/4, of 0 1/2
+LOGITS = torch.tensor([[3.0, 1.0], [1 / 3, 3.0]]).log()
+HELD = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+
+
+def test_the_loss_of_several_labels_is_minus_the_logarithm_of_the_whole_sets_probability():
+    found = BinaryCrossEntropy(smoothing=0).loss(LOGITS, HELD, None)
+    assert found.item() == pytest.approx(-(math.log(3 / 4 * 1 / 2) + math.log(1 / 4 * 3 / 4)) / 2)
+
+
+def test_the_loss_of_several_labels_is_torchs_own_summed_over_labels():
+    generator = torch.Generator().manual_seed(0)
+    scores, targets = torch.randn(20, 5, generator=generator), torch.rand(20, 5, generator=generator)
+    expected = torch.nn.MultiLabelSoftMarginLoss()(scores, targets) * 5
+    torch.testing.assert_close(BinaryCrossEntropy(smoothing=0).loss(scores, targets, None), expected)
+
+
+def test_smoothing_of_several_labels_is_that_of_two_classes_and_the_answer_undoes_it():
+    s, truth = 0.2, torch.tensor([[0.8, 0.1, 0.5]])  # shares of pictures that have each of three labels
+    scores = torch.zeros(1, 3, requires_grad=True)
+    objective = BinaryCrossEntropy(smoothing=s)
+    for _ in range(300):  # the scores that minimise the loss
+        (gradient,) = torch.autograd.grad(objective.loss(scores, truth, None), scores)
+        scores = (scores - 4 * gradient).detach().requires_grad_()
+    torch.testing.assert_close(scores.sigmoid(), truth * (1 - s) + s / 2, atol=1e-4, rtol=0)
+    torch.testing.assert_close(objective.answer(scores), truth, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.2])
+def test_answers_of_several_labels_keep_their_order_and_stay_between_nothing_and_one(smoothing):
+    answers = BinaryCrossEntropy(smoothing=smoothing).answer(torch.linspace(-8, 8, 401)[:, None])[:, 0]
+    assert answers.dtype == torch.float32
+    assert (answers.diff() > 0).all() and answers.min() >= 0 and answers.max() <= 1
+    assert answers[200].item() == pytest.approx(0.5)
+
+
+def test_weights_of_examples_and_of_each_label_make_weighted_means():
+    objective, s = BinaryCrossEntropy(smoothing=0), [-math.log(one) for one in (3 / 4, 1 / 2, 1 / 4, 3 / 4)]
+    for weights, expected in (
+        ([1, 3], (s[0] + s[1] + 3 * (s[2] + s[3])) / 4),
+        ([0, 2], s[2] + s[3]),
+        ([[1, 0], [0, 0]], 2 * s[0]),
+        ([[1, 2], [3, 4]], 2 * (s[0] + 2 * s[1] + 3 * s[2] + 4 * s[3]) / 10),
+    ):
+        found = objective.loss(LOGITS, HELD, torch.tensor(weights, dtype=torch.float32))
+        assert found.item() == pytest.approx(expected)
+
+
+def test_enormous_scores_of_several_labels_give_finite_losses_and_answers():
+    scores = torch.tensor([[1e4, -1e4]])
+    objective = BinaryCrossEntropy(smoothing=0.1)
+    assert objective.loss(scores, torch.tensor([[0.0, 1.0]]), None).isfinite()
+    assert objective.answer(scores).tolist() == [[1, 0]]
+    with pytest.raises(ValueError, match=r"lies in \[0, 1\)"):
+        BinaryCrossEntropy(smoothing=1)
 
 
 # ---------------------------------------------------------------- pinball

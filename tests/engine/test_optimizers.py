@@ -4,6 +4,7 @@ import copy
 import io
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -67,7 +68,7 @@ def test_cosine_linear_and_constant_by_hand() -> None:
 
 def test_an_unknown_schedule_is_named_with_those_that_exist() -> None:
     with pytest.raises(
-        ValueError, match="no schedule 'cosin'; there are constant, cosine, linear, triangular"
+        ValueError, match="no schedule 'cosin'; there are constant, cosine, inverse_time, linear, triangular"
     ):
         schedule("cosin")
 
@@ -182,3 +183,92 @@ def test_sgd_steps_as_torchs_nesterov_does():
             (parameter.pow(2).sum() * (step + 1) / 10).backward()
             optimizer.step()
     assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+# ---------------------------------------------------------------- as the tutorials step
+def gradients():
+    """Ten gradients of very different sizes, one of them nothing: what epsilon is for."""
+    rng = np.random.default_rng(0)
+    return [rng.normal(0, 10.0 ** rng.integers(-9, 2, 40)) * (step != 4) for step in range(10)]
+
+
+def plain_sgd(weights, gradient, state, t, rate):
+    return weights - rate * gradient
+
+
+def keras_adam(weights, gradient, state, t, rate):
+    """keras.optimizers.Adam: epsilon is added to the root of the second moment as it is, uncorrected."""
+    state["m"] = 0.9 * state.get("m", 0) + 0.1 * gradient
+    state["v"] = 0.999 * state.get("v", 0) + 0.001 * gradient**2
+    corrected = rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+    return weights - corrected * state["m"] / (np.sqrt(state["v"]) + 1e-7)
+
+
+def keras_adagrad(weights, gradient, state, t, rate):
+    state["sum"] = state.get("sum", 0.1) + gradient**2
+    return weights - rate * gradient / (np.sqrt(state["sum"]) + 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("method", "momentum", "rate", "by_hand"),
+    [("sgd", 0.0, 0.04, plain_sgd), ("adam", 0.9, 1e-3, keras_adam), ("adagrad", 0.0, 1e-3, keras_adagrad)],
+)
+def test_a_tutorials_optimiser_steps_as_its_formula_says(method, momentum, rate, by_hand):
+    begin = np.linspace(-1, 1, 40)
+    weight = nn.Parameter(torch.from_numpy(begin).float())
+    (optimizer,) = build_optimizers([Group("all", (weight,), method, rate, momentum)])
+    factor, expected, state = schedule("inverse_time"), begin.astype(np.float64), {}
+    for at, gradient in enumerate(gradients()):
+        set_rates([optimizer], factor(at, 10), progress=at / 10)
+        weight.grad = torch.from_numpy(gradient).float()
+        optimizer.step()
+        # Keras' Adagrad(1e-3, decay=1e-3 / 100): rate / (1 + decay × steps done)
+        exact = gradient.astype(np.float32).astype(np.float64)
+        expected = by_hand(expected, exact, state, at + 1, rate / (1 + 1e-3 / 100 * at))
+        np.testing.assert_allclose(weight.detach().numpy(), expected, atol=1e-6)
+
+
+def test_kerass_epsilon_is_not_torchs():
+    """A first gradient of 1e-8: Keras' Adam steps 0.00024, torch's with the same epsilon ten times less of its rate."""
+    weight = nn.Parameter(torch.zeros(1))
+    (optimizer,) = build_optimizers([Group("all", (weight,), "adam", 1e-3, 0.9)])
+    weight.grad = torch.full((1,), 1e-6)
+    optimizer.step()
+    by_hand = -1e-3 * math.sqrt(1 - 0.999) / (1 - 0.9) * 1e-7 / (math.sqrt(1e-3) * 1e-6 + 1e-7)
+    assert weight.item() == pytest.approx(by_hand, rel=1e-4)
+    assert abs(weight.item()) < 0.3e-3  # torch's own, with epsilon 1e-7, would step 0.9e-3
+
+
+@pytest.mark.parametrize("method", ["adam", "adagrad", "sgd"])
+def test_the_state_of_a_tutorials_optimiser_survives_a_checkpoint_to_the_bit(tmp_path, method):
+    from vistazo.engine import checkpoints
+
+    def stepped(weight, optimizer, first, last):
+        for gradient in gradients()[first:last]:
+            weight.grad = torch.from_numpy(gradient).float()
+            optimizer.step()
+
+    def begun():
+        weight = nn.Parameter(torch.linspace(-1, 1, 40))
+        return weight, build_optimizers([Group("all", (weight,), method, 1e-3, 0.0)])[0]
+
+    whole, first, second = begun(), begun(), begun()
+    stepped(*whole, 0, 10)
+    stepped(*first, 0, 6)
+    checkpoints.save(tmp_path, 6, {"weight": first[0].detach(), "optimizer": first[1].state_dict()})
+    kept = checkpoints.load_newest(tmp_path)
+    with torch.no_grad():
+        second[0].copy_(kept["weight"])
+    second[1].load_state_dict(kept["optimizer"])
+    stepped(*second, 6, 10)
+    assert torch.equal(whole[0], second[0])
+
+
+def test_an_unknown_method_is_named_with_those_that_exist() -> None:
+    with pytest.raises(ValueError, match="'lion'; there are muon, sgd, adamw, adam, adagrad"):
+        Group("all", (nn.Parameter(torch.zeros(1)),), "lion", 1e-3, 0.0)
+
+
+def test_inverse_time_by_hand() -> None:
+    factor = schedule("inverse_time")
+    assert [factor(0, 10), factor(100_000, 200_000)] == [1.0, 0.5]

@@ -32,7 +32,7 @@ def epoch(number, **validation):
 
 
 def work(progress, clock, *, epochs=2, steps=3, seconds=0.5):
-    progress.begin(epochs=epochs, steps=steps, done=0)
+    progress.begin(planned=epochs * steps, steps=steps, done=0)
     for number in range(epochs):
         for _ in range(steps):
             clock.now += seconds
@@ -75,7 +75,7 @@ def test_on_a_terminal_the_live_line_is_cleared_before_anything_else_is_told(clo
 def test_text_said_in_the_middle_of_an_epoch_survives_the_live_line(clock):
     stream = Terminal()
     progress = Progress(quiet=False, stream=stream)
-    progress.begin(epochs=1, steps=9, done=0)
+    progress.begin(planned=1 * 9, steps=9, done=0)
     for step in range(9):
         clock.now += 1
         progress.stepped()
@@ -88,7 +88,7 @@ def test_text_said_in_the_middle_of_an_epoch_survives_the_live_line(clock):
 def test_the_live_line_is_drawn_at_most_five_times_a_second(clock):
     stream = Terminal()
     progress = Progress(quiet=False, stream=stream)
-    progress.begin(epochs=1, steps=1000, done=0)
+    progress.begin(planned=1 * 1000, steps=1000, done=0)
     for _ in range(1000):
         clock.now += 0.01
         progress.stepped()
@@ -111,7 +111,7 @@ def test_everything_goes_to_standard_error_unless_told_otherwise(capsys):
 
 def test_there_is_no_estimate_before_a_second_of_steps(clock):
     progress = Progress(quiet=True)
-    progress.begin(epochs=1, steps=100, done=0)
+    progress.begin(planned=1 * 100, steps=100, done=0)
     assert progress.seconds_left() is None
     for _ in range(9):
         clock.now += 0.1
@@ -124,7 +124,7 @@ def test_there_is_no_estimate_before_a_second_of_steps(clock):
 
 def test_the_estimate_counts_the_steps_left_and_the_ends_of_epochs(clock):
     progress = Progress(quiet=True)
-    progress.begin(epochs=4, steps=10, done=0)
+    progress.begin(planned=4 * 10, steps=10, done=0)
     for _ in range(10):
         clock.now += 1
         progress.stepped()
@@ -137,7 +137,7 @@ def test_the_estimate_counts_the_steps_left_and_the_ends_of_epochs(clock):
 
 def test_the_estimate_of_a_resumed_run_rests_on_what_this_process_measured(clock):
     progress = Progress(quiet=True)
-    progress.begin(epochs=2, steps=50, done=90)
+    progress.begin(planned=2 * 50, steps=50, done=90)
     for _ in range(4):
         clock.now += 2
         progress.stepped()
@@ -146,7 +146,7 @@ def test_the_estimate_of_a_resumed_run_rests_on_what_this_process_measured(clock
 
 def test_the_seconds_of_an_epoch_are_those_of_its_steps(clock):
     progress = Progress(quiet=True)
-    progress.begin(epochs=2, steps=2, done=0)
+    progress.begin(planned=2 * 2, steps=2, done=0)
     assert progress.epoch_seconds() == 0
     for _ in range(2):
         clock.now += 3
@@ -160,7 +160,7 @@ def test_the_seconds_of_an_epoch_are_those_of_its_steps(clock):
 def test_a_resumed_run_goes_on_with_its_epoch_on_the_live_line(clock):
     stream = Terminal()
     progress = Progress(quiet=False, stream=stream)
-    progress.begin(epochs=3, steps=10, done=14)
+    progress.begin(planned=3 * 10, steps=10, done=14)
     clock.now += 1
     progress.stepped()
     assert screen(stream.getvalue())[0].startswith("epoch 2/3 · step 5/10 ·")

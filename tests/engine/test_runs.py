@@ -207,6 +207,54 @@ def test_last_is_the_run_that_was_worked_in_last(tmp_path):
     assert resolve("last") == tmp_path / "one"
 
 
+def test_a_run_inside_another_is_not_the_last_one(tmp_path):
+    with begin("outer") as outer:
+        with runs.inside(outer, "inner", asked=ASKED, identity=IDENTITY) as inner:
+            assert inner.folder == outer.folder / "inner"
+            assert json.loads((inner.folder / "config.json").read_text()) == {**ASKED, "identity": IDENTITY}
+        assert resolve("last") == tmp_path / "outer"
+
+
+def test_a_run_inside_another_stops_with_it_and_is_seen_from_there():
+    with begin("outer") as outer, runs.inside(outer, "inner", asked=ASKED, identity=IDENTITY) as inner:
+        outer._beat = 0.0
+        inner.status("training", epoch=2)
+        told = json.loads((outer.folder / "status.json").read_text())
+        assert (told["phase"], told["inside"], told["epoch"]) == ("training", "inner", 2)
+        inner.status("finished")
+        assert json.loads((outer.folder / "status.json").read_text())["phase"] == "training"
+        assert not inner.asked_to_stop()
+        with inner.polling():
+            outer.stop()  # a signal: nothing is raised, the loop's next look finds it
+            assert inner.asked_to_stop()
+        with pytest.raises(Stopped):
+            outer.stop()
+
+
+def test_the_outer_runs_control_file_stops_the_inner_one():
+    with begin("outer") as outer, runs.inside(outer, "inner", asked=ASKED, identity=IDENTITY) as inner:
+        (outer.folder / "control").write_text("stop")
+        assert inner.asked_to_stop()
+
+
+def test_a_run_inside_another_is_refused_where_its_settings_differ_or_the_folder_is_somebodys():
+    with begin("outer") as outer:
+        with runs.inside(outer, "inner", asked=ASKED, identity=IDENTITY) as inner:
+            inner.freeze("data", {"fingerprint": "a"})
+        with (
+            pytest.raises(RunDiffers, match="another seed"),
+            runs.inside(outer, "inner", asked=ASKED, identity={**IDENTITY, "seed": 1}),
+        ):
+            pass
+        (outer.folder / "mine").mkdir()
+        (outer.folder / "mine" / "letter.txt").write_text("dear")
+        with (
+            pytest.raises(RunError, match="is not empty and is not a run"),
+            runs.inside(outer, "mine", asked=ASKED, identity=IDENTITY),
+        ):
+            pass
+
+
 def test_without_any_run_last_says_how_to_begin():
     with pytest.raises(RunError, match="no last run in this folder yet.*vistazo train SOURCE"):
         resolve("last")

@@ -4,28 +4,24 @@ import pytest
 import torch
 
 from vistazo.engine.optimizers import build_optimizers
-from vistazo.networks.airbench import (
-    Airbench,
-    choose_batch,
-    choose_entry,
-    choose_epochs,
-    choose_filters,
-    parameter_groups,
-)
+from vistazo.networks.airbench import Airbench, parameter_groups
 
 
 @pytest.mark.parametrize("entry", ["full", "quarter"])
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (28, 28), (20, 47), (64, 128)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_size_gives_one_score_per_class(channels: int, height: int, width: int, entry: str) -> None:
-    filters = choose_filters(pictures=100, epochs=1, height=height, width=width)
+@pytest.mark.parametrize("residual", [False, True])
+def test_every_size_gives_one_score_per_class(
+    channels: int, height: int, width: int, entry: str, residual: bool
+) -> None:
     network = Airbench(
         channels=channels,
         height=height,
         width=width,
         classes=7,
-        filters=filters,
+        filters=(16, 32, 32),
         entry=entry,  # type: ignore[arg-type]
+        residual=residual,
     )
     pictures = torch.randn(6, channels, height, width)
     network.whiten(pictures)
@@ -66,39 +62,22 @@ def test_what_the_network_is_not_made_for_is_refused(changes, message) -> None:
         Airbench(**{**fine, **changes})
 
 
-def test_every_parameter_stands_in_one_group() -> None:
-    network = Airbench(channels=1, height=28, width=28, classes=10, filters=(16, 16))
+def test_a_residual_group_adds_what_the_maximum_left() -> None:
+    torch.manual_seed(0)
+    network = Airbench(channels=1, height=16, width=16, classes=2, filters=(4,), residual=True).eval()
+    (group,) = network.groups
+    features = torch.randn(2, 16, 14, 14)
+    halved = torch.relu(group.first_norm(torch.nn.functional.max_pool2d(group.first(features), 2)))
+    plain = group.third_norm(group.third(torch.relu(group.second_norm(group.second(halved)))))
+    assert torch.equal(group(features), torch.relu(plain + halved))
+    assert sum(one.numel() for one in network.parameters()) == 9 * (16 * 4 + 2 * 4 * 4) + 3 * 4 + 4 * 2
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_every_parameter_stands_in_one_group(residual: bool) -> None:
+    network = Airbench(channels=1, height=28, width=28, classes=10, filters=(16, 16), residual=residual)
     grouped = [id(p) for group in parameter_groups(network, batch=100) for p in group.parameters]
     assert sorted(grouped) == sorted(id(p) for p in network.parameters())
-
-
-@pytest.mark.parametrize(
-    ("pictures", "epochs", "batch", "filters", "entry"),
-    [
-        (54_000, 1, 512, (16, 32, 32), "quarter"),
-        (10_000, 4, 500, (32, 64, 64), "full"),
-        (2_000, 16, 100, (32, 64, 64), "full"),
-        (100, 40, 32, (32, 64, 64), "full"),
-    ],
-)
-def test_the_quick_recipe_follows_from_the_number_of_pictures(
-    pictures, epochs, batch, filters, entry
-) -> None:
-    assert choose_epochs(pictures=pictures) == epochs
-    assert choose_batch(pictures=pictures) == batch
-    assert choose_filters(pictures=pictures, epochs=epochs, height=28, width=28) == filters
-    assert choose_entry(pictures=pictures, epochs=epochs) == entry
-
-
-def test_long_training_gets_the_widest_network() -> None:
-    assert choose_filters(pictures=54_000, epochs=2, height=28, width=28) == (16, 32, 32)
-    assert choose_filters(pictures=54_000, epochs=3, height=28, width=28) == (48, 96, 96)
-    assert choose_filters(pictures=49_000, epochs=3, height=28, width=28) == (32, 64, 64)
-    assert choose_filters(pictures=200_000, epochs=1, height=28, width=28) == (48, 96, 96)
-
-
-def test_large_pictures_get_one_more_group() -> None:
-    assert choose_filters(pictures=9, epochs=9, height=64, width=20) == (32, 64, 64, 64)
 
 
 def test_training_repeats_to_the_bit() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from vistazo.pictures.augmentation import flip_side, shifts
+from vistazo.pictures.augmentation import Augmenter, flip_side, shifts
+from vistazo.pictures.augments import Augment, operations
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
 
@@ -83,9 +84,127 @@ def test_pixels_label_and_row_number_are_of_one_picture_moved_and_mirrored_as_dr
                 np.testing.assert_array_equal(picture, expected)
 
 
+# ---------------------------------------------------------------- uneven classes
+def uneven(**given):
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 6, 8, 3), dtype=np.uint8)
+    return PictureBatches(pixels, {"label": torch.arange(40)}, np.arange(40) + 100, size=8, reach=1, flip=True,
+                          seed=3, device="cpu", **given)  # fmt: skip
+
+
+@pytest.mark.parametrize("weights", [torch.arange(40.0) + 1, torch.arange(80.0).reshape(40, 2)])
+def test_every_picture_brings_its_weight(weights):
+    batches, plain = uneven(weights=weights), uneven()
+    for epoch in range(2):
+        for step in range(batches.steps):
+            batch, without = batches.draw(epoch, step), plain.draw(epoch, step)
+            assert torch.equal(batch.weights, weights[batch.rows - 100])
+            assert without.weights is None
+            assert torch.equal(batch.inputs["pictures"], without.inputs["pictures"])
+
+
+def test_pictures_with_larger_shares_are_drawn_more_often_and_moved_otherwise_each_time():
+    shares = torch.tensor([1.0] * 36 + [6.0] * 4)
+    batches = uneven(shares=shares)
+    rows, pictures = [], []
+    for step in range(batches.steps):
+        batch = batches.draw(0, step)
+        assert torch.equal(batch.targets["label"], batch.rows - 100)
+        rows.append(batch.rows)
+        pictures.append(batch.inputs["pictures"])
+    rows, pictures = torch.cat(rows), torch.cat(pictures)
+    assert len(rows) == 40
+    assert all((rows == row).sum() in (4, 5) for row in range(136, 140)), "6 times 40 / 60"
+    assert len(torch.unique(pictures[rows == 137], dim=0)) > 1
+
+
+def test_a_batch_of_uneven_shares_is_the_same_whatever_was_drawn_before_it():
+    shares = torch.rand(40, generator=torch.Generator().manual_seed(0)) + 0.1
+    straight = uneven(shares=shares)
+    places = [(epoch, step) for epoch in range(3) for step in range(straight.steps)]
+    expected = {place: parts_of(straight.draw(*place)) for place in places}
+    other = uneven(shares=shares)
+    for place in random.Random(0).sample(places, k=len(places)):
+        assert all(map(torch.equal, parts_of(other.draw(*place)), expected[place])), place
+
+
 def test_another_seed_gives_other_batches():
     one, other = made(seed=1)[0], made(seed=2)[0]
     assert not torch.equal(one.draw(0, 0).rows, other.draw(0, 0).rows)
+
+
+# ---------------------------------------------------------------- changed and mixed
+EVERY = [Augment(name, *operations[name].usual) for name in operations if name not in ("shift", "flip")]
+
+
+def changed(n=22, *, size=5, plan=EVERY, height=16, width=18, classes=4):
+    pixels = np.random.default_rng(1).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
+    targets = {"label": torch.arange(n) % classes, "several": torch.eye(classes)[torch.arange(n) % classes]}
+    return PictureBatches(
+        pixels,
+        targets,
+        np.arange(n) * 7 + 1000,
+        size=size,
+        reach=2,
+        flip=True,
+        seed=3,
+        device="cpu",
+        augmenter=Augmenter(plan, seed=3, fill=[1, 2, 3]),
+        classes=classes,
+    )
+
+
+def by_row(batches, epoch):
+    """Row → (picture, targets) of all that an epoch draws."""
+    found = {}
+    for step in range(batches.steps):
+        batch = batches.draw(epoch, step)
+        for at, row in enumerate(batch.rows.tolist()):
+            found[row] = [batch.inputs["pictures"][at], *(one[at] for one in batch.targets.values())]
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 22])
+def test_a_picture_and_its_targets_are_the_same_in_batches_of_any_size(size):
+    expected, found = by_row(changed(size=11), 4), by_row(changed(size=size), 4)
+    assert len(found) >= 21
+    for row, several in found.items():
+        assert all(map(torch.equal, several, expected[row])), row
+
+
+def test_a_batch_of_changed_pictures_is_the_same_whatever_was_drawn_before_it():
+    first, second = changed(), changed()
+    places = [(epoch, step) for epoch in range(2) for step in range(first.steps)]
+    expected = {place: parts_of(first.draw(*place)) for place in places}
+    for place in reversed(places):
+        assert all(map(torch.equal, parts_of(second.draw(*place)), expected[place]))
+
+
+def test_without_mixing_labels_stay_numbers():
+    plan = [one for one in EVERY if one.name not in ("mixup", "cutmix")]
+    batch = changed(plan=plan).draw(0, 0)
+    labels = batch.targets["label"]
+    assert torch.equal(labels, (batch.rows - 1000) // 7 % 4)
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_mixed_pictures_count_as_their_own_class_and_their_partners(name):
+    batches = changed(n=40, size=40, plan=[Augment(name, 1, 1)])
+    batch = batches.draw(0, 0)
+    pictures, shares = batch.inputs["pictures"], batch.targets["label"]
+    assert (pictures.dtype, shares.dtype, shares.shape) == (torch.uint8, torch.float32, (40, 4))
+    torch.testing.assert_close(shares.sum(1), torch.ones(40))
+    assert torch.equal(batch.targets["several"], shares)
+    own = (batch.rows - 1000) // 7 % 4
+    assert ((shares > 0).sum(1) <= 2).all()
+    assert float((shares.gather(1, own[:, None]) > 0).float().mean()) > 0.9
+    # The partner as it looks this epoch, with its own shift and side.
+    plain = by_row(changed(n=40, size=40, plan=[]), 0)
+    seen = [one[0] for one in plain.values()]
+    at = int(shares.max(1).values.argmin())
+    mine, row = pictures[at].int(), int(batch.rows[at])
+    if name == "cutmix":
+        left = mine != plain[row][0].int()
+        assert any(torch.equal(mine[left], other.int()[left]) for other in seen)
 
 
 # ---------------------------------------------------------------- normalising

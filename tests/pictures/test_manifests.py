@@ -57,11 +57,6 @@ def test_a_parquet_manifest_and_absolute_paths(tmp_path, picture, write, read):
         ("path,label\nno.png,a\n", SourceError, "no column with paths of pictures that exist"),
         ("path,name\na.png,a\n", SourceError, r"no column of labels \(columns: path, name\)"),
         (
-            "path,labels\na.png,a|b\n",
-            SourceError,
-            "several labels to a picture, which this task does not support yet",
-        ),
-        (
             "path,label,split\na.png,a,fold1\n",
             SourceError,
             "names the parts fold1. Known: train, validation, test",

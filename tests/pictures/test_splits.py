@@ -108,6 +108,20 @@ def test_an_official_test_part_stays_and_validation_is_a_tenth_of_training():
     assert (done.index.split[200:] == "test").all()
 
 
+def test_the_shares_of_the_parts_can_be_said():
+    done = assign(plain(1000, 5), seed=1, group_by="auto", shares=(0.16, 0.2))
+    assert done.counts == {"train": 640, "validation": 160, "test": 200, "out": 0}
+    assert "Parts: 64/16/20 by class, seed 1: 640 to train" in done.sentences[-1]
+    split = ["train"] * 200 + ["test"] * 50
+    done = assign(plain(250, split=split), seed=0, group_by="auto", shares=(0.2, 0.1))
+    assert done.counts == {"train": 160, "validation": 40, "test": 50, "out": 0}
+    assert "test is official; validation is 20% of training, by class, seed 0" in done.sentences[-1]
+    split = ["train"] * 200 + ["validation"] * 50
+    done = assign(plain(250, split=split), seed=0, group_by="auto", shares=(0.2, 0.3))
+    assert done.counts == {"train": 140, "validation": 50, "test": 60, "out": 0}
+    assert "validation is official; test is 30% of training" in done.sentences[-1]
+
+
 def test_an_official_validation_part_stays():
     done = assign(plain(250, split=["train"] * 200 + ["validation"] * 50), seed=0, group_by="auto")
     assert done.counts == {"train": 180, "validation": 50, "test": 20, "out": 0}

@@ -17,23 +17,24 @@ from torch import Tensor, nn
 
 from vistazo import platform
 from vistazo.bundle import Bundle
-from vistazo.classification import metrics
+from vistazo.classification import metrics, several
 from vistazo.classification.models import create
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures import decoding, sources
-from vistazo.pictures.index import read_index
+from vistazo.pictures.index import Index, read_index
 from vistazo.pictures.loading import Normaliser
 
-__all__ = ["OBJECTIVE", "VIEWS", "Classifier", "moved", "open_model"]
+__all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
 Pixels = npt.NDArray[np.uint8]
-OBJECTIVE = "cross_entropy"
-CHUNK = 512  # pictures measured at once
+CHUNK = 512  # pictures measured at once, or as many of larger ones as have the pixels of so many of 64 x 64
+View = tuple[int, int, bool]  # pixels down, pixels right, mirrored
+SEVERAL = "binary_cross_entropy"  # the objective of several labels a picture
 # The picture as it is, and moved one pixel to either corner: what a shifted camera would have seen.
-VIEWS = ((0, 0), (-1, -1), (1, 1))
+VIEWS: tuple[View, ...] = ((0, 0, False), (-1, -1, False), (1, 1, False))
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Classifier:
     """A network with all it takes to turn a picture into probabilities.
 
     model, arguments: the registered network. size: (height, width, channels) pictures are brought to.
-    views: shifts in pixels whose scores are averaged.
+    views: shifts in pixels, mirrored or not, whose scores are averaged. objective, smoothing: whose answer turns scores
+    into probabilities.
+    thresholds: where a picture may have several labels, the probability from which on each is answered.
     """
 
     network: nn.Module
@@ -50,13 +53,26 @@ class Classifier:
     classes: tuple[str, ...]
     normaliser: Normaliser
     size: tuple[int, int, int]
-    views: tuple[tuple[int, int], ...]
+    views: tuple[View, ...]
     compute: Compute
+    objective: str
+    smoothing: float
+    thresholds: tuple[float, ...] | None = None
     metrics: Any = None
     path: Path | None = None
     task: ClassVar[str] = "classification"
     pictures: ClassVar[dict[str, Any]] = {}
-    columns: ClassVar[dict[str, type]] = {"file": str, "class": str, "probability": float}
+
+    @property
+    def several(self) -> bool:
+        """Whether a picture may be answered with several labels, or none."""
+        return self.thresholds is not None
+
+    @property
+    def columns(self) -> dict[str, type]:
+        """The values of an answer that a table holds."""
+        plain = {"file": str, "class": str, "probability": float}
+        return {**plain, "classes": str} if self.several else plain
 
     def probabilities(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float64]:
         """(N, K) probabilities of pictures already at this model's size, uint8 (N, height, width, channels)."""
@@ -64,25 +80,46 @@ class Classifier:
 
     def combine(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Probabilities from the scores of each view: the objective's answer to their mean."""
-        answer: Tensor = objectives[OBJECTIVE](smoothing=0.0).answer(torch.from_numpy(scores_VNK.mean(0)))
+        answer: Tensor = objectives[self.objective](smoothing=self.smoothing).answer(
+            torch.from_numpy(scores_VNK.mean(0))
+        )
         return answer.double().numpy()
+
+    def figures(self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]) -> dict[str, Any]:
+        """The figures of answers to pictures. truth: (N,) class numbers, or (N, K) bool of several labels."""
+        if self.thresholds is None:
+            return metrics.measure(probabilities, truth)
+        return several.measure(probabilities, truth, np.array(self.thresholds))
+
+    def measure(
+        self, scores_VNK: npt.NDArray[np.float32], truth: npt.NDArray[Any]
+    ) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+        """The figures of all views together, with the accuracy of the first alone; and the probabilities."""
+        probabilities = self.combine(scores_VNK)
+        if self.thresholds is None:
+            single = float(np.mean(scores_VNK[0].argmax(1) == truth))
+        else:
+            given = several.answers(self.combine(scores_VNK[:1]), np.array(self.thresholds))
+            single = float((given == truth).all(1).mean())
+        return {**self.figures(probabilities, truth), "single_view_accuracy": single}, probabilities
 
     @torch.no_grad()
     def view_scores(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float32]:
         """(V, N, K) scores of each view, the unmoved one first."""
         self.network.eval()
         found = np.empty((len(self.views), len(pixels_NHWC), len(self.classes)), dtype=np.float32)
-        for first in range(0, len(pixels_NHWC), CHUNK):
+        at_once = max(1, min(CHUNK, CHUNK * 64 * 64 // (self.size[0] * self.size[1])))
+        for first in range(0, len(pixels_NHWC), at_once):
             chunk = (
-                torch.from_numpy(pixels_NHWC[first : first + CHUNK])
+                torch.from_numpy(pixels_NHWC[first : first + at_once])
                 .to(self.compute.device)
                 .permute(0, 3, 1, 2)
             )
             pictures = self.normaliser(chunk)
-            for at, (down, right) in enumerate(self.views):
+            for at, (down, right, mirrored) in enumerate(self.views):
                 with self.compute.autocast():
-                    scores = self.network(self.compute.place(moved(pictures, down, right)))
-                found[at, first : first + CHUNK] = scores.float().cpu().numpy()
+                    scores = self.network(self.compute.place(moved(pictures, down, right, mirrored)))
+                found[at, first : first + at_once] = scores.float().cpu().numpy()
         return found
 
     def evaluate(
@@ -103,6 +140,14 @@ class Classifier:
                     known=", ".join(self.classes),
                 )
             )
+        if index.labels is not None and not self.several:
+            raise ConfigError(
+                tr(
+                    "{source} gives a picture several labels, and the model answers with one. Measure it on pictures "
+                    "of one label each.",
+                    source=index.source,
+                )
+            )
         part = split or ("test" if len(index.rows("test")) else "all")
         rows = np.arange(len(index)) if part == "all" else index.rows(part)
         height, width, channels = self.size
@@ -115,10 +160,9 @@ class Classifier:
             threads=platform.physical_cores(),
         )
         hashes = loaded.hashes[np.isin(rows, loaded.rows)]
-        seen = np.isin(hashes, self._trained_on())
+        seen = np.isin(hashes, self.trained_on())
         kept = loaded.rows[~seen]
-        translate = np.array([self.classes.index(name) for name in index.classes], dtype=np.int64)
-        labelled = index.label[kept] >= 0
+        labelled = index.labelled[kept]
         if not labelled.any():
             raise TooFewExamples(
                 tr(
@@ -128,34 +172,51 @@ class Classifier:
                     seen=int(seen.sum()),
                 )
             )
-        labels = translate[index.label[kept[labelled]]]
-        each = self.view_scores(loaded.pixels[~seen][labelled])
-        probabilities = self.combine(each)
-        scores = metrics.class_scores(
-            metrics.confusion_matrix(probabilities.argmax(1), labels, len(self.classes))
-        )
+        truth = self._truth(index, kept[labelled])
+        figures, probabilities = self.measure(self.view_scores(loaded.pixels[~seen][labelled]), truth)
         return {
             "part": part,
-            "metrics": {
-                **metrics.measure(probabilities, labels),
-                "single_view_accuracy": float(np.mean(each[0].argmax(1) == labels)),
-            },
-            "classes": {
-                name: {
-                    "precision": float(scores.precision[at]),
-                    "recall": float(scores.recall[at]),
-                    "f1": float(scores.f1[at]),
-                    "support": int(scores.support[at]),
-                }
-                for at, name in enumerate(self.classes)
-            },
+            "metrics": figures,
+            "classes": self._by_class(probabilities, truth),
             "left_out": {"trained_on": int(seen.sum())},
             "unreadable": [
                 {"file": one.where, "reason": one.reason} for one in (*found.broken, *loaded.broken)
             ],
         }
 
-    def _trained_on(self) -> npt.NDArray[np.bytes_]:
+    def _truth(self, index: Index, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """The right answers to rows of an index, in this model's order of classes."""
+        translate = np.array([self.classes.index(name) for name in index.classes], dtype=np.int64)
+        if not self.several:
+            return translate[index.label[rows]]
+        found = np.zeros((len(rows), len(self.classes)), dtype=np.bool_)
+        if index.labels is not None:
+            found[:, translate] = index.labels[rows]
+        else:  # one label a picture is that label and no other
+            found[np.arange(len(rows)), translate[index.label[rows]]] = True
+        return found
+
+    def _by_class(
+        self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]
+    ) -> dict[str, dict[str, Any]]:
+        found: list[dict[str, Any]] = [{} for _ in self.classes]
+        scores: Any
+        if self.thresholds is None:
+            scores = metrics.class_scores(
+                metrics.confusion_matrix(probabilities.argmax(1), truth, len(self.classes))
+            )
+        else:
+            scores = several.label_scores(probabilities, truth, np.array(self.thresholds))
+            for at, one in enumerate(found):
+                ranked = float(scores.average_precision[at])
+                one["average_precision"] = None if math.isnan(ranked) else ranked
+                one["threshold"] = self.thresholds[at]
+        for at, one in enumerate(found):
+            one |= {name: float(getattr(scores, name)[at]) for name in ("precision", "recall", "f1")}
+            one["support"] = int(scores.support[at])
+        return dict(zip(self.classes, found, strict=True))
+
+    def trained_on(self) -> npt.NDArray[np.bytes_]:
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
         beside = self.path.parent / "index.parquet" if self.path else None
         if beside is None or not beside.exists():
@@ -167,7 +228,8 @@ class Classifier:
     def predict(self, files: Any, *, top: int = 5) -> Iterator[dict[str, Any]]:
         """An answer for each picture of files, folders, archives or arrays, in order and as they are read.
 
-        Yields {"file", "class", "probability", "top"} or, for what cannot be read, {"file", "reason"}.
+        Yields {"file", "class", "probability", "top"}, with "classes" where a picture may have several labels, or, for
+        what cannot be read, {"file", "reason"}.
         """
         if not isinstance(files, np.ndarray) and not files:
             raise UsageError(tr("Name the pictures to answer for: vistazo predict MODEL PICTURE..."))
@@ -201,11 +263,24 @@ class Classifier:
             row: npt.NDArray[np.float64] = next(rows)
             order = np.argsort(-row, kind="stable")[:top]
             ranked = [[self.classes[at], round(float(row[at]), 6)] for at in order]
-            yield {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
+            answer = {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
+            if self.thresholds is not None:  # most probable first, as in "top"
+                given = several.answers(row, np.array(self.thresholds))
+                answer["classes"] = [self.classes[at] for at in np.argsort(-row, kind="stable") if given[at]]
+            yield answer
 
 
-def moved(pictures_NCHW: Tensor, down: int, right: int) -> Tensor:
-    """Pictures moved by whole pixels, the border mirrored. Same shape."""
+def views_of(*, several: bool, flip: bool) -> tuple[View, ...]:
+    """The views a model answers by: one, or several; the mirrored ones too where training mirrored pictures."""
+    if not several:
+        return VIEWS[:1]
+    return (*VIEWS, *((down, right, True) for down, right, _ in VIEWS)) if flip else VIEWS
+
+
+def moved(pictures_NCHW: Tensor, down: int, right: int, mirrored: bool = False) -> Tensor:
+    """Pictures mirrored left to right, then moved by whole pixels, the border reflected. Same shape."""
+    if mirrored:
+        pictures_NCHW = pictures_NCHW.flip(3)
     if not down and not right:
         return pictures_NCHW
     height, width = pictures_NCHW.shape[2:]
@@ -223,7 +298,8 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
         mean, std = ([float(one) for one in told[name]] for name in ("mean", "std"))
         size = (int(told["height"]), int(told["width"]), int(told["channels"]))
         classes = tuple(bundle.facts["classes"])
-        views = tuple((int(down), int(right)) for down, right in bundle.facts["views"])
+        # Files of version 0.1 have no third value.
+        views = tuple((int(one[0]), int(one[1]), bool([*one, False][2])) for one in bundle.facts["views"])
         # The checksum only says that nobody changed the file by accident: a forged one has a good checksum.
         if (
             size != tuple(bundle.arguments[name] for name in ("height", "width", "channels"))
@@ -234,20 +310,30 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             raise ValueError("preprocessing")
         if len(classes) != bundle.arguments["classes"] or not all(isinstance(one, str) for one in classes):
             raise ValueError("classes")
-        if not views or any(max(map(abs, view)) >= min(size[:2]) for view in views):
+        if not views or any(max(map(abs, view[:2])) >= min(size[:2]) for view in views):
             raise ValueError("views")
-        if bundle.facts["objective"] not in objectives:
+        objective, thresholds = bundle.facts["objective"], bundle.facts.get("thresholds")
+        if objective not in objectives or (objective == SEVERAL) != (thresholds is not None):
             raise ValueError("objective")
+        if thresholds is not None:
+            thresholds = tuple(float(one) for one in thresholds)
+            if len(thresholds) != len(classes) or not all(0 <= one <= 1 for one in thresholds):
+                raise ValueError("thresholds")
+        smoothing = float(bundle.facts.get("smoothing", 0.0))
+        objectives[objective](smoothing=smoothing)  # a loss of classes, none of numbers
         compute = Compute(resolve_device("auto"), "fp32", "channels_last", torch.get_num_threads())
         return Classifier(
             network=compute.place(network.eval()),
             model=bundle.model,
             arguments=bundle.arguments,
+            objective=objective,
             classes=classes,
             normaliser=Normaliser(mean, std),
             size=size,
             views=views,
             compute=compute,
+            smoothing=smoothing,
+            thresholds=thresholds,
             metrics=bundle.metrics,
             path=path,
         )

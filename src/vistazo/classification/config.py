@@ -1,12 +1,16 @@
 """The settings of one image-classification run. Free of torch: options, help and forms are derived from here."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
+
+from pydantic import field_validator, model_validator
 
 from vistazo import platform
 from vistazo.config import setting
 from vistazo.engine import runs
 from vistazo.engine.settings import TrainingConfig
-from vistazo.language import mark
+from vistazo.errors import ConfigError
+from vistazo.language import mark, tr
+from vistazo.pictures import augments
 
 __all__ = ["ClassificationConfig"]
 
@@ -14,7 +18,17 @@ __all__ = ["ClassificationConfig"]
 class ClassificationConfig(TrainingConfig):
     """One image-classification run. A setting left at None is decided by the recipe or by a probe."""
 
-    recipe: str = setting("quick", spanish="receta", help=mark("how to train: `vistazo recipes` lists them"))
+    recipe: str = setting(
+        "auto",
+        spanish="receta",
+        help=mark("how to train: `vistazo recipes` lists them; auto chooses by the pictures"),
+    )
+    time: str | None = setting(
+        None,
+        spanish="tiempo",
+        pattern=r"^\d+(\.\d+)?(s|m|min|h)?$",
+        help=mark("time the whole run may take, as in 90s, 5m or 1h: network and length are chosen to fit"),
+    )
     model: str | None = setting(
         None, spanish="modelo", help=mark("network: `vistazo models` lists them (default: the recipe's)")
     )
@@ -43,6 +57,21 @@ class ClassificationConfig(TrainingConfig):
         spanish="espejo",
         help=mark("mirror pictures: auto mirrors colour pictures without letters, digits or sides"),
     )
+    augment: str | None = setting(
+        None,
+        spanish="aumento",
+        help=mark(
+            "changes of training pictures: none, all, or a list as in recipe,rotate=15,zoom=0.8..1.2 "
+            "(default: the recipe's)"
+        ),
+    )
+    balance: Literal["auto", "none", "weights", "sampling"] = setting(
+        "auto",
+        spanish="equilibrio",
+        help=mark(
+            "uneven classes: sampling draws rare ones more often, weights counts them more; auto samples from twice on"
+        ),
+    )
     max_broken: float = setting(
         0.05, spanish="max_rotas", ge=0, le=1, help=mark("largest share of unreadable pictures, 0 to 1")
     )
@@ -55,14 +84,16 @@ class ClassificationConfig(TrainingConfig):
         pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$",
         help=mark("filters of each group, as in 32,64,64"),
     )
-    schedule: Literal["triangular", "linear", "cosine", "constant"] | None = setting(
+    schedule: Literal["triangular", "linear", "cosine", "inverse_time", "constant"] | None = setting(
         None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)")
     )
     average: Literal["lookahead", "none"] | None = setting(
         None, spanish="promedio", help=mark("averaging of weights along the way (default: the recipe's)")
     )
-    monitor: Literal["accuracy", "loss", "macro_f1"] = setting(
-        "accuracy", spanish="vigilar", help=mark("validation figure that decides which epoch is best")
+    monitor: Literal["accuracy", "loss", "macro_f1"] | None = setting(
+        None,
+        spanish="vigilar",
+        help=mark("validation figure that decides which epoch is best (default: the recipe's)"),
     )
     keep: Literal["best", "last"] | None = setting(
         None,
@@ -75,8 +106,18 @@ class ClassificationConfig(TrainingConfig):
         pattern=r"^(accuracy|loss|macro_f1)=\d*\.?\d+$",
         help=mark("end training when validation reaches a figure, as in accuracy=0.99"),
     )
-    views: Literal["on", "off"] = setting(
-        "on", spanish="vistas", help=mark("average the answers to slightly moved copies of a picture")
+    views: Literal["on", "off"] | None = setting(
+        None,
+        spanish="vistas",
+        help=mark("average the answers to slightly moved copies of a picture (default: the recipe's)"),
+    )
+    beside: Literal["on", "off"] | None = setting(
+        None,
+        spanish="al_lado",
+        identity=False,
+        help=mark(
+            "train the everyday recipe on the same parts too, to compare (default: with a tutorial's recipe)"
+        ),
     )
     precision: Literal["fp32", "bf16"] | None = setting(
         None,
@@ -86,6 +127,53 @@ class ClassificationConfig(TrainingConfig):
     layout: Literal["contiguous", "channels_last"] | None = setting(
         None, spanish="disposicion", help=mark("order of pixels in memory (default: the faster one, tried)")
     )
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _list_of_augments(cls, value: Any) -> Any:
+        """A list of a TOML file as one text. Raises ConfigError with a sentence of its own."""
+        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        if isinstance(text, str):
+            augments.parse(text)
+        return text
+
+    repeats: int | None = setting(
+        None,
+        spanish="repeticiones",
+        ge=2,
+        le=1000,
+        help=mark("train so many times, with a seed of its own each, and tell mean, deviation and interval"),
+    )
+    folds: int | None = setting(
+        None,
+        spanish="pliegues",
+        ge=2,
+        le=1000,
+        help=mark(
+            "train so many times, with another part of the pictures to test on each: all are tested once"
+        ),
+    )
+    fold: str | None = setting(
+        None,
+        spanish="pliegue",
+        pattern=r"^(all|[1-9]\d{0,3}/[1-9]\d{0,3})$",
+        help=mark("test on one fold: 2/5 is the second of five; all tests on none"),
+    )
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        """Repeats, folds and a single fold exclude one another. Raises ConfigError."""
+        asked = [name for name in ("repeats", "folds", "fold") if getattr(self, name)]
+        if len(asked) > 1:
+            raise ConfigError(
+                tr("--{one} and --{other} exclude one another: choose one.", one=asked[0], other=asked[1])
+            )
+        at, _, of = (self.fold or "").partition("/")
+        if of and (int(of) < 2 or int(at) > int(of)):
+            raise ConfigError(
+                tr("--fold {value}: there is no such fold; 2/5 is the second of five.", value=self.fold)
+            )
+        return self
 
     def anchored(self) -> Self:
         """`classes` and `start` as absolute paths; `last` is resolved here, before this run becomes the last.

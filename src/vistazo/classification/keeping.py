@@ -11,12 +11,13 @@ import torch
 
 import vistazo
 from vistazo import bundle as bundles
-from vistazo import platform
 from vistazo.bundle import Bundle
-from vistazo.classification import metrics, report, transfer
-from vistazo.classification.classifier import OBJECTIVE, Classifier
+from vistazo.classification import report, transfer
+from vistazo.classification.beside import Beside, comparison
+from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
+from vistazo.classification.proposing import proposal
 from vistazo.classification.recipes import Decided
 from vistazo.classification.transfer import HeadAlone
 from vistazo.engine.device import Compute
@@ -42,12 +43,8 @@ def measure(model: Classifier, data: Data, part: str) -> Measured | None:
     """The figures of a part as the model stands; None where the part is empty."""
     if not len(data.rows(part)):
         return None
-    labels = data.labels(part)
-    each = model.view_scores(data.part(part))
-    probabilities = model.combine(each)
-    single = float(np.mean(each[0].argmax(1) == labels))
-    figures = {**metrics.measure(probabilities, labels), "single_view_accuracy": single}
-    return Measured(figures, probabilities, single)
+    figures, probabilities = model.measure(model.view_scores(data.part(part)), data.labels(part))
+    return Measured(figures, probabilities, figures["single_view_accuracy"])
 
 
 def keep(
@@ -59,6 +56,7 @@ def keep(
     model: Classifier,
     fitted: Fitted,
     measured: Mapping[str, Measured | None],
+    other: Beside | None,
     head_alone: HeadAlone | None,
     progress: Progress,
 ) -> None:
@@ -75,10 +73,14 @@ def keep(
         "metrics": figures,
         "counts": {part: len(data.rows(part)) for part in ("train", "validation", "test", "out")},
         "broken": [{"file": one.where, "reason": one.reason} for one in data.broken],
-        "head_alone": head_alone and asdict(head_alone),
     }
+    if head_alone:
+        told["head_alone"] = asdict(head_alone)
+    if other:
+        told["beside"] = {"recipe": other.recipe, **other.told}
     run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     part = "test" if measured["test"] else "validation"
+    proposed = proposal(run, config, data)
     page = report.build(
         report.Told(
             name=run.folder.name,
@@ -97,8 +99,11 @@ def keep(
             sentences=data.sentences,
             broken=data.broken,
             environment=compute.environment(vistazo.__version__),
-            seconds=platform.seconds_since_start(),
-            transfer=head_alone and transfer.told(head_alone, run, part),
+            seconds=run.seconds(),
+            comparison=comparison(config, told, part, other, run.folder),
+            thresholds=model.thresholds,
+            proposal=proposed,
+            transfer=transfer.told(head_alone, run, part) if head_alone else (),
         )
     )
     run.write("report.html", page)
@@ -119,7 +124,16 @@ def keep(
             facts={
                 "classes": list(data.index.classes),
                 "views": [list(one) for one in model.views],
-                "objective": OBJECTIVE,
+                "objective": model.objective,
+                **(
+                    {
+                        "several": True,
+                        "thresholds": list(model.thresholds),
+                        "smoothing": model.smoothing,
+                    }
+                    if model.thresholds
+                    else {}
+                ),
             },
             training={
                 "settings": settings,
@@ -138,3 +152,5 @@ def keep(
     progress.say(
         tr("{reason}; the weights of epoch {epoch} were kept", reason=fitted.reason, epoch=fitted.epoch)
     )
+    if proposed:
+        progress.say(proposed)

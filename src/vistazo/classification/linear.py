@@ -1,4 +1,4 @@
-"""Softmax regression on features of a frozen network: deterministic, in seconds, its strength chosen by folds.
+"""Softmax or logistic regression on features of a frozen network: deterministic, its strength chosen by folds.
 
 Minimised with the fixed bound of the Hessian of Böhning (1992, "Multinomial logistic regression algorithm") as the
 metric and Nesterov's momentum, started anew where the loss rises (O'Donoghue, Candès 2015): one decomposition of
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -41,38 +42,47 @@ class Linear:
         return F.linear(features_NF, self.weight_KF, self.bias_K)
 
 
-def fit_linear(features_NF: Tensor, labels_N: Tensor, *, classes: int, seed: int) -> Linear:
-    """The softmax regression with the penalty whose held-out loss is smallest.
+def fit_linear(features_NF: Tensor, targets_NK: Tensor, *, independent: bool, seed: int) -> Linear:
+    """The regression with the penalty whose held-out loss is smallest.
 
-    features_NF: float32. labels_N: int64 in 0..classes-1. seed: draws the folds. The same numbers for the same input.
+    features_NF: float32. targets_NK: float32 of 0 and 1. independent: whether each class is a question of its own
+    (logistic), or one of them is the answer (softmax). seed: draws the folds. The same numbers for the same input.
     """
     if len(features_NF) < 2 * FOLDS:
         penalty = PENALTIES[1]
     else:
-        penalty = _choose(features_NF, labels_N, classes, seed)
-    return next(_Solver(features_NF, labels_N, classes).solve([penalty]))
+        penalty = _choose(features_NF, targets_NK, independent, seed)
+    return next(_Solver(features_NF, targets_NK, independent).solve([penalty]))
 
 
-def _choose(features_NF: Tensor, labels_N: Tensor, classes: int, seed: int) -> float:
-    losses = torch.zeros(len(PENALTIES), dtype=torch.float64)
-    fold_N = _folds(labels_N, seed)
+def _choose(features_NF: Tensor, targets_NK: Tensor, independent: bool, seed: int) -> float:
+    losses = [0.0] * len(PENALTIES)
+    fold_N = _folds(targets_NK.argmax(1).numpy(), seed)
     for fold in range(FOLDS if len(features_NF) < MANY else 1):
         inside, held = fold_N != fold, fold_N == fold
-        solver = _Solver(features_NF[inside], labels_N[inside], classes)
+        solver = _Solver(features_NF[inside], targets_NK[inside], independent)
         for at, one in enumerate(solver.solve(PENALTIES)):
-            losses[at] += F.cross_entropy(
-                one.scores(features_NF[held]), labels_N[held], reduction="sum"
-            ).double()
-    return PENALTIES[int(losses.argmin())]
+            each_N, _ = _judge(one.scores(features_NF[held]), targets_NK[held], independent)
+            losses[at] += float(each_N.sum())
+    return PENALTIES[losses.index(min(losses))]
 
 
-def _folds(labels_N: Tensor, seed: int) -> Tensor:
+def _folds(classes_N: npt.NDArray[np.int64], seed: int) -> Tensor:
     """A fold for each example, every class spread evenly over them: (N,) int64."""
-    order = np.random.default_rng(counter_seed(seed, 7)).permutation(len(labels_N))
-    by_class = order[np.argsort(labels_N.numpy()[order], kind="stable")]
-    folds = np.empty(len(labels_N), np.int64)
-    folds[by_class] = np.arange(len(labels_N)) % FOLDS
+    order = np.random.default_rng(counter_seed(seed, 7)).permutation(len(classes_N))
+    by_class = order[np.argsort(classes_N[order], kind="stable")]
+    folds = np.empty(len(classes_N), np.int64)
+    folds[by_class] = np.arange(len(classes_N)) % FOLDS
     return torch.from_numpy(folds)
+
+
+def _judge(scores_NK: Tensor, targets_NK: Tensor, independent: bool) -> tuple[Tensor, Tensor]:
+    """The loss of each example, (N,), and how far its probabilities are off, (N, K)."""
+    if independent:
+        each_NK = F.binary_cross_entropy_with_logits(scores_NK, targets_NK, reduction="none")
+        return each_NK.sum(1), scores_NK.sigmoid() - targets_NK
+    logs_NK = scores_NK.log_softmax(1)
+    return -(logs_NK * targets_NK).sum(1), logs_NK.exp() - targets_NK
 
 
 class _Solver:
@@ -81,7 +91,8 @@ class _Solver:
     There the bound of the Hessian is diagonal. R: axes, as many as examples or features, whichever are fewer.
     """
 
-    def __init__(self, features_NF: Tensor, labels_N: Tensor, classes: int) -> None:
+    def __init__(self, features_NF: Tensor, targets_NK: Tensor, independent: bool) -> None:
+        self.targets_NK, self.independent = targets_NK, independent
         count, width = features_NF.shape
         self.mean_F = features_NF.mean(0)
         deviation_F = features_NF.std(0, correction=0)
@@ -97,11 +108,10 @@ class _Solver:
             self.axes_FR = (standard_NF.T.double() @ (axes[:, held] / (values[held] * count).sqrt())).float()
         self.x_NR = standard_NF @ self.axes_FR
         self.bound_1R = self.x_NR.square().mean(0, keepdim=True) / 2
-        self.target_NK = F.one_hot(labels_N, classes).float()
 
     def solve(self, penalties: Sequence[float]) -> Iterator[Linear]:
         """A solution for each penalty, which begin with the strongest: each begins where the last one ended."""
-        state = torch.zeros(self.target_NK.shape[1], self.x_NR.shape[1] + 1)
+        state = torch.zeros(self.targets_NK.shape[1], self.x_NR.shape[1] + 1)
         for penalty in penalties:
             state = self._minimise(state, penalty)
             weight_KF = state[:, :-1] @ self.axes_FR.T / self.scale_F
@@ -130,9 +140,9 @@ class _Solver:
     def _loss(self, state: Tensor, penalty: float) -> tuple[float, Tensor]:
         """The penalised mean loss, and its gradient in the shape of `state`: (K, R + 1), the biases last."""
         weights_KR, bias_K = state[:, :-1], state[:, -1]
-        logs_NK = F.linear(self.x_NR, weights_KR, bias_K).log_softmax(1)
-        loss = -(logs_NK * self.target_NK).sum(1).mean() + penalty / 2 * weights_KR.square().sum()
-        off_NK = (logs_NK.exp() - self.target_NK) / len(self.x_NR)
+        each_N, off_NK = _judge(F.linear(self.x_NR, weights_KR, bias_K), self.targets_NK, self.independent)
+        loss = each_N.mean() + penalty / 2 * weights_KR.square().sum()
+        off_NK = off_NK / len(self.x_NR)
         # In this order: x.T @ off took ten times as long.
         gradient_KR = off_NK.T @ self.x_NR + penalty * weights_KR
         return float(loss), torch.cat((gradient_KR, off_NK.sum(0)[:, None]), 1)

@@ -27,6 +27,7 @@ __all__ = [
     "LEVEL",
     "ClassScores",
     "accuracy",
+    "balanced_accuracy",
     "calibration_error",
     "class_scores",
     "confusion_matrix",
@@ -47,13 +48,14 @@ Integers = npt.NDArray[np.int64]
 def measure(probabilities_NK: Array, labels_N: Array) -> dict[str, float | int | None]:
     """The figures of one part under their stable keys.
 
-    `n` pictures; `accuracy` with its 95 % interval `accuracy_low` to `accuracy_high`, `macro_f1`,
+    `n` pictures; `accuracy` with its 95 % interval `accuracy_low` to `accuracy_high`, `macro_f1`, `balanced_accuracy`,
     and `top5` (more than five classes only), all in [0, 1]; `loss` in nats, 0 or more.
     Without pictures every figure but `n` is None.
     """
     check_probabilities(probabilities_NK, labels_N)
     n, classes = probabilities_NK.shape
-    keys = ["accuracy", "loss", "macro_f1", "n", "accuracy_low", "accuracy_high"] + ["top5"] * (classes > 5)
+    keys = ["accuracy", "loss", "macro_f1", "balanced_accuracy", "n", "accuracy_low", "accuracy_high"]
+    keys += ["top5"] * (classes > 5)
     figures: dict[str, float | int | None] = dict.fromkeys(keys)
     figures["n"] = n
     if n:
@@ -62,6 +64,7 @@ def measure(probabilities_NK: Array, labels_N: Array) -> dict[str, float | int |
         low, high = wilson_interval(right, n)
         figures |= {"accuracy": right / n, "accuracy_low": low, "accuracy_high": high}
         figures |= {"loss": log_loss(probabilities_NK, labels_N), "macro_f1": macro_f1(confusion_KK)}
+        figures["balanced_accuracy"] = balanced_accuracy(confusion_KK)
         if classes > 5:
             figures["top5"] = top_k_accuracy(probabilities_NK, labels_N, 5)
     return figures
@@ -71,6 +74,17 @@ def accuracy(answers_N: Array, labels_N: Array) -> float:
     """The share of right answers, in [0, 1]."""
     check_pair(answers_N, labels_N)
     return float(np.mean(answers_N == labels_N))
+
+
+def balanced_accuracy(confusion_KK: Array) -> float:
+    """The plain mean of recall over the classes that are there, in [0, 1]; 1/K is a blind guess.
+
+    Unlike accuracy it does not rise by answering the most common class.
+    """
+    scores = class_scores(confusion_KK)
+    if not scores.support.any():
+        raise ValueError("balanced accuracy needs at least one example")
+    return float(scores.recall[scores.support > 0].mean())
 
 
 def most_common_share(labels_N: Array) -> float:

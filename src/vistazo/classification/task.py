@@ -7,21 +7,28 @@ from typing import Any
 import torch
 
 import vistazo
-from vistazo.classification import metrics, transfer
-from vistazo.classification.classifier import VIEWS, Classifier, open_model
+from vistazo.classification import balance, several, studies, transfer
+from vistazo.classification.beside import train_beside
+from vistazo.classification.budget import fit_to_time
+from vistazo.classification.classifier import Classifier, open_model, views_of
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data, read
 from vistazo.classification.keeping import keep, measure
-from vistazo.classification.models import create, models
+from vistazo.classification.models import create
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import (
     Program,
+    augmenter,
+    balancing,
     beginning,
     choose_compute,
     decide_from,
     plan_sentence,
+    seen_sentence,
+    targets,
 )
 from vistazo.engine import device as devices
+from vistazo.engine import pacing
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Plan, fit
 from vistazo.engine.optimizers import Lookahead, schedule
@@ -31,7 +38,7 @@ from vistazo.networks.airbench import Airbench
 from vistazo.networks.efficientnet_lite import EfficientNetLite0
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["open_model", "read", "train"]
+__all__ = ["open_model", "read", "settle", "train"]
 
 WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 
@@ -39,11 +46,13 @@ WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 @devices.without_compiler()
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> None:
     """One whole run: from a source to model.vistazo, metrics.json and report.html in the run's folder."""
+    if studies.wanted(config):
+        studies.train(run, source, config, progress, train)
+        return
     data = read(run, source, config, progress)
-    compute = devices.resolve_device(config.device)
+    config = data.config
     start = beginning(run, config, data)
-    decided = Decided(**run.freeze("decided", asdict(decide_from(config, data, start))))
-    normaliser = start.normaliser if start else _normaliser(decided.model, data)
+    decided, normaliser, choice = settle(run, config, data, start)
 
     torch.manual_seed(config.seed)
     network = create(decided.model, decided.arguments)
@@ -57,11 +66,14 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     elif isinstance(network, EfficientNetLite0):
         network.load_published()
 
-    choice = Compute(
-        **run.freeze("compute", asdict(choose_compute(config, decided, network, normaliser, compute)))
-    )
-    choice.start()
     run.write("environment.json", json.dumps(choice.environment(vistazo.__version__), indent=2) + "\n")
+    uneven = balance.sentence(
+        decided.balance,
+        data.index.counts(data.index.split == "train"),
+        data.index.classes,
+        several=data.several,
+    )
+    data = replace(data, sentences=(*data.sentences, *filter(None, [uneven])))
     program = Program(choice.place(network), decided, config, normaliser, choice)
     model = Classifier(
         network=network,
@@ -70,23 +82,33 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         classes=data.index.classes,
         normaliser=normaliser,
         size=data.size,
-        views=VIEWS if decided.views else VIEWS[:1],
+        views=views_of(several=decided.views, flip=decided.flip),
         compute=choice.in_fp32(),
+        objective=decided.objective,
+        smoothing=decided.smoothing,
+        thresholds=several.plain(len(data.index.classes)) if data.several else None,
     )
     batches = PictureBatches(
         data.part("train"),
-        {"label": torch.from_numpy(data.labels("train"))},
+        {"label": targets(data)},
         data.rows("train"),
         size=decided.batch,
         reach=decided.reach,
         flip=decided.flip,
         seed=config.seed,
         device=choice.device,
+        augmenter=augmenter(decided, normaliser, seed=config.seed),
+        classes=len(data.index.classes),
+        **balancing(data, decided),
     )
     progress.say(plan_sentence(decided, choice, network, batches))
+    progress.say(seen_sentence(decided))
+    if uneven:
+        progress.say(uneven)
     validation = data.part("validation")
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
-    watching = replace(model, views=VIEWS[:1], compute=choice)
+    watching = replace(model, views=views_of(several=False, flip=False), compute=choice)
+
     head_alone = None
     if isinstance(network, EfficientNetLite0) and not start:
         head_alone = transfer.warm_start(
@@ -94,7 +116,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         )
 
     def validate() -> dict[str, float]:
-        figures = metrics.measure(watching.probabilities(validation), data.labels("validation"))
+        figures = watching.figures(watching.probabilities(validation), data.labels("validation"))
         return {name: float(figures[name] or 0.0) for name in ("accuracy", "loss", "macro_f1")}
 
     fitted = fit(
@@ -104,13 +126,16 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         plan=Plan(
             epochs=decided.epochs,
             seed=config.seed,
-            monitor=config.monitor,
-            patience=config.patience,
+            monitor=decided.monitor,
+            patience=decided.patience,
+            patience_on=decided.patience_on,
             keep=decided.keep,
-            stop_at=_stop_at(config.stop_at),
+            stop_at=_stop_at(decided.stop_at),
             accumulate=config.accumulate,
             clip=config.clip,
             checkpoint_seconds=config.checkpoint_seconds,
+            seconds=decided.seconds,
+            steps=decided.steps,
         ),
         schedule=schedule(decided.schedule),
         averager=Lookahead(network) if decided.average == "lookahead" else None,
@@ -118,16 +143,47 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         progress=progress,
     )
     run.status("measuring")
+    if data.several and len(validation):
+        chosen = several.choose_thresholds(model.probabilities(validation), data.labels("validation"))
+        model = replace(model, thresholds=tuple(chosen.values.tolist()))
     measured = {part: measure(model, data, part) for part in ("validation", "test")}
-    keep(run, config, data, decided, choice, model, fitted, measured, head_alone, progress)
+    other = train_beside(run, source, config, progress, train)
+    keep(run, config, data, decided, choice, model, fitted, measured, other, head_alone, progress)
 
 
-def _normaliser(model: str, data: Data) -> Normaliser:
-    """The training part's own figures, or those that published weights were trained with."""
-    published = models[model].normaliser
+def settle(
+    run: Run, config: ClassificationConfig, data: Data, start: Classifier | None
+) -> tuple[Decided, Normaliser, Compute]:
+    """What is trained and how it computes: decided by settings, recipe, data and time, tried where nobody can know.
+
+    Frozen in the run, so that a resumed one goes on as it began. The choice of computing is in force from here on.
+    """
+    decided = decide_from(config, data, start)
+    if start:
+        normaliser = start.normaliser
+    else:
+        normaliser = _normaliser(decided.scaling, data)
+    frozen = run.config.get("decided"), run.config.get("compute")
+    if frozen[0] and frozen[1]:
+        decided, choice = Decided(**frozen[0]), Compute(**frozen[1])
+    elif config.time:
+        decided, choice = fit_to_time(pacing.seconds(config.time), config, data, decided, normaliser)
+    else:
+        network = create(decided.model, decided.arguments)
+        device = devices.resolve_device(config.device)
+        choice = choose_compute(config, decided, network, normaliser, device)
+    decided = Decided(**run.freeze("decided", asdict(decided)))
+    choice = Compute(**run.freeze("compute", asdict(choice)))
+    choice.start()
+    return decided, normaliser, choice
+
+
+def _normaliser(scaling: str, data: Data) -> Normaliser:
     channels = data.size[2]
-    if published:
-        return Normaliser([published[0]] * channels, [published[1]] * channels)
+    if scaling == "unit":
+        return Normaliser.unit(channels)
+    if scaling == "published":
+        return Normaliser([127.0] * channels, [128.0] * channels)
     return Normaliser.of(data.part("train"))
 
 

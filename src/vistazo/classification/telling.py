@@ -12,16 +12,49 @@ def measured(figures: dict[str, Any]) -> str:
     """The figures of one part, in one line."""
     from vistazo.classification.metrics import LEVEL
 
-    return tr(
-        "accuracy {value} ({level} interval {low} to {high}, n = {n}; single view {single}), macro F1 {f1}",
-        value=percent(figures["accuracy"], 2),
-        level=LEVEL,
-        low=percent(figures["accuracy_low"], 2),
-        high=percent(figures["accuracy_high"], 2),
-        n=figures["n"],
-        single=percent(figures["single_view_accuracy"], 2),
-        f1=number(figures["macro_f1"], 4),
+    if "hamming_loss" in figures:
+        return tr(
+            "every label right {value} ({level} interval {low} to {high}, n = {n}; single view {single}), "
+            "mean average precision {ranked}, macro F1 {f1}, micro F1 {micro}, wrong labels {wrong}",
+            value=percent(figures["accuracy"], 2),
+            level=LEVEL,
+            low=percent(figures["accuracy_low"], 2),
+            high=percent(figures["accuracy_high"], 2),
+            n=figures["n"],
+            single=percent(figures["single_view_accuracy"], 2),
+            ranked=number(figures["mean_average_precision"], 4),
+            f1=number(figures["macro_f1"], 4),
+            micro=number(figures["micro_f1"], 4),
+            wrong=percent(figures["hamming_loss"], 2),
+        )
+    values = {
+        "value": percent(figures["accuracy"], 2),
+        "level": LEVEL,
+        "low": percent(figures["accuracy_low"], 2),
+        "high": percent(figures["accuracy_high"], 2),
+        "n": figures["n"],
+        "single": percent(figures["single_view_accuracy"], 2),
+        "balanced": percent(figures.get("balanced_accuracy"), 2),  # not in a run from before there was one
+        "f1": number(figures["macro_f1"], 4),
+    }
+    if "runs" in figures:
+        values["runs"] = figures["runs"]
+        values["mean"] = percent(figures["accuracy_mean"], 2)
+        values["points"] = number(100 * figures["accuracy_deviation"], 2)
+    if figures.get("interval") == "student":
+        return tr(
+            "mean accuracy of {runs} runs {mean} ({level} interval of the mean {low} to {high}, standard deviation "
+            "{points} points, n = {n}; single view {single}), macro F1 {f1}",
+            **values,
+        )
+    line = tr(
+        "accuracy {value} ({level} interval {low} to {high}, n = {n}; single view {single}), "
+        "balanced accuracy {balanced}, macro F1 {f1}",
+        **values,
     )
+    if "runs" in figures:
+        line += "; " + tr("over {runs} runs: mean {mean}, standard deviation {points} points", **values)
+    return line
 
 
 def next_command(run: str) -> str:
@@ -35,6 +68,9 @@ def evaluated(told: dict[str, Any]) -> list[str]:
         f"{tr(told['part'])}: {measured(told['metrics'])}",
         *class_lines(told["classes"], tr("pictures")),
     ]
+    if "hamming_loss" in told["metrics"]:
+        each = ", ".join(f"{name} {number(one['threshold'], 2)}" for name, one in told["classes"].items())
+        lines.append(tr("a label is answered from its probability on: {each}", each=each))
     if told["left_out"]["trained_on"]:
         lines.append(
             tr("left out, because the model was trained on them: {n}", n=told["left_out"]["trained_on"])
@@ -47,5 +83,9 @@ def evaluated(told: dict[str, Any]) -> list[str]:
 
 def answered(answer: dict[str, Any]) -> str:
     """One answer of `predict`, in one line."""
+    if "classes" in answer:
+        given = ", ".join(answer["classes"]) or tr("no label")
+        shares = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][:3])
+        return f"{answer['file']}\t{given}\t({shares})"
     rest = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][1:3])
     return f"{answer['file']}\t{answer['class']} {percent(answer['probability'])}\t({rest})"

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vistazo import bundle as bundles
-from vistazo.classification.classifier import OBJECTIVE, Classifier, open_model
+from vistazo.classification import balance
+from vistazo.classification.classifier import SEVERAL, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.models import create, models
@@ -25,9 +26,21 @@ from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
 from vistazo.errors import ConfigError
 from vistazo.language import tr
+from vistazo.pictures import augments
+from vistazo.pictures.augmentation import Augmenter
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["Program", "beginning", "choose_compute", "decide_from", "plan_sentence"]
+__all__ = [
+    "Program",
+    "augmenter",
+    "balancing",
+    "beginning",
+    "choose_compute",
+    "decide_from",
+    "plan_sentence",
+    "seen_sentence",
+    "targets",
+]
 
 
 class Program:
@@ -42,7 +55,8 @@ class Program:
         compute: Compute,
     ) -> None:
         self.module = network
-        self._objective = objectives[OBJECTIVE](smoothing=decided.smoothing)
+        self._objective = objectives[decided.objective](smoothing=decided.smoothing)
+        self._penalty = models[decided.model].penalty
         self._normaliser, self._compute = normaliser, compute
         groups = [
             replace(one, rate=one.rate * config.rate)
@@ -56,20 +70,16 @@ class Program:
         with self._compute.autocast():
             scores_NK = self.module(self._compute.place(self._normaliser(pictures)))
         loss: Tensor = self._objective.loss(scores_NK, labels, batch.weights)
-        return loss
+        return loss + self._penalty(self.module) if self._penalty else loss
 
 
 def decide_from(config: ClassificationConfig, data: Data, start: Classifier | None) -> Decided:
     """What recipe, settings and data say; a model that training begins from brings its own network."""
-    height, width, channels = data.size
-    decided = decide(
-        config,
-        pictures=len(data.rows("train")),
-        height=height,
-        width=width,
-        channels=channels,
-        classes=data.index.classes,
-    )
+    decided = decide(config, data.given, data.index.classes)
+    counts = data.index.counts(data.index.split == "train")
+    decided = replace(decided, balance=balance.choose(config.balance, counts, several=data.several))
+    if data.several:
+        decided = replace(decided, objective=SEVERAL)
     if start is None:
         return decided
     if (config.model and config.model != start.model) or (
@@ -81,7 +91,7 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
                 path=start.path,
             )
         )
-    return replace(decided, model=start.model, arguments=start.arguments)
+    return replace(decided, model=start.model, arguments=start.arguments, objective=start.objective)
 
 
 def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier | None:
@@ -106,7 +116,37 @@ def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier 
                 new=f"{', '.join(data.index.classes)}; {data.size}",
             )
         )
+    if start.several and not data.several:
+        raise ConfigError(
+            tr(
+                "{path} answers with several labels a picture and this data has one each: train without --from.",
+                path=path,
+            )
+        )
+    if data.several and not start.several:
+        raise ConfigError(
+            tr(
+                "{path} answers with one label a picture and this data has several: train without --from.",
+                path=path,
+            )
+        )
     return start
+
+
+def targets(data: Data) -> Tensor:
+    """What the training pictures are to be answered with: (n,) class numbers, or (n, labels) floats of 0 and 1."""
+    truth = torch.from_numpy(data.labels("train"))
+    return truth.float() if data.several else truth
+
+
+def balancing(data: Data, decided: Decided) -> dict[str, Tensor]:
+    """What PictureBatches is given so that rare classes are drawn more often, or weigh more."""
+    truth, counts = data.labels("train"), data.index.counts(data.index.split == "train")
+    if decided.balance == "sampling":
+        return {"shares": torch.from_numpy(balance.drawn(truth, counts))}
+    if decided.balance == "weights":
+        return {"weights": torch.from_numpy(balance.weighed(truth, counts)).float()}
+    return {}
 
 
 def _tensor_hash(tensors: dict[str, Tensor]) -> str:
@@ -122,9 +162,11 @@ def choose_compute(
 ) -> Compute:
     """The fastest precision and layout for this network here, tried on a copy so that training starts untouched."""
     height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
-    size = min(decided.batch, 128)
+    size = min(decided.batch, 128, max(8, 128 * 64 * 64 // (height * width)))
     pictures = torch.randint(0, 256, (size, channels, height, width), dtype=torch.uint8)
     labels = torch.zeros(size, dtype=torch.int64)
+    if decided.objective == SEVERAL:
+        labels = torch.zeros(size, decided.arguments["classes"])
     kept = network.state_dict()
 
     def attempt(choice: Compute) -> Callable[[], None]:
@@ -162,3 +204,18 @@ def plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batche
         device=compute.device,
         threads=compute.threads,
     )
+
+
+def augmenter(decided: Decided, normaliser: Normaliser, *, seed: int) -> Augmenter | None:
+    """What changes the pictures besides shifts and flips; None where nothing does. Holes are of the mean colour."""
+    if not decided.augment:
+        return None
+    return Augmenter([augments.Augment(*one) for one in decided.augment], seed=seed, fill=normaliser.mean)
+
+
+def seen_sentence(decided: Decided) -> str:
+    """How pictures are changed while they are trained on, in one line."""
+    several = augments.say(decided.reach, decided.flip, decided.augment)
+    if not several:
+        return tr("pictures are trained on as they are")
+    return tr("pictures change every epoch: {changes}", changes="; ".join(several))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vistazo.bundle import disk_sentence, read_container, write_container
@@ -85,26 +86,33 @@ def _fit_head(
     looking = _Looking(run, model)
     pixels = data.part("train")
     features_NF = looking.at("train", pixels)
-    labels_N = torch.from_numpy(data.labels("train"))
+    targets_NK = _targets(data, len(model.classes))
     if flip and len(pixels) <= FEW:
         features_NF = torch.cat((features_NF, looking.at("mirrored", pixels[:, :, ::-1])))
-        labels_N = torch.cat((labels_N, labels_N))
+        targets_NK = torch.cat((targets_NK, targets_NK))
     looked = time.monotonic()
-    head = fit_linear(features_NF.float(), labels_N, classes=len(model.classes), seed=seed)
+    head = fit_linear(features_NF.float(), targets_NK, independent=data.several, seed=seed)
     fitted = time.monotonic()
     accuracy = {
-        part: _accuracy(head, looking.at(part, data.part(part)), data.labels(part))
+        part: _accuracy(model, head, looking.at(part, data.part(part)), data.labels(part))
         for part in ("validation", "test")
         if len(data.rows(part))
     }
     _tell(progress, len(pixels), accuracy, looked - began, fitted - looked)
     run.write(SECONDS, json.dumps({"features": looked - began, "head": fitted - looked}) + "\n")
-    facts = {"accuracy": accuracy, "pictures": len(labels_N), "penalty": head.penalty}
+    facts = {"accuracy": accuracy, "pictures": len(targets_NK), "penalty": head.penalty}
     return {"weight": head.weight_KF, "bias": head.bias_K}, facts
 
 
-def _accuracy(head: Linear, features_NF: Tensor, labels_N: npt.NDArray[np.int64]) -> float:
-    return float(np.mean(head.scores(features_NF.float()).argmax(1).numpy() == labels_N))
+def _targets(data: Data, classes: int) -> Tensor:
+    """(N, K) float32 of 0 and 1."""
+    truth = torch.from_numpy(data.labels("train"))
+    return (truth if data.several else F.one_hot(truth, classes)).float()
+
+
+def _accuracy(model: Classifier, head: Linear, features_NF: Tensor, truth: npt.NDArray[Any]) -> float:
+    probabilities = model.combine(head.scores(features_NF.float())[None].numpy())
+    return float(model.figures(probabilities, truth)["accuracy"])
 
 
 def _tell(
@@ -196,7 +204,7 @@ def told(alone: HeadAlone, run: Run, part: str) -> list[tuple[str, str]]:
                 n=alone.pictures,
                 penalty=number(alone.penalty),
             ),
-        ),  # fmt: skip
+        ),
         (
             tr("3. fine-tuned, the top fastest"),
             tr("{time}, {n} of {all} blocks", time=duration(tuning), n=alone.trained, all=alone.blocks),

@@ -52,7 +52,9 @@ def write(
                 unreadable.append(answer)
             else:
                 count += 1
-            yield answer
+            # several names in one cell, parted as a manifest parts them
+            yield {name: "|".join(one) if isinstance(one, list) and columns.get(name) is str else one
+                   for name, one in answer.items()}  # fmt: skip
 
     beside = path.with_name(f".{path.name}.part")
     try:

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Batches", "counter_seed", "epoch_order"]
+__all__ = ["Batch", "Batches", "counter_seed", "epoch_order", "weighted_order"]
+
+_GOLDEN = 0.6180339887498949  # the part of the golden ratio beyond 1
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,21 @@ def epoch_order(count: int, *, seed: int, epoch: int) -> Tensor:
     """A permutation of 0..count-1 for one epoch: (count,) int64."""
     generator = torch.Generator().manual_seed(counter_seed(seed, 1, epoch))
     return torch.randperm(count, generator=generator)
+
+
+def weighted_order(shares_N: Tensor, *, seed: int, epoch: int) -> Tensor:
+    """As many draws of 0..N-1 as there are examples, each drawn in proportion to its share: (N,) int64.
+
+    shares_N: (N,) positive numbers. In every epoch an example whose share is r times the mean comes up r times,
+    rounded down or up, and over the epochs r times on average. Equal shares give each example once.
+    Source: systematic sampling, Madow 1949, Annals of Mathematical Statistics 20:333-354.
+    """
+    count = len(shares_N)
+    generator = torch.Generator().manual_seed(counter_seed(seed, 21))
+    line = torch.randperm(count, generator=generator)  # the examples in a row, each as long as its share
+    ends = shares_N.double()[line].cumsum(0)
+    # Steps of the golden ratio spread the starts of all epochs evenly: what one epoch leaves out comes soon after.
+    start = (float(torch.rand((), generator=generator, dtype=torch.float64)) + epoch * _GOLDEN) % 1.0
+    marks = (torch.arange(count, dtype=torch.float64) + start) * (ends[-1] / count)
+    drawn = line[torch.searchsorted(ends, marks, right=True).clamp_max(count - 1)]
+    return drawn[epoch_order(count, seed=seed, epoch=epoch)]

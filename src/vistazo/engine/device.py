@@ -9,6 +9,7 @@ computes as it began, which is what makes it equal to the bit.
 import contextlib
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,14 +22,18 @@ from torch import Tensor, nn
 
 from vistazo import platform
 from vistazo.errors import ConfigError
-from vistazo.language import tr
+from vistazo.language import mark, tr
 
-__all__ = ["Compute", "candidates", "probe", "resolve_device", "without_compiler"]
+__all__ = ["Compute", "candidates", "probe", "repeatable", "resolve_device", "without_compiler"]
 
 M = TypeVar("M", Tensor, nn.Module)
 FP32 = "fp32"
 BF16 = "bf16"
 _NO_COMPILER = "__dynamo_disable"
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+_FIXED = (
+    ":4096:8"  # eight buffers of 4 MiB: with these cuBLAS repeats (its manual, "Results reproducibility")
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class Compute:
     def environment(self, version: str) -> dict[str, Any]:
         """What environment.json and reports tell: the machine, the versions (Vistazo's is given) and the choices."""
         versions = {"vistazo": version, "torch": torch.__version__, "numpy": np.__version__}
-        return {**platform.machine(), **versions, **asdict(self)}
+        strict = {mark("deterministic"): torch.are_deterministic_algorithms_enabled()}
+        return {**platform.machine(), **versions, **asdict(self), **strict}
 
     def in_fp32(self) -> "Compute":
         """The same, as evaluation and export compute."""
@@ -156,6 +162,65 @@ def without_compiler() -> Iterator[None]:
     finally:
         for inner in spared:
             delattr(inner, _NO_COMPILER)
+
+
+@contextlib.contextmanager
+def repeatable(wanted: bool) -> Iterator[None]:
+    """Inside the block, where it is wanted, torch computes only what repeats to the bit; after it, as before.
+
+    On a CPU everything repeats at an equal number of threads. On CUDA some kernels add up in whatever order their
+    threads finish, and cuDNN may choose another kernel each time. cuBLAS reads its setting when CUDA starts.
+    Source: PyTorch's notes on reproducibility. Raises ConfigError where an operation has no repeatable form here.
+    """
+    if not wanted:
+        yield
+        return
+    cudnn, fill = torch.backends.cudnn, torch.utils.deterministic
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    kept = (cudnn.benchmark, cudnn.deterministic, fill.fill_uninitialized_memory)  # type: ignore[attr-defined,unused-ignore]
+    workspace = os.environ.get(_WORKSPACE)
+    try:
+        os.environ.setdefault(_WORKSPACE, _FIXED)
+        torch.use_deterministic_algorithms(True)
+        cudnn.benchmark, cudnn.deterministic = False, True
+        fill.fill_uninitialized_memory = False  # type: ignore[attr-defined,unused-ignore]  # we read none of it, and filling costs
+        yield
+    except RuntimeError as error:
+        sentence = _unrepeatable(error)
+        if sentence is None:
+            raise
+        raise sentence from error
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.benchmark, cudnn.deterministic, fill.fill_uninitialized_memory = kept  # type: ignore[attr-defined,unused-ignore]
+        if workspace is None:
+            del os.environ[_WORKSPACE]
+
+
+def _unrepeatable(error: RuntimeError) -> ConfigError | None:
+    """torch's complaint about --deterministic as a sentence; None where it complains of something else."""
+    text = str(error)
+    if _WORKSPACE in text:  # looked for once, when the process first used cuBLAS
+        return ConfigError(
+            tr(
+                "This Python process used CUDA before --deterministic was asked for, which is too late: "
+                "start a new one, or set {name}={value} before it starts.",
+                name=_WORKSPACE,
+                value=_FIXED,
+            )
+        )
+    if "deterministic" not in text:
+        return None
+    return ConfigError(
+        tr(
+            "--deterministic: {operation} has no form that repeats on this device. Leave out --deterministic, "
+            "or choose another --model or --device cpu.",
+            operation=text.split(maxsplit=1)[0],
+        )
+    )
 
 
 def _fastest(

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from vistazo.engine import checkpoints, history
 from vistazo.engine.batches import Batch, Batches, counter_seed
 from vistazo.engine.optimizers import Schedule, set_rates
+from vistazo.engine.pacing import Pace
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.errors import NotFiniteLoss, Stopped
@@ -53,7 +54,7 @@ class Program(Protocol):
 class Averager(Protocol):
     """An average of the weights along the way, such as lookahead."""
 
-    def update(self, step: int, steps: int) -> None:
+    def update(self, step: int, steps: float) -> None:
         """Called after each step, with the steps done and planned."""
         ...
 
@@ -72,10 +73,12 @@ class Plan:
 
     epochs: passes over the data. seed: of everything random. monitor: the validation metric that decides which epoch
     is best; where there is no validation none is, so all epochs are done and the last one's weights are kept.
-    patience: epochs without improvement before training stops, 0 for never. keep: 'best' or 'last' epoch's weights.
+    patience: epochs without improvement before training stops, 0 for never; of the metric `patience_on` where it is
+    named, else of `monitor`. keep: 'best' or 'last' epoch's weights.
     stop_at: (metric, value) that ends training when validation reaches it. accumulate: slices a batch is computed in,
     to save memory. clip: largest norm of the gradient, 0 for none. checkpoint_seconds: at most so much work is lost
-    by a kill.
+    by a kill. seconds: what training may take; then `steps` are planned for it and the clock changes them (see
+    `pacing`), and `epochs` is not looked at. steps: of the whole training, where it is not whole epochs.
     """
 
     epochs: int
@@ -87,6 +90,9 @@ class Plan:
     accumulate: int
     clip: float
     checkpoint_seconds: float
+    seconds: float | None = None
+    steps: int | None = None
+    patience_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,8 @@ class _State:
     best: float | None = None
     best_epoch: int = 0
     best_tensors: dict[str, Tensor] | None = None
+    watched: float | None = None  # the best of the metric that patience is about
+    watched_epoch: int = 0
 
 
 def fit(
@@ -128,7 +136,8 @@ def fit(
     Stopped. Raises NotFiniteLoss at the step whose loss is NaN or infinite, DiskError where a checkpoint cannot be
     written; earlier checkpoints stay good in both cases.
     """
-    loop = _Loop(program, batches, validate, plan, schedule, averager, run, progress)
+    pace = Pace(plan.steps or plan.epochs * batches.steps, plan.seconds)
+    loop = _Loop(program, batches, validate, plan, schedule, averager, run, progress, pace)
     loop.restore()
     return loop.run_to_the_end()
 
@@ -143,19 +152,26 @@ class _Loop:
     averager: Averager | None
     run: Run
     progress: Progress
+    pace: Pace
     state: _State = field(default_factory=_State)
     unseen: list[tuple[int, Tensor]] = field(default_factory=list)
     saved_at: float = 0.0
     save_cost: float = 0.0
+    clock: float = 0.0  # when time was last added to what is spent
+
+    @property
+    def done(self) -> int:
+        """Steps of the whole training so far."""
+        return self.state.epoch * self.batches.steps + self.state.step
 
     # ------------------------------------------------------------ the loop
     def run_to_the_end(self) -> Fitted:
         reason, self.saved_at = tr("all epochs done"), time.monotonic()
-        steps = self.batches.steps
-        self.progress.begin(
-            epochs=self.plan.epochs, steps=steps, done=self.state.epoch * steps + self.state.step
-        )
-        while self.state.epoch < self.plan.epochs:
+        if self.plan.seconds is not None:
+            reason = tr("the time is used")
+        self.clock = self.saved_at
+        self.progress.begin(planned=self.pace.planned, steps=self.batches.steps, done=self.done)
+        while self.done < self.pace.planned or self.state.step:  # an epoch may be done and not yet measured
             with self.run.polling():
                 self._epoch()
             ended = self._end_epoch()
@@ -169,11 +185,15 @@ class _Loop:
             kept = self.state.epoch
         return Fitted(self.state.epochs, kept, reason)
 
+    def _epochs(self) -> int:
+        """Epochs planned, the last of them perhaps cut short."""
+        return -(-self.pace.planned // self.batches.steps)
+
     def _epoch(self) -> None:
         state, steps = self.state, self.batches.steps
         self.program.module.train()
         look_every = 1 if self._device().type == "cpu" else LOOK_EVERY
-        while state.step < steps:
+        while state.step < steps and self.done < self.pace.planned:
             if self.run.asked_to_stop():
                 self._look()
                 self._save()
@@ -189,7 +209,7 @@ class _Loop:
             self._step()
             if len(self.unseen) >= look_every:
                 self._look()
-            last = state.epoch + 1 == self.plan.epochs and state.step == steps
+            last = self.done == self.pace.planned
             # A checkpoint may cost one part in fifty of the time; the last one is what `resume --epochs` goes on from.
             patience = max(self.plan.checkpoint_seconds, 50 * self.save_cost)
             if last or time.monotonic() - self.saved_at >= patience:
@@ -199,14 +219,15 @@ class _Loop:
 
     def _step(self) -> None:
         state, plan = self.state, self.plan
-        done, planned = state.epoch * self.batches.steps + state.step, plan.epochs * self.batches.steps
+        done = self.done
+        at, planned = self.pace.at(done)
         torch.manual_seed(counter_seed(plan.seed, 2, state.epoch, state.step))
         batch = self.batches.draw(state.epoch, state.step)
         parts = batch.parts(plan.accumulate) if plan.accumulate > 1 else [batch]
-        factor = self.schedule(done, planned)
+        factor = self.schedule(at, planned)
         total: Tensor | None = None
         for k, optimizers in enumerate(self.program.optimizers):
-            set_rates(optimizers, factor, progress=done / planned)
+            set_rates(optimizers, factor, progress=at / planned)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             for part in parts:
@@ -226,12 +247,21 @@ class _Loop:
             for optimizer in optimizers:
                 optimizer.step()
         if self.averager is not None:
-            self.averager.update(done + 1, planned)
+            self.averager.update(*self.pace.at(done + 1))
         state.step += 1
         if total is not None:
             self.unseen.append((done + 1, total))
         self.progress.stepped()
-        self.run.status("training", at_once=False, epoch=state.epoch + 1, epochs=plan.epochs, step=state.step)
+        self._pass_time()
+        self.run.status(
+            "training", at_once=False, epoch=state.epoch + 1, epochs=self._epochs(), step=state.step
+        )
+
+    def _pass_time(self) -> None:
+        now = time.monotonic()
+        if self.pace.passed(self.done, now - self.clock):
+            self.progress.replan(self.pace.planned)
+        self.clock = now
 
     def _look(self) -> None:
         """Read the losses not yet looked at: add them up, and stop at one that is no number."""
@@ -257,14 +287,14 @@ class _Loop:
     def _end_epoch(self) -> str:
         """Validate, write the history, remember the best; a reason where training should end."""
         state, plan = self.state, self.plan
-        last = state.epoch + 1 == plan.epochs
+        last = self.done >= self.pace.planned
         if last and self.averager is not None:
             self.averager.finish()
         # An infinite gradient in the last step must not be validated, kept as best, or end training early.
-        self._require_finite(self.program.module.state_dict(), (state.epoch + 1) * self.batches.steps)
+        self._require_finite(self.program.module.state_dict(), self.done)
         epoch: history.Epoch = {
             "epoch": state.epoch + 1,
-            "train": {"loss": state.loss_sum / self.batches.steps},
+            "train": {"loss": state.loss_sum / max(1, state.step)},
         }
         if self.validate is not None:
             self.program.module.eval()
@@ -282,40 +312,39 @@ class _Loop:
             if reached is not None and (reached <= value if metric in LOWER_IS_BETTER else reached >= value):
                 state.best_epoch, state.best_tensors = state.epoch, self._module_tensors()
                 return tr("{metric} {value} reached", metric=metric, value=value)
-        unmoved = state.epoch - state.best_epoch if self.validate is not None else 0
+        unmoved = state.epoch - state.watched_epoch if self.validate is not None else 0
         if plan.patience and unmoved >= plan.patience and not last:
             return tr("no improvement for {epochs} epochs", epochs=plan.patience)
         return ""
 
     def _remember_best(self, epoch: history.Epoch) -> None:
-        value = epoch.get("validation", {}).get(self.plan.monitor)
-        if value is None or not math.isfinite(value):
-            return
-        better = self.state.best is None or (
-            value < self.state.best if self.plan.monitor in LOWER_IS_BETTER else value > self.state.best
-        )
-        if better:
-            self.state.best, self.state.best_epoch = value, self.state.epoch
+        state, figures = self.state, epoch.get("validation", {})
+        watched = self.plan.patience_on or self.plan.monitor
+        if _improves(watched, figures.get(watched), state.watched):
+            state.watched, state.watched_epoch = figures[watched], state.epoch
+        if _improves(self.plan.monitor, figures.get(self.plan.monitor), state.best):
+            state.best, state.best_epoch = figures[self.plan.monitor], state.epoch
             if self.plan.keep == "best":
-                self.state.best_tensors = self._module_tensors()
+                state.best_tensors = self._module_tensors()
 
     # ------------------------------------------------------------ what is kept
     def _save(self) -> None:
         began = time.monotonic()
         tensors = self._module_tensors()
-        done = self.state.epoch * self.batches.steps + self.state.step
+        done = self.done
         # A gradient can be infinite where its loss was not; such weights must not become the last good ones.
         self._require_finite(tensors, done)
         state = {
             "position": {
                 name: getattr(self.state, name)
-                for name in ("epoch", "step", "loss_sum", "best", "best_epoch")
+                for name in ("epoch", "step", "loss_sum", "best", "best_epoch", "watched", "watched_epoch")
             },
             "epochs": json.dumps(self.state.epochs),
             "best_tensors": self.state.best_tensors,
             "module": tensors,
             "optimizers": [[one.state_dict() for one in several] for several in self.program.optimizers],
             "average": self.averager.state_dict() if self.averager is not None else None,
+            "pace": self.pace.state_dict() if self.plan.seconds is not None else None,
         }
         checkpoints.save(self.run.checkpoints, done, state)
         self.saved_at = time.monotonic()
@@ -336,6 +365,8 @@ class _Loop:
                 optimizer.load_state_dict(one)
         if self.averager is not None:
             self.averager.load_state_dict(saved["average"])
+        if self.plan.seconds is not None:
+            self.pace.load_state_dict(saved["pace"])
         self.state = _State(
             **saved["position"], epochs=json.loads(saved["epochs"]), best_tensors=saved["best_tensors"]
         )
@@ -353,6 +384,13 @@ class _Loop:
 
     def _device(self) -> torch.device:
         return next((one.device for one in self.program.module.parameters()), torch.device("cpu"))
+
+
+def _improves(metric: str, value: float | None, best: float | None) -> bool:
+    """Whether a validation figure is better than the best so far; one that is absent or no number never is."""
+    if value is None or not math.isfinite(value):
+        return False
+    return best is None or (value < best if metric in LOWER_IS_BETTER else value > best)
 
 
 def _share(part: Batch, batch: Batch) -> Tensor | float:

@@ -25,7 +25,7 @@ class Progress:
         self.quiet = quiet
         self.stream = stream or sys.stderr
         self.live = not quiet and self.stream.isatty()
-        self._epochs = self._steps = self._before = self._here = 0
+        self._planned = self._steps = self._before = self._here = 0
         self._began = self._epoch_began = time.monotonic()
         self._drawn = 0.0
         self._stepping = 0.0  # seconds spent in steps here, validation left out
@@ -39,11 +39,19 @@ class Progress:
             self._clear()
             print(text, file=self.stream, flush=True)
 
-    def begin(self, *, epochs: int, steps: int, done: int) -> None:
-        """Training begins: so many epochs of so many steps, of which `done` steps were done before."""
-        self._epochs, self._steps, self._before, self._here = epochs, steps, done, 0
+    def begin(self, *, planned: int, steps: int, done: int) -> None:
+        """Training begins: so many steps in all, so many an epoch, of which `done` steps were done before."""
+        self._planned, self._steps, self._before, self._here = planned, steps, done, 0
         self._began = self._epoch_began = self._last = time.monotonic()
         self._stepping = 0.0
+
+    def replan(self, planned: int) -> None:
+        """The number of steps in all has changed."""
+        self._planned = planned
+
+    @property
+    def _epochs(self) -> int:
+        return -(-self._planned // max(1, self._steps))
 
     def stepped(self) -> None:
         """A step was done."""
@@ -82,7 +90,7 @@ class Progress:
         """An estimate from the steps of this process, epochs' ends included; None before there are enough."""
         if self._stepping < ENOUGH or not self._here:
             return None
-        steps = self._epochs * self._steps - self._before - self._here
+        steps = self._planned - self._before - self._here
         ends = steps // max(1, self._steps) + 1
         return steps * self._stepping / self._here + ends * self._between
 

@@ -40,6 +40,7 @@ __all__ = [
     "Table",
     "Text",
     "class_lines",
+    "named",
     "number",
     "percent",
     "to_html",
@@ -229,6 +230,14 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 def _cell(value: Cell) -> str:
     return value if isinstance(value, str) else number(value)
+
+
+def named(values: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    """Facts from a mapping whose names are messages: its names and values in words."""
+    return [
+        (tr(name), (tr("yes") if value else tr("no")) if isinstance(value, bool) else str(value))
+        for name, value in values.items()
+    ]
 
 
 # ---------------------------------------------------------------- the page

@@ -34,7 +34,7 @@ from vistazo.config import differing
 from vistazo.errors import DiskError, RunBusy, RunDiffers, RunError, Stopped
 from vistazo.language import tr
 
-__all__ = ["LAST", "Run", "create", "model_file", "open_existing", "read_json", "resolve"]
+__all__ = ["LAST", "MODEL", "Run", "create", "inside", "model_file", "open_existing", "read_json", "resolve"]
 
 LAST = "last"
 RUNS = Path("runs")
@@ -44,15 +44,20 @@ Phase = Literal["starting", "reading", "training", "measuring", "finished", "sto
 
 @dataclass
 class Run:
-    """One run folder, locked by this process between `create`/`open_existing` and `close`."""
+    """One run folder, locked by this process between `create`/`open_existing` and `close`.
+
+    outer: the run in whose folder this one stands; whoever watches or stops that one watches and stops this one.
+    """
 
     folder: Path
     config: dict[str, Any]
     _lock: Any = field(repr=False)
+    outer: "Run | None" = None
     _beat: float = 0.0
     _asked: float = 0.0
     _stop: bool = False
     _polled: bool = False
+    _began: float = field(default_factory=time.monotonic)
 
     @property
     def model(self) -> Path:
@@ -83,8 +88,18 @@ class Run:
                     )
                 )
             return self.config[name]
+        value = self._repeated(name, value)
         self.rewrite({**self.config, name: value})
         return value
+
+    def _repeated(self, name: str, value: Any) -> Any:
+        """What the run that this one reproduces had decided, where it learnt from this data on such a device."""
+        kept = self.config.get("reproduces", {})
+        if name not in kept.get("frozen", {}) or self.config.get("data", kept["data"]) != kept["data"]:
+            return value
+        found = kept["frozen"][name]
+        elsewhere = name == "compute" and found["device"] != value["device"]
+        return value if elsewhere else found
 
     def rewrite(self, config: dict[str, Any]) -> None:
         """Replace config.json."""
@@ -105,6 +120,9 @@ class Run:
         if not at_once and now - self._beat < 1.0:
             return
         self._beat = now
+        if self.outer is not None:
+            about = {"inside": self.folder.name, "inside_phase": phase}
+            self.outer.status("training", at_once=at_once, **{**progress, **about})
         told = {"phase": phase, "process": os.getpid(), "heartbeat": round(now, 3), **progress}
         beside = self.folder / f".status.{os.getpid()}.part"
         try:  # without a flush to disk: a heartbeat that a power cut loses was worth nothing
@@ -130,12 +148,15 @@ class Run:
         """Inside the block somebody calls `asked_to_stop` often, and a stop waits for that."""
         self._polled = True
         try:
-            yield
+            with self.outer.polling() if self.outer else contextlib.nullcontext():
+                yield
         finally:
             self._polled = False
 
     def asked_to_stop(self) -> bool:
         """Whether a signal or the control file asks for a stop; sits out a pause (looked at twice a second)."""
+        if self.outer is not None and self.outer.asked_to_stop():
+            return True
         while not self._stop:
             now = time.monotonic()
             if now - self._asked < 0.5:
@@ -163,6 +184,14 @@ class Run:
             (self.folder / "control").unlink(missing_ok=True)
         self._stop = False
 
+    def seconds(self) -> float:
+        """Seconds of this process so far; of a run inside another one, since it was opened."""
+        return platform.seconds_since_start() if self.outer is None else self.worked()
+
+    def worked(self) -> float:
+        """Seconds since the run was opened here, which in a long Python session is not when the process began."""
+        return time.monotonic() - self._began
+
     def remember(self) -> None:
         """Make this run what `last` means in this folder; where that cannot be written, nothing is lost."""
         with contextlib.suppress(OSError):
@@ -187,28 +216,44 @@ def create(
     if "identity" not in read_json(folder / "config.json"):
         _refuse_strangers(folder)  # before the lock: nothing is left in a folder that is not ours
     with _locked(folder) as run:
-        if not run.config:
-            run.status("starting")
-            run.rewrite({**asked, "identity": dict(identity)})
-        else:
-            key = differing(run.config.get("identity", {}), identity)
-            if key is not None and "data" not in run.config and not run.finished:
-                # Nothing was read yet, so nothing is lost: a first try that was refused must not take the folder.
-                run.status("starting")
-                run.rewrite({**asked, "identity": dict(identity)})
-            elif key is not None:
-                raise RunDiffers(
-                    tr(
-                        "{folder} holds a run with another {key} ({old} there, {new} asked). "
-                        "Choose another --out, or continue that run with: vistazo resume {folder}",
-                        folder=folder,
-                        key=key,
-                        old=run.config.get("identity", {}).get(key),
-                        new=identity.get(key),
-                    )
-                )
+        _settle(run, asked, identity)
         run.remember()
         yield run
+
+
+@contextlib.contextmanager
+def inside(outer: Run, name: str, *, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[Run]:
+    """A run in a folder of another's own, such as RUN/fold-2: like `create`, but `last` stays the outer run.
+
+    Raises RunBusy, RunDiffers, RunError, DiskError.
+    """
+    folder = _make_folder(os.fspath(outer.folder / name), name)
+    if "identity" not in read_json(folder / "config.json"):
+        _refuse_strangers(folder)
+    with _locked(folder) as run:
+        run.outer = outer
+        _settle(run, asked, identity)
+        yield run
+
+
+def _settle(run: Run, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Begin the run, or raise RunDiffers where its folder holds one with other settings."""
+    key = differing(run.config.get("identity", {}), identity)
+    # Where nothing was read yet nothing is lost: a first try that was refused must not take the folder.
+    if not run.config or (key is not None and "data" not in run.config and not run.finished):
+        run.status("starting")
+        run.rewrite({**asked, "identity": dict(identity)})
+    elif key is not None:
+        raise RunDiffers(
+            tr(
+                "{folder} holds a run with another {key} ({old} there, {new} asked). "
+                "Choose another --out, or continue that run with: vistazo resume {folder}",
+                folder=run.folder,
+                key=key,
+                old=run.config.get("identity", {}).get(key),
+                new=identity.get(key),
+            )
+        )
 
 
 @contextlib.contextmanager

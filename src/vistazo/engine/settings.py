@@ -25,17 +25,22 @@ class TrainingConfig(Config):
     accumulate: int = setting(
         1, spanish="acumular", ge=1, help=mark("slices a batch is computed in, to save memory")
     )
-    patience: int = setting(
-        0,
+    patience: int | None = setting(
+        None,
         spanish="paciencia",
         ge=0,
-        help=mark("epochs without improvement before training stops, 0 for never"),
+        help=mark("epochs without improvement before training stops, 0 for never (default: the recipe's)"),
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting(
         "auto", spanish="dispositivo", help=mark("where to compute")
     )
     threads: int | None = setting(
         None, spanish="hilos", ge=1, le=1024, help=mark("processor threads (default: one a core)")
+    )
+    deterministic: bool = setting(
+        False,
+        spanish="determinista",
+        help=mark("only computations that repeat to the bit, on a GPU too; slower there"),
     )
     checkpoint_seconds: float = setting(
         10.0,

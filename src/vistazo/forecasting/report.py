@@ -19,6 +19,7 @@ from vistazo.engine.reports import (
     Section,
     Table,
     Text,
+    named,
     number,
     percent,
     to_html,
@@ -277,5 +278,4 @@ def _training(told: Told) -> Block:
 
 
 def _machine(told: Told) -> Block:
-    return Facts([(tr("time"), duration(told.seconds)), *((tr(name), str(value)) for name, value in
-                                                          told.environment.items())])  # fmt: skip
+    return Facts([(tr("time"), duration(told.seconds)), *named(told.environment)])

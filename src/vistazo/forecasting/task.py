@@ -163,7 +163,7 @@ def train(run: Run, source: Any, config: ForecastingConfig, progress: Progress) 
             epochs=decided.epochs,
             seed=config.seed,
             monitor="mae",
-            patience=config.patience,
+            patience=config.patience or 0,
             keep="last",
             stop_at=None,
             accumulate=config.accumulate,

@@ -25,7 +25,6 @@ Shape suffixes: N pictures, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -35,15 +34,11 @@ from torch import Tensor, nn
 from vistazo.engine.optimizers import Group
 from vistazo.networks.layers import BiasNorm, DiracConv, WhiteningConv
 
-__all__ = ["Airbench", "choose_batch", "choose_entry", "choose_epochs", "choose_filters", "parameter_groups"]
+__all__ = ["Airbench", "parameter_groups"]
 
 Entry = Literal["full", "quarter"]
 
 _SMALLEST, _LARGEST = 16, 128
-_MUCH_SEEN = 150_000  # pictures in training, see choose_filters
-_MORE_GROUPS_FROM = (
-    64  # pixels of the longer side: one more halving, so that the last group still sees the whole
-)
 
 
 class Airbench(nn.Module):
@@ -51,6 +46,7 @@ class Airbench(nn.Module):
 
     filters: channels of each group, one to five of them; multiples of 16 fill the vector registers.
     entry: "full" whitens at full size; "quarter" whitens every second pixel, for a quarter of the arithmetic.
+    residual: three convolutions a group, the last two beside a shortcut, as in the paper's 96 % network (section 4).
     Call `whiten` once before training. Raises ValueError for sizes the network is not made for.
     """
 
@@ -63,6 +59,7 @@ class Airbench(nn.Module):
         classes: int,
         filters: tuple[int, ...],
         entry: Entry = "full",
+        residual: bool = False,
     ) -> None:
         super().__init__()
         _check(channels, height, width, classes, filters, entry)
@@ -80,7 +77,8 @@ class Airbench(nn.Module):
             self.whitening = WhiteningConv(channels, 24, kernel=2, stride=1, padding=0)
         widths = (len(self.whitening.filters), *filters)
         self.groups = nn.ModuleList(
-            _ConvGroup(inputs, outputs) for inputs, outputs in zip(widths[:-1], filters, strict=True)
+            (_ResidualGroup if residual else _ConvGroup)(inputs, outputs)
+            for inputs, outputs in zip(widths[:-1], filters, strict=True)
         )
         self.head = nn.Linear(filters[-1], classes, bias=False)
         # Channels last, or every convolution would reorder its input.
@@ -120,41 +118,18 @@ class _ConvGroup(nn.Module):
         return F.relu(self.second_norm(self.second(halved)))
 
 
-def choose_epochs(*, pictures: int) -> int:
-    """Epochs of the quick recipe: as many as it takes to see 32,000 pictures, and 40 at most.
+class _ResidualGroup(_ConvGroup):
+    """The same with a third convolution; what the maximum left is added before the last ReLU."""
 
-    54,000 pictures: 1; 10,000: 4; 2,000: 16; 500: 40.
-    """
-    _check_pictures(pictures)
-    return min(40, math.ceil(32_000 / pictures))
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.third, self.third_norm = DiracConv(outputs, outputs), BiasNorm(outputs)
 
-
-def choose_batch(*, pictures: int) -> int:
-    """A twentieth of the pictures, between 32 and 512: at least 20 steps an epoch, for small folders too."""
-    _check_pictures(pictures)
-    return min(512, max(32, pictures // 20))
-
-
-def choose_filters(*, pictures: int, epochs: float, height: int, width: int) -> tuple[int, ...]:
-    """The channels of each group, from what is known before training.
-
-    Widest (48/96/96) where 150,000 pictures or more are seen in all (pictures × epochs): there is much to learn,
-    and the wider step uses the processor best. Wide (32/64/64) where each picture is seen at least three times.
-    Narrow (16/32/32) for less, where time is what is being saved. One more group of the last width from 64 pixels,
-    where the shorter side allows it.
-    """
-    filters = (16, 32, 32)
-    if _is_long(pictures, epochs):
-        filters = (48, 96, 96) if pictures * epochs >= _MUCH_SEEN else (32, 64, 64)
-    # A strip has no room for one more halving: 16 × 128 would end below one pixel.
-    halvable = min(height, width) >= (18 if _is_long(pictures, epochs) else 32)
-    return (*filters, filters[-1]) if halvable and max(height, width) >= _MORE_GROUPS_FROM else filters
-
-
-def choose_entry(*, pictures: int, epochs: float) -> Entry:
-    """The entry that goes with `choose_filters`: "full" for the wide network, "quarter" for the narrow
-    one."""
-    return "full" if _is_long(pictures, epochs) else "quarter"
+    def forward(self, features_NCHW: Tensor) -> Tensor:
+        halved = F.max_pool2d(self.first(features_NCHW), 2)
+        halved = F.relu(self.first_norm(halved))
+        features = F.relu(self.second_norm(self.second(halved)))
+        return F.relu(self.third_norm(self.third(features)) + halved)
 
 
 def parameter_groups(network: Airbench, *, batch: int) -> list[Group]:
@@ -167,25 +142,16 @@ def parameter_groups(network: Airbench, *, batch: int) -> list[Group]:
     """
     filters: list[nn.Parameter] = []
     biases: list[nn.Parameter] = []
-    for group in network.groups:
-        assert isinstance(group, _ConvGroup)
-        filters += [group.first.weight, group.second.weight]
-        biases += [group.first_norm.bias, group.second_norm.bias]
+    for part in network.groups.modules():
+        if isinstance(part, DiracConv):
+            filters.append(part.weight)
+        elif isinstance(part, BiasNorm):
+            biases.append(part.bias)
     return [
-        Group("filters", tuple(filters), "muon", rate=0.24, momentum=0.6),
+        Group("filters", tuple(filters), "muon", rate=0.16, momentum=0.6),
         Group("biases", tuple(biases), "sgd", rate=0.05 * batch, momentum=0.85),
         Group("head", tuple(network.head.parameters()), "sgd", rate=0.004 * batch, momentum=0.85),
     ]
-
-
-def _is_long(pictures: int, epochs: float) -> bool:
-    _check_pictures(pictures)
-    return epochs >= 3 or pictures * epochs >= _MUCH_SEEN
-
-
-def _check_pictures(pictures: int) -> None:
-    if pictures < 1:
-        raise ValueError(f"training needs at least one picture, not {pictures}")
 
 
 def _check(

@@ -29,10 +29,6 @@ __all__ = [
     "BLOCKS",
     "FEATURES",
     "EfficientNetLite0",
-    "choose_batch",
-    "choose_epochs",
-    "choose_frozen",
-    "choose_size",
     "parameter_groups",
 ]
 
@@ -112,7 +108,8 @@ class EfficientNetLite0(nn.Module):
         """What the head sees of each picture, (N, F) float32; without a gradient, slice by slice."""
         if torch.is_grad_enabled():
             return self._features(pictures_NCHW)
-        return torch.cat([self._features(one) for one in pictures_NCHW.split(_SLICE)])
+        slices = torch.split(pictures_NCHW, _SLICE)
+        return torch.cat([self._features(one) for one in slices])
 
     def _features(self, pictures_NCHW: Tensor) -> Tensor:
         found = self.stem(self._enlarged(pictures_NCHW))
@@ -187,32 +184,12 @@ class _Block(nn.Module):
         return narrow + pictures_NCHW if self._adds else narrow
 
 
-def choose_epochs(*, pictures: int) -> int:
-    """Passes over the pictures."""
-    return max(1, min(30, round(500_000 / pictures)))
-
-
-def choose_batch(*, pictures: int) -> int:
-    """Pictures a step."""
-    return 64 if pictures >= 2_000 else 32
-
-
-def choose_frozen(*, pictures: int) -> int:
-    """Blocks that stay as published."""
-    return 2
-
-
-def choose_size(*, height: int, width: int) -> int:
-    """Pixels of the longer side inside."""
-    return min(_LARGEST, max(128, height, width))
-
-
-def parameter_groups(network: EfficientNetLite0, *, batch: int) -> list[Group]:
+def parameter_groups(network: EfficientNetLite0) -> list[Group]:
     """The parameters of the head, of the top, and of each block, with rates that shrink towards the pictures."""
     parts = [("top", network.top), *((f"block {at}", network.blocks[at]) for at in range(BLOCKS - 1, -1, -1))]
-    groups = [Group("head", tuple(network.head.parameters()), "adamw", rate=1e-3, momentum=0.9)]
+    groups = [Group("head", tuple(network.head.parameters()), "adam", rate=1e-3, momentum=0.9)]
     for depth, (name, part) in enumerate((*parts, ("stem", network.stem))):
-        groups.append(Group(name, tuple(part.parameters()), "adamw", rate=1e-3 * 0.9**depth, momentum=0.9))
+        groups.append(Group(name, tuple(part.parameters()), "adam", rate=1e-3 * 0.9**depth, momentum=0.9))
     return groups
 
 

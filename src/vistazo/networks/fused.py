@@ -28,9 +28,9 @@ _POINTWISE = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 
 
 def convolve(pictures_NCHW: Tensor, weight: Tensor, bias_O: Tensor, *, stride: int, relu6: bool) -> Tensor:
-    """The convolution with TensorFlow's padding 'same', bias and, where asked for, ReLU6: (N, O, ⌈H/stride⌉, ⌈W/stride⌉).
+    """A convolution with TensorFlow's padding 'same', bias and, where asked for, ReLU6: (N, O, ⌈H/stride⌉, ⌈W/stride⌉).
 
-    weight: (O, C, 1, 1), depthwise (C, 1, k, k) or any other (O, C, k, k), k odd, of the pictures' type, as is the bias.
+    weight: (O, C, 1, 1), depthwise (C, 1, k, k) or any other (O, C, k, k), k odd; of the pictures' type, as the bias.
     On a processor a gradient reaches the pictures, the bias and 1 × 1 weights; depthwise weights get none, and other
     convolutions take torch's way.
     """
@@ -52,7 +52,7 @@ def convolve(pictures_NCHW: Tensor, weight: Tensor, bias_O: Tensor, *, stride: i
 
 
 def _exporting() -> bool:
-    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+    return bool(torch._C._get_tracing_state()) or torch.compiler.is_compiling()
 
 
 def _plain(
@@ -114,7 +114,7 @@ class _OneByOne(torch.autograd.Function):
         return answer
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         pictures, weight, answer = ctx.saved_tensors
         for_pictures, for_weight, for_bias, _ = ctx.needs_input_grad
@@ -150,7 +150,7 @@ class _Depthwise(torch.autograd.Function):
         return answer
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None, None, None]:
         weight, answer = ctx.saved_tensors
         if answer is None:

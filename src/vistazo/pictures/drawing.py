@@ -2,18 +2,27 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["enlarge", "grid", "png"]
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+__all__ = ["Row", "Rows", "enlarge", "grid", "png", "sheet"]
 
 Pixels = npt.NDArray[Any]
 
 SHORTEST = 84  # screen pixels below which a picture cannot be judged by eye
 _GAP = 4
 _PAPER = 255
+_MARGIN, _INK, _PALE, _LINE = 28, (28, 30, 33), (105, 110, 118), (222, 225, 230)
+_LABEL = 200  # screen pixels of the column that names the rows
+_TITLE, _PLAIN, _SMALL = 21, 14, 12  # heights of letters
 
 
 def png(picture_HWC: Pixels) -> bytes:
@@ -56,6 +65,153 @@ def grid(pictures: Sequence[Pixels], columns: int) -> bytes:
         left = column * width + _GAP + (width - _GAP - picture.shape[1]) // 2
         sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return png(sheet)
+
+
+# ---------------------------------------------------------------- pictures with words
+@dataclass(frozen=True)
+class Row:
+    """A line of pictures of one size. name: what stands beside it; detail: smaller, below the name.
+
+    notes: a few short lines under each picture, or nothing.
+    """
+
+    name: str
+    pictures: Sequence[Pixels]
+    detail: str = ""
+    notes: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Lines of pictures under a heading and the names of their columns; below them a text."""
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    text: str = ""
+
+
+def sheet(title: str, subtitle: str, parts: Sequence[Rows]) -> bytes:
+    """Rows of pictures with names, under a title, as a PNG file. The first column stands apart.
+
+    All pictures have one size; they are enlarged by a whole factor.
+    Raises ValueError where there are none.
+    """
+    from PIL import Image
+
+    if not any(row.pictures for part in parts for row in part.rows):
+        raise ValueError("a sheet needs pictures")
+    paper = _Paper([len(part.columns) for part in parts], parts[0].rows[0].pictures[0])
+    paper.write(title, _TITLE, _INK)
+    paper.write(subtitle, _PLAIN, _PALE)
+    for part in parts:
+        paper.part(part)
+    file = io.BytesIO()
+    Image.fromarray(paper.pixels()).save(file, "PNG")
+    return file.getvalue()
+
+
+class _Paper:
+    """A white sheet as wide as its longest row, written on from the top; it grows as it is written on."""
+
+    def __init__(self, columns: Sequence[int], example_HWC: Pixels) -> None:
+        from PIL import Image, ImageDraw
+
+        self._height, self._width = (int(side) for side in enlarge(example_HWC).shape[:2])
+        self._apart = 3 * _GAP
+        self._wide = 2 * _MARGIN + _LABEL + max(columns) * (self._width + _GAP) + self._apart
+        self._image = Image.new("RGB", (self._wide, 1), "white")
+        self._draw = ImageDraw.Draw(self._image)
+        self._at = _MARGIN
+
+    def pixels(self) -> Pixels:
+        self._grow(_MARGIN)
+        return np.asarray(self._image)[: self._at + _MARGIN]
+
+    def write(self, text: str, size: int, colour: tuple[int, int, int]) -> None:
+        """A text over the whole width, broken between words."""
+        for line in _broken(text, _font(size), self._wide - 2 * _MARGIN):
+            self._grow(2 * size)
+            self._draw.text((_MARGIN, self._at), line, fill=colour, font=_font(size))
+            self._at += round(1.45 * size)
+        self._at += size // 3
+
+    def part(self, part: Rows) -> None:
+        self._grow(100)
+        self._at += _MARGIN // 2
+        self._draw.line((_MARGIN, self._at, self._wide - _MARGIN, self._at), fill=_LINE)
+        self._at += _MARGIN // 2
+        self.write(part.heading, _PLAIN, _INK)
+        for column, name in enumerate(part.columns):
+            middle = self._left(column) + self._width / 2
+            self._draw.text((middle, self._at), name, fill=_PALE, font=_font(_SMALL), anchor="ma")
+        self._at += round(1.7 * _SMALL)
+        for row in part.rows:
+            self._row(row)
+        if part.text:
+            self._at += _GAP
+            self.write(part.text, _PLAIN, _INK)
+
+    def _row(self, row: Row) -> None:
+        from PIL import Image
+
+        noted = max((len(lines) for lines in row.notes), default=0)
+        names = _broken(row.name, _font(_PLAIN), _LABEL - 12)[:2]
+        details = _broken(row.detail, _font(_SMALL), _LABEL - 12)[:4]
+        words = round(1.3 * (len(names) * _PLAIN + len(details) * _SMALL))
+        down = max(self._height, words)
+        self._grow(down + noted * 2 * _SMALL + 2 * _GAP)
+        top = self._at + (down - words) // 2
+        for lines, size, colour in ((names, _PLAIN, _INK), (details, _SMALL, _PALE)):
+            for line in lines:
+                self._draw.text((_MARGIN, top), line, fill=colour, font=_font(size))
+                top += round(1.3 * size)
+        for column, picture in enumerate(row.pictures):
+            large = enlarge(picture)
+            plain = np.ascontiguousarray(large[..., 0] if large.shape[2] == 1 else large)
+            self._image.paste(Image.fromarray(plain), (self._left(column), self._at))
+        self._at += down + (_GAP if not noted else 0)
+        for column, note in enumerate(row.notes):
+            for at, line in enumerate(note):
+                where = (self._left(column) + self._width / 2, self._at + 2 + round(1.25 * at * _SMALL))
+                short = _broken(line, _font(_SMALL), self._width, whole=True)[0]
+                self._draw.text(where, short, fill=_PALE, font=_font(_SMALL), anchor="ma")
+        self._at += round(1.25 * noted * _SMALL) + (3 * _GAP if noted else 0)
+
+    def _left(self, column: int) -> int:
+        return _MARGIN + _LABEL + column * (self._width + _GAP) + (self._apart if column else 0)
+
+    def _grow(self, more: int) -> None:
+        from PIL import Image, ImageDraw
+
+        needed = self._at + more
+        if needed > self._image.height:
+            larger = Image.new("RGB", (self._wide, 2 * needed), "white")
+            larger.paste(self._image)
+            self._image, self._draw = larger, ImageDraw.Draw(larger)
+
+
+@cache
+def _font(size: int) -> "FreeTypeFont":
+    """Our own letters: those that come with Pillow have no accents, and not every machine has others."""
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(__file__).parent / "letters" / "DejaVuSans.ttf", size)
+
+
+def _broken(text: str, font: "FreeTypeFont", width: int, *, whole: bool = False) -> list[str]:
+    """Lines no wider than that, broken between words; a word that is too long, or a `whole` text, is cut with '…'."""
+    lines: list[str] = []
+    for word in [text] if whole else text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+            continue
+        short = word
+        while font.getlength(short) > width and len(short) > 1:
+            short = short.removesuffix("…")[:-1] + "…"
+        lines.append(short)
+    return lines
 
 
 def _check(picture_HWC: Pixels) -> None:

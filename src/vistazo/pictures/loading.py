@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vistazo.engine.batches import Batch, epoch_order
-from vistazo.pictures.augmentation import Padded, flip_side, shifts
+from vistazo.engine.batches import Batch, epoch_order, weighted_order
+from vistazo.pictures.augmentation import Augmenter, Padded, flip_side, shifts, soften
 
 __all__ = ["Normaliser", "PictureBatches"]
 
@@ -19,7 +19,10 @@ class PictureBatches:
     pixels: (n, height, width, channels) uint8. targets: tensors of n entries. rows: (n,) row numbers in the index.
     size: pictures a batch; the last batch of an epoch is left out where it would be smaller, unless it is the only
     one, so that batch norm never meets a handful. reach: pixels a picture may be moved. flip: whether pictures are
-    mirrored every other epoch.
+    mirrored every other epoch. augmenter: what else happens to them, and the number of classes where pictures are
+    mixed: every target becomes (N, classes) floats then.
+    mirrored every other epoch. weights: of each picture in the loss, (n,) or (n, labels), or None where all count 1.
+    shares: (n,) how often each picture is drawn beside the others, or None where each is drawn once an epoch.
     """
 
     def __init__(
@@ -33,9 +36,16 @@ class PictureBatches:
         flip: bool,
         seed: int,
         device: str,
+        augmenter: Augmenter | None = None,
+        classes: int = 0,
+        weights: Tensor | None = None,
+        shares: Tensor | None = None,
     ) -> None:
+        self._augmenter, self._classes = augmenter, classes
         self._pictures = Padded(pixels, reach=reach, device=device)
         self._targets = {name: target.to(device) for name, target in targets.items()}
+        self._weights = None if weights is None else weights.to(device)
+        self._shares = shares
         self._rows = torch.from_numpy(rows)
         self.size, self.flip, self.seed = min(size, len(pixels)), flip, seed
         self._plan = lru_cache(maxsize=2)(self._draw_epoch)
@@ -45,26 +55,58 @@ class PictureBatches:
         return self._pictures.count // self.size
 
     def draw(self, epoch: int, step: int) -> Batch:
-        order, moves, mirrored = self._plan(epoch)
-        picked = order[step * self.size : (step + 1) * self.size]
-        pictures = self._pictures.take(picked, None if moves is None else moves[picked])
-        if mirrored is not None:
-            side = mirrored[picked].to(pictures.device)[:, None, None, None]
-            pictures = torch.where(side, pictures.flip(3), pictures)
+        within = slice(step * self.size, (step + 1) * self.size)
+        picked = self._plan(epoch)[0][within]
+        # A picture that comes up several times an epoch is changed otherwise each time: by its place.
+        drawn = picked if self._shares is None else torch.arange(within.start, within.stop)
+        pictures = self._seen(picked, epoch, drawn)
         targets = {name: target[picked.to(target.device)] for name, target in self._targets.items()}
-        return Batch({"pictures": pictures}, targets, self._rows[picked])
+        if self._augmenter is not None and self._augmenter.mixes:
+            pictures, targets = self._mixed(self._augmenter, pictures, targets, drawn, epoch)
+        weights = None if self._weights is None else self._weights[picked.to(self._weights.device)]
+        return Batch({"pictures": pictures}, targets, self._rows[picked], weights)
+
+    def _seen(self, picked: Tensor, epoch: int, drawn: Tensor) -> Tensor:
+        """The pictures at these positions as they look this epoch, changed by what was drawn at others; uint8."""
+        _, moves, mirrored = self._plan(epoch)
+        pictures = self._pictures.take(picked, None if moves is None else moves[drawn])
+        if mirrored is not None:
+            side = mirrored[drawn].to(pictures.device)[:, None, None, None]
+            pictures = torch.where(side, pictures.flip(3), pictures)
+        if self._augmenter is not None:
+            pictures = self._augmenter(pictures, self._rows[drawn], epoch)
+        return pictures
+
+    def _mixed(
+        self, augmenter: Augmenter, pictures: Tensor, targets: dict[str, Tensor], drawn: Tensor, epoch: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """With partners from the whole training set, so that a batch's size and order change nothing."""
+        height, width = pictures.shape[2:]
+        mixture = augmenter.mixture(
+            self._rows[drawn], epoch, count=self._pictures.count, height=height, width=width
+        )
+        pictures, share = augmenter.mixed(
+            pictures, self._seen(mixture.partner_N, epoch, mixture.partner_N), mixture
+        )
+        others = {name: target[mixture.partner_N.to(target.device)] for name, target in self._targets.items()}
+        return pictures, {
+            name: soften(target, others[name], share.to(target.device), classes=self._classes)
+            for name, target in targets.items()
+        }
 
     def _draw_epoch(self, epoch: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         count, reach = self._pictures.count, self._pictures.reach
         return (
-            epoch_order(count, seed=self.seed, epoch=epoch),
+            epoch_order(count, seed=self.seed, epoch=epoch)
+            if self._shares is None
+            else weighted_order(self._shares, seed=self.seed, epoch=epoch),
             shifts(count, reach=reach, seed=self.seed, epoch=epoch) if reach else None,
             flip_side(count, seed=self.seed, epoch=epoch) if self.flip else None,
         )
 
 
 class Normaliser:
-    """uint8 pictures to floats of mean 0 and variance 1 a channel, with the training part's figures.
+    """uint8 pictures to floats: (pixel - mean) / std, by default to mean 0 and variance 1 over the training part.
 
     mean, std: a value a channel, in pixel units 0..255.
     """
@@ -91,6 +133,11 @@ class Normaliser:
             means.append(mean)
             stds.append(std if std > 1e-3 else 255.0)
         return cls(means, stds)
+
+    @classmethod
+    def unit(cls, channels: int) -> "Normaliser":
+        """Pixels divided by 255, so that they lie between 0 and 1: what tutorials do, whatever the pictures are."""
+        return cls([0.0] * channels, [255.0] * channels)
 
     def __call__(self, pictures_NCHW: Tensor) -> Tensor:
         """(N, C, H, W) uint8 to float32 of the same shape."""

@@ -16,6 +16,7 @@ from vistazo.pictures.archives import archive_kind, read_archive
 from vistazo.pictures.arrays import read_idx, read_npy
 from vistazo.pictures.folders import is_picture, listing
 from vistazo.pictures.index import UNASSIGNED, Broken, indexed, natural_key, part_named, read_index
+from vistazo.pictures.labelling import SEPARATOR, indexed_labels, joined, read_cells
 from vistazo.pictures.stores import Files, Source, Store, readable
 
 __all__ = ["is_manifest", "names_pictures", "read_manifest", "text_of"]
@@ -91,11 +92,16 @@ def _parquet_columns(path: Path) -> dict[str, list[str]] | None:
             return None
         table = parquet.read_table(path)
         return {
-            name: ["" if value is None else str(value) for value in table[name].to_pylist()]
-            for name in table.column_names
+            name: [_cell(value, path) for value in table[name].to_pylist()] for name in table.column_names
         }
     except pa.ArrowException as error:
         raise ValueError(error) from error
+
+
+def _cell(value: object, path: Path) -> str:
+    if isinstance(value, list):
+        return joined(value, path)
+    return "" if value is None else str(value)
 
 
 def text_of(path: Path) -> str:
@@ -156,16 +162,17 @@ def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
                 folder=folder,
             )
         )
-    if any("|" in cell for cell in found.get("labels", ())):
+    if "label" in found and "labels" in found:
         raise SourceError(
             tr(
-                "{path} gives several labels to a picture, which this task does not support yet: give "
-                "one label each.",
+                "{path} has a column label, for one name a picture, and a column labels, for several: leave one "
+                "of them out (columns: {columns}).",
                 path=path,
+                columns=", ".join(columns)[:200],
             )
         )
     labels = found.get("label") or found.get("labels")
-    if not labels:
+    if labels is None:
         raise SourceError(
             tr(
                 "{path} has no column of labels (columns: {columns}). Call it label.",
@@ -173,6 +180,7 @@ def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
                 columns=", ".join(columns)[:200],
             )
         )
+    several = read_cells(path, labels) if "labels" in found else None
     words = found.get("split", [""] * len(paths))
     parts = {word: part_named(word) if word else UNASSIGNED for word in set(words)}
     strange = sorted(word for word, part in parts.items() if part is None)
@@ -189,19 +197,27 @@ def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
     where: list[str] = []
     for row, (name, label) in enumerate(zip(paths, labels, strict=True)):
         located = _locate(folder, name) if name else None
-        if located and label:
+        if located and (label or several):
             kept.append(row)
             where.append(located)
         else:
-            reason = tr("the file does not exist") if label else tr("it has no label")
+            reason = tr("the file does not exist") if label or several else tr("it has no label")
             broken.append(Broken(-1, name or tr("row {n}", n=row + 2), reason))
     if not kept:
         raise TooFewExamples(tr("{path} has no row with both a picture and a label.", path=path))
-    classes = sorted({labels[row] for row in kept})
-    number = {name: code for code, name in enumerate(classes)}
-    codes = np.array([number[labels[row]] for row in kept], dtype=np.int64)
     split = np.array([parts[words[row]] for row in kept], dtype="U10")
-    index, notes = indexed(where, codes, classes, split, source=str(folder), kind="manifest")
+    if several:
+        cells = [several[row] for row in kept]
+        index, notes = indexed_labels(where, cells, split, path=path, source=str(folder), kind="manifest")
+    else:
+        classes = sorted({labels[row] for row in kept})
+        number = {name: code for code, name in enumerate(classes)}
+        codes = np.array([number[labels[row]] for row in kept], dtype=np.int64)
+        index, notes = indexed(where, codes, classes, split, source=str(folder), kind="manifest")
+        if "label" in found and any(SEPARATOR in name for name in classes):
+            notes += (
+                tr("A column label holds one name a picture, | included; call it labels to give several."),
+            )
     if "group" in found:
         groups = [found["group"][row] for row in kept]
         numbers = {name: at for at, name in enumerate(sorted(set(groups) - {""}, key=natural_key))}

@@ -70,8 +70,12 @@ def check(path: Path) -> dict[str, Any]:
     """How a source of pictures is read, without decoding them: {"lines", "findings", "counts"}."""
     found = read_source(path, classes_file=None)
     index = found.index
-    counts = {name: int((index.label == at).sum()) for at, name in enumerate(index.classes)}
-    lines = [tr("pictures: {n}, classes: {classes}", n=len(index), classes=len(counts)), *found.notes]
+    counts = dict(zip(index.classes, index.counts(np.ones(len(index), dtype=np.bool_)).tolist(), strict=True))
+    if index.labels is None:
+        lines = [tr("pictures: {n}, classes: {classes}", n=len(index), classes=len(counts))]
+    else:
+        lines = [tr("pictures: {n}, labels: {labels}", n=len(index), labels=len(counts))]
+    lines += found.notes
     lines += [f"  {name}: {count}" for name, count in counts.items()]
     lines += [tr("left out: {name} ({reason})", name=one.where, reason=one.reason) for one in found.broken]
     findings = [

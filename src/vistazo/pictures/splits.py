@@ -6,23 +6,24 @@ matters, and where the test part is official no label of it is looked at.
 
 import hashlib
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vistazo.engine.reports import number
+from vistazo.engine.reports import number, percent
 from vistazo.errors import ConfigError, TooFewExamples
 from vistazo.language import mark, tr
 from vistazo.pictures.index import OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
+from vistazo.pictures.stratifying import stratify
 
-__all__ = ["Assigned", "assign", "find_groups", "require_trainable"]
+__all__ = ["SHARES", "Assigned", "assign", "find_groups", "join_copies", "require_trainable"]
 
 Ints = NDArray[np.int64]
 
-SHARE = 0.1  # of validation, and of test
+SHARES = (0.1, 0.1)  # of validation, and of test
 LEAST_GROUPS = 10  # of every class, for a rule that was guessed from file names
 LARGEST_GROUP = 0.05  # of its class, likewise
 
@@ -58,8 +59,16 @@ class Assigned:
 
 def require_trainable(index: Index) -> None:
     """Raise TooFewExamples unless there are two classes, each with two pictures outside the test part."""
-    own = index.label[(index.split != TEST) & (index.split != OUT)]
-    counts = np.bincount(own[own >= 0], minlength=len(index.classes))
+    counts = index.counts((index.split != TEST) & (index.split != OUT))
+    if index.labels is not None and len(index.classes) < 2:
+        raise TooFewExamples(
+            tr(
+                "{source} has one label only ('{name}'), and some pictures without it: that is a question of two "
+                "classes. Give a column label that names each picture's class.",
+                source=index.source,
+                name=index.classes[0],
+            )
+        )
     if len(index.classes) < 2:
         raise TooFewExamples(
             tr(
@@ -167,7 +176,9 @@ def _named_series(index: Index) -> tuple[Ints, str]:
     if index.kind in ("idx", "npy", "arrays"):
         return alone, nothing
     own = np.flatnonzero((index.split != TEST) & (index.split != OUT))
-    labels = index.label.tolist()
+    # Views of one thing may differ in their labels, so pictures with several count as one class here.
+    label, classes = (index.label, len(index.classes)) if index.labels is None else (index.label * 0, 1)
+    labels = label.tolist()
     keys: list[Hashable] = [("alone", row) for row in range(len(index))]
     views: dict[Hashable, None] = {}  # what a view was taken off
     numbered: list[tuple[int, tuple[int, str], tuple[int, str] | None]] = []
@@ -193,9 +204,9 @@ def _named_series(index: Index) -> tuple[Ints, str]:
     if not len(own) or len(np.unique(groups[own])) == len(own):
         return alone, nothing
     _, first, sizes = np.unique(groups[own], return_index=True, return_counts=True)
-    label_of_group = index.label[own][first]
-    per_class = np.bincount(index.label[own], minlength=len(index.classes))
-    groups_per_class = np.bincount(label_of_group, minlength=len(index.classes))
+    label_of_group = label[own][first]
+    per_class = np.bincount(label[own], minlength=classes)
+    groups_per_class = np.bincount(label_of_group, minlength=classes)
     if groups_per_class.min() < LEAST_GROUPS or (sizes > LARGEST_GROUP * per_class[label_of_group]).any():
         return alone, tr("Groups: none; the file names are numbered through, which makes no series.")
     return groups, tr(
@@ -229,22 +240,24 @@ def _bursts(where: Sequence[str], seconds: int) -> list[Hashable]:
 
 
 # ---------------------------------------------------------------- parts
-def assign(index: Index, *, seed: int, group_by: str) -> Assigned:
+def assign(index: Index, *, seed: int, group_by: str, shares: tuple[float, float] = SHARES) -> Assigned:
     """Give every picture its part, by class, so that nothing of test or validation was trained on.
 
-    - Parts the source names are kept. Without a test part, 10 % of training becomes it; likewise validation.
+    shares: of validation and of test, in (0, 1), of all that the source leaves for training.
+    - Parts the source names are kept. Without a test part, its share of training becomes it; likewise validation.
     - Pictures of one group, and byte-identical ones, stay in one part. Training pictures identical to one of
       a named validation or test part, and validation pictures identical to one of a named test part, are left
       out.
     - Of a class with three groups or more, every part that is drawn gets at least one; of a class with two,
       test gets one (or validation, where test is official); a class of one group is trained on only.
+    - Pictures with several labels are divided label by label, the rarest first (see `stratifying`).
     - A group that a named part shares with training is not drawn from.
     - The draw depends on each picture's name and the seed alone, so adding pictures moves few of the others.
     Raises TooFewExamples where a class has no picture left to train on, ConfigError for a bad `group_by`.
     """
     groups, rule = find_groups(index, group_by=group_by)
     split = np.where(index.split == UNASSIGNED, TRAIN, index.split)
-    split[index.label < 0] = OUT
+    split[~index.labelled] = OUT
     official = {part: bool((split == part).any()) for part in (VALIDATION, TEST)}
     sentences = [rule]
 
@@ -255,7 +268,7 @@ def assign(index: Index, *, seed: int, group_by: str) -> Assigned:
             sentences.append(tr(sentence, n=int(copies.sum())))
 
     pool = np.flatnonzero(split == TRAIN)
-    unit = _joined(groups, index.hash)
+    unit = join_copies(groups, index.hash)
     shared = np.isin(unit[pool], unit[(split == VALIDATION) | (split == TEST)])
     if shared.any():
         sentences.append(
@@ -265,16 +278,17 @@ def assign(index: Index, *, seed: int, group_by: str) -> Assigned:
                 n=int(shared.sum()),
             )
         )
-    wanted = [part for part in (TEST, VALIDATION) if not official[part]]
+    share = dict(zip((VALIDATION, TEST), shares, strict=True))
+    wanted = {part: share[part] for part in (TEST, VALIDATION) if not official[part]}
     split[pool] = _draw(index, pool, unit[pool], shared, wanted, seed)
 
     _require_every_class(index, split)
     counts = {part: int((split == part).sum()) for part in (*PARTS, OUT)}
-    sentences += _told(index, unit, pool, official, counts, seed)
+    sentences += _told(index.replace(split=split), unit, pool, wanted, counts, seed)
     return Assigned(index.replace(split=split, group=groups), tuple(sentences), counts)
 
 
-def _joined(groups: Ints, hashes: NDArray[np.bytes_]) -> Ints:
+def join_copies(groups: Ints, hashes: NDArray[np.bytes_]) -> Ints:
     """(rows,) what must stay together: groups joined wherever they hold the same picture."""
     _, content, copies = np.unique(hashes, return_inverse=True, return_counts=True)
     joint = np.arange(groups.max() + 1 if len(groups) else 0)
@@ -296,20 +310,22 @@ def _joined(groups: Ints, hashes: NDArray[np.bytes_]) -> Ints:
 
 
 def _draw(
-    index: Index, pool: Ints, unit: Ints, held: NDArray[np.bool_], wanted: Sequence[str], seed: int
+    index: Index, pool: Ints, unit: Ints, held: NDArray[np.bool_], wanted: Mapping[str, float], seed: int
 ) -> NDArray[np.str_]:
     """(pool,) the part of each row of the pool: whole units, class by class, ordered by names and seed."""
     part = np.full(len(pool), TRAIN, dtype="U10")
     if not wanted or not len(pool):
         return part
     _, unit, sizes = np.unique(unit, return_inverse=True, return_counts=True)
-    label = index.label[pool]
     ticket = np.full(len(sizes), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(ticket, unit, _tickets([index.where[row] for row in pool.tolist()], seed))
-    home = np.full(len(sizes), len(index.classes))
-    np.minimum.at(home, unit, label)  # a unit of several classes is drawn with the first of them
     frozen = np.zeros(len(sizes), dtype=bool)
     frozen[unit[held]] = True
+    if index.labels is not None:
+        return stratify(index.labels[pool], unit, ticket, frozen, wanted)[unit]
+    label = index.label[pool]
+    home = np.full(len(sizes), len(index.classes))
+    np.minimum.at(home, unit, label)  # a unit of several classes is drawn with the first of them
 
     part_of_unit = np.full(len(sizes), TRAIN, dtype="U10")
     order = np.lexsort((ticket, home))
@@ -318,10 +334,12 @@ def _draw(
         mine = order[bounds[at] : bounds[at + 1]]
         free = [one for one in mine.tolist() if not frozen[one]]
         pictures = int(sizes[mine].sum())
-        parts = wanted[: max(0, len(mine) - 1)]
+        parts = list(wanted)[: max(0, len(mine) - 1)]
         to_train = 1 if len(free) == len(mine) else 0  # what is frozen is trained on
         for later, name in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
-            taken = _take(free, sizes, target=max(1.0, SHARE * pictures), spare=len(free) - later - to_train)
+            taken = _take(
+                free, sizes, target=max(1.0, wanted[name] * pictures), spare=len(free) - later - to_train
+            )
             part_of_unit[list(taken)] = name
             free = [one for one in free if one not in taken]
     part = part_of_unit[unit]
@@ -368,7 +386,7 @@ def _tickets(names: Sequence[str], seed: int) -> NDArray[np.uint64]:
 
 
 def _require_every_class(index: Index, split: NDArray[np.str_]) -> None:
-    counts = np.bincount(index.label[split == TRAIN], minlength=len(index.classes))
+    counts = index.counts(split == TRAIN)
     without = [name for name, count in zip(index.classes, counts, strict=True) if not count]
     if without:
         raise TooFewExamples(
@@ -382,25 +400,28 @@ def _require_every_class(index: Index, split: NDArray[np.str_]) -> None:
 
 
 def _told(
-    index: Index, unit: Ints, pool: Ints, official: dict[str, bool], counts: dict[str, int], seed: int
+    index: Index, unit: Ints, pool: Ints, wanted: Mapping[str, float], counts: dict[str, int], seed: int
 ) -> list[str]:
     numbers = {part: number(counts[part]) for part in PARTS}
-    if official[TEST] and official[VALIDATION]:
-        rule = tr("Parts: as the source names them")
-    elif official[TEST]:
-        rule = tr(
-            "Parts: test is official; validation is a tenth of training, by class, seed {seed}", seed=seed
+    told = [
+        tr(
+            "{rule}: {train} to train, {validation} to validate, {test} to test.",
+            rule=_rule(wanted, seed),
+            **numbers,
         )
-    elif official[VALIDATION]:
-        rule = tr(
-            "Parts: validation is official; test is a tenth of training, by class, seed {seed}", seed=seed
+    ]
+    drawn = len(wanted)
+    if drawn and index.labels is not None:
+        told.append(
+            tr("Pictures were divided by their rarest label first, so that each part has every label.")
         )
+    if index.labels is None:
+        pairs = np.unique(np.stack([index.label[pool], unit[pool]]), axis=1)[0]
+        thin = np.flatnonzero(np.bincount(pairs, minlength=len(index.classes)) <= drawn)
     else:
-        rule = tr("Parts: 80/10/10 by class, seed {seed}", seed=seed)
-    told = [tr("{rule}: {train} to train, {validation} to validate, {test} to test.", rule=rule, **numbers)]
-    drawn = 2 - sum(official.values())
-    pairs = np.unique(np.stack([index.label[pool], unit[pool]]), axis=1)[0]
-    thin = np.flatnonzero(np.bincount(pairs, minlength=len(index.classes)) <= drawn)
+        parts = list(wanted)
+        in_each = [index.labels[index.split == part].any(0) for part in parts]
+        thin = np.flatnonzero(~np.logical_and.reduce(in_each)) if parts else np.zeros(0, dtype=np.int64)
     if drawn and len(thin):
         told.append(
             tr(
@@ -409,3 +430,23 @@ def _told(
             )
         )
     return told
+
+
+def _rule(wanted: Mapping[str, float], seed: int) -> str:
+    if not wanted:
+        return tr("Parts: as the source names them")
+    values = {"seed": seed, **{part: percent(share, 0) for part, share in wanted.items()}}
+    if VALIDATION not in wanted:
+        return tr(
+            "Parts: validation is official; test is {test} of training, by class, seed {seed}", **values
+        )
+    if TEST not in wanted:
+        return tr(
+            "Parts: test is official; validation is {validation} of training, by class, seed {seed}", **values
+        )
+    shares = (1 - sum(wanted.values()), wanted[VALIDATION], wanted[TEST])
+    return tr(
+        "Parts: {shares} by class, seed {seed}",
+        shares="/".join(str(round(100 * one)) for one in shares),
+        seed=seed,
+    )

@@ -20,6 +20,7 @@ from vistazo.engine.reports import (
     Section,
     Table,
     Text,
+    named,
     number,
     percent,
     to_html,
@@ -321,8 +322,7 @@ def _training(told: Told) -> Block:
 
 
 def _machine(told: Told) -> Block:
-    pairs: list[tuple[str, Cell]] = [(tr("time"), duration(told.seconds))]
-    return Facts(pairs + [(tr(name), str(value)) for name, value in told.environment.items()])
+    return Facts([(tr("time"), duration(told.seconds)), *named(told.environment)])
 
 
 def _plain(values: dict[str, Any]) -> str:

@@ -94,7 +94,7 @@ def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> N
             epochs=decided.epochs,
             seed=config.seed,
             monitor="loss",
-            patience=config.patience,
+            patience=config.patience or 0,
             keep=decided.keep,
             stop_at=None,
             accumulate=config.accumulate,

@@ -1,0 +1,192 @@
+"""`--time`: the network and the length that fit a budget, found by trying them for a moment on the machine at hand."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vistazo import platform
+from vistazo.classification.classifier import views_of
+from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.data import Data
+from vistazo.classification.everyday import LADDER
+from vistazo.classification.models import create, require
+from vistazo.classification.recipes import Decided
+from vistazo.classification.training import Program, choose_compute
+from vistazo.engine.batches import Batch
+from vistazo.engine.device import Compute, resolve_device
+from vistazo.engine.optimizers import Lookahead
+from vistazo.engine.progress import duration
+from vistazo.errors import ConfigError
+from vistazo.language import tr
+from vistazo.networks.layers import WhiteningConv
+from vistazo.pictures.loading import Normaliser
+
+__all__ = ["fit_to_time"]
+
+AIM = 0.93  # share of the time left that is planned for; the rest is for a machine that slows down
+REPORT = 1.2  # seconds of report and model, besides a share of the budget
+SHARE_OF_REPORT = 0.02
+SPARE = 1.25  # measuring may take so many times what the trial says
+WIDER = 2.2  # times better than the first network a wide one may use the processor
+MOST_EPOCHS = 200  # more were never seen to help
+VIEWS_UP_TO = 0.12  # share of the budget that the answers of several views may take
+TRIED_ON = 256  # pictures that are answered for, to know how long that takes
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """Seconds of a training step, and of answering for one picture in one view: while training, and in fp32."""
+
+    compute: Compute
+    step: float
+    watching: float
+    answering: float
+
+
+def fit_to_time(
+    limit: float, config: ClassificationConfig, data: Data, decided: Decided, normaliser: Normaliser
+) -> tuple[Decided, Compute]:
+    """The ablest network that can be trained long enough in what is left of `limit` seconds, and how it computes.
+
+    limit: from the start of the process to its end. What comes back has `steps` and `seconds` of training.
+    Raises ConfigError where not even one step fits, naming a time that would do.
+    """
+    steps_of_epoch = max(1, data.given.pictures // decided.batch)
+    shapes = list(_shapes(config, data, decided))
+    first = _try(replace(decided, arguments=shapes[0][1]), config, normaliser)
+    cheapest = _operations(decided.model, shapes[0][1])
+    for at in range(len(shapes) - 1, -1, -1):
+        rung, arguments = shapes[at]
+        able = replace(decided, arguments=arguments)
+        left = limit - platform.seconds_since_start() - REPORT
+        hopeful = first.step * _operations(decided.model, arguments) / cheapest / WIDER
+        if at and hopeful * steps_of_epoch * rung.least > left:
+            continue
+        tried = first if at == 0 else _try(able, config, normaliser)
+        planned = _plan(limit, able, data, tried, steps_of_epoch)
+        if planned is not None and (planned.steps or 0) >= rung.least * steps_of_epoch:
+            return planned, tried.compute
+    needed = platform.seconds_since_start() + REPORT + 3 * first.step + _measuring(data, first, 1)
+    raise ConfigError(
+        tr(
+            "--time {given} is too short: {spent} have passed and the rest needs {rest} at least. "
+            "Give --time {needed}s.",
+            given=config.time,
+            spent=duration(platform.seconds_since_start()),
+            rest=duration(needed - platform.seconds_since_start()),
+            needed=int(1.5 * needed) + 2,
+        )
+    )
+
+
+def _shapes(
+    config: ClassificationConfig, data: Data, decided: Decided
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Every rung that is possible for this data; the one shape asked for, where the settings name it."""
+    fixed = config.filters or config.start or decided.model != "airbench"
+    for rung in LADDER[:1] if fixed else LADDER:
+        arguments = dict(decided.arguments)
+        if not fixed:
+            arguments = {name: arguments[name] for name in ("channels", "height", "width", "classes")}
+            arguments |= rung.shape(data.given)
+            try:
+                require(decided.model, arguments)
+            except ValueError:
+                continue
+        yield rung, arguments
+
+
+def _plan(limit: float, decided: Decided, data: Data, tried: _Tried, steps_of_epoch: int) -> Decided | None:
+    """The length that fits, None where nothing does. Several views only where they take little of the budget."""
+    views = len(views_of(several=decided.views, flip=decided.flip))
+    if _measuring(data, tried, views) - _measuring(data, tried, 1) > VIEWS_UP_TO * limit:
+        views = 1
+    left = limit - platform.seconds_since_start() - REPORT - SHARE_OF_REPORT * limit
+    left -= SPARE * _measuring(data, tried, views)
+    step = tried.step + tried.watching * len(data.rows("validation")) / steps_of_epoch
+    steps = int(AIM * left / step)
+    if steps < 1:
+        return None
+    steps = min(steps, MOST_EPOCHS * steps_of_epoch)
+    return replace(
+        decided,
+        views=decided.views and views > 1,
+        epochs=-(-steps // steps_of_epoch),
+        steps=steps,
+        seconds=round(min(left, 1.2 * steps * step), 3),
+    )
+
+
+def _measuring(data: Data, tried: _Tried, views: int) -> float:
+    pictures = len(data.rows("validation")) + len(data.rows("test"))
+    return tried.answering * views * pictures
+
+
+def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser) -> _Tried:
+    """Train and answer for a moment, on noise."""
+    network = create(decided.model, decided.arguments)
+    compute = choose_compute(config, decided, network, normaliser, resolve_device(config.device))
+    compute.start()
+    program = Program(compute.place(network), decided, config, normaliser, compute)
+    height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
+    noise = torch.randint(0, 256, (max(decided.batch, TRIED_ON), channels, height, width), dtype=torch.uint8)
+    noise = noise.to(compute.device)
+    labels = torch.zeros(decided.batch, dtype=torch.int64, device=compute.device)
+    batch = Batch({"pictures": noise[: decided.batch]}, {"label": labels}, torch.arange(decided.batch))
+    average = Lookahead(network)
+
+    def step() -> None:
+        for optimizer in program.optimizers[0]:
+            optimizer.zero_grad(set_to_none=True)
+        program.step(batch, 0).backward()  # type: ignore[no-untyped-call,unused-ignore]
+        for optimizer in program.optimizers[0]:
+            optimizer.step()
+        average.update(5, 10)
+
+    @torch.no_grad()
+    def answer(one: Compute) -> None:
+        with one.autocast():
+            network(one.place(normaliser(noise[:TRIED_ON]))).float().sum().item()
+
+    network.train()
+    stepping = _time(step, compute)
+    network.eval()
+    watching = _time(lambda: answer(compute), compute) / TRIED_ON
+    answering = _time(lambda: answer(compute.in_fp32()), compute) / TRIED_ON
+    return _Tried(compute, stepping, watching, answering)
+
+
+def _time(act: Any, compute: Compute) -> float:
+    """Seconds of one call: the middle one of three, after one that warms up; one alone where it is slow."""
+    act()
+    spent: list[float] = []
+    while len(spent) < 3 and sum(spent) < 0.5:
+        began = time.perf_counter()
+        act()
+        if compute.device == "cuda":
+            torch.cuda.synchronize()
+        spent.append(time.perf_counter() - began)
+    return sorted(spent)[len(spent) // 2]
+
+
+def _operations(model: str, arguments: dict[str, Any]) -> float:
+    """Multiplications of one forward pass for one picture; nothing is computed."""
+    found = 0.0
+
+    def count(module: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal found
+        weight = module.filters if isinstance(module, WhiteningConv) else module.weight
+        assert isinstance(weight, Tensor)
+        found += weight.numel() * (output.shape[2] * output.shape[3] if output.ndim == 4 else 1)
+
+    with torch.device("meta"), torch.no_grad():
+        network = create(model, arguments).eval()
+        for one in network.modules():
+            if isinstance(one, (nn.Conv2d, nn.Linear, WhiteningConv)):
+                one.register_forward_hook(count)
+        network(torch.zeros(1, arguments["channels"], arguments["height"], arguments["width"]))
+    return found

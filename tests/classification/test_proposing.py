@@ -1,0 +1,77 @@
+"""Under a thousand pictures a run proposes folds, with the time they would take."""
+
+import re
+import shlex
+
+import numpy as np
+import pytest
+
+import vistazo
+
+
+@pytest.fixture
+def source(folder_of_pictures, in_tmp):
+    return folder_of_pictures(in_tmp / "my pictures", "a", "b", each=8)
+
+
+def test_a_run_on_few_pictures_proposes_folds_as_a_command_that_works(verb, source, tiny, in_tmp):
+    said = verb("train", source, *tiny, "--out", "run")
+    assert said.code == 0, said.err
+    last = said.err.splitlines()[-1]
+    found = re.fullmatch(r"5 folds would take about (.+) and measure on all 16 pictures: (vistazo .+)", last)
+    assert found, last
+    assert re.fullmatch(r"\d+\.\d s|\d+ min \d\d s|\d+ h \d\d min", found[1])
+    page = (in_tmp / "run/report.html").read_text(encoding="utf-8")
+    assert "5 folds would take about" in page
+    words = shlex.split(found[2])
+    assert words == ["vistazo", "train", str(source), "--folds", "5"]
+    assert verb(*words[1:], *tiny, "--epochs=1", "--quiet").code == 0
+
+
+def test_the_time_is_that_of_one_run_more_than_folds(verb, source, tiny, monkeypatch, in_tmp):
+    """Read after 10 s, done after 30: 10 + (5 + 1) · 20 = 130 s."""
+    from vistazo.classification import data, proposing
+    from vistazo.engine.runs import Run
+
+    clock = {"now": 10.0}
+    monkeypatch.setattr(Run, "worked", lambda run: clock["now"])
+    whole = data.read
+
+    def read(*given):
+        found = whole(*given)
+        clock["now"] = 30.0
+        return found
+
+    monkeypatch.setattr("vistazo.classification.task.read", read)
+    monkeypatch.setattr(proposing, "_stepping", lambda run: 3.0)
+    assert "5 folds would take about 2 min 10 s and" in verb("train", source, *tiny, "--out", "run").err
+
+
+def test_quiet_says_nothing_of_it(verb, source, tiny):
+    assert verb("train", source, *tiny, "--out", "run", "--quiet").err == ""
+
+
+def test_the_smallest_class_sets_the_number_of_folds(verb, folder_of_pictures, tiny, in_tmp):
+    source = folder_of_pictures(in_tmp / "s", "a", "b", each=8)
+    for path in sorted((source / "b").iterdir())[3:]:
+        path.unlink()
+    assert "\n3 folds would take" in verb("train", source, *tiny, "--out", "run").err
+
+
+@pytest.mark.parametrize("words", [("--fold=1/2",), ("--fold=all",)])
+def test_a_run_that_is_a_fold_proposes_none(verb, source, tiny, words):
+    assert "folds would take" not in verb("train", source, *tiny, *words, "--out", "run").err
+
+
+def test_with_a_test_part_of_the_sources_own_nothing_is_proposed(trained):
+    assert "folds would take" not in (trained / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_thousand_pictures_are_enough(in_tmp, capsys):
+    settings = {"epochs": 1, "filters": "8,16", "precision": "fp32", "layout": "contiguous", "threads": 1}
+    pixels = np.random.default_rng(0).integers(0, 255, (1000, 16, 16), np.uint8)
+    labels = np.arange(1000) % 2
+    vistazo.train((pixels, labels), out="many", **settings)
+    assert "folds would take" not in capsys.readouterr().err
+    vistazo.train((pixels[:999], labels[:999]), out="few", **settings)
+    assert "and measure on all 999 pictures: folds=5" in capsys.readouterr().err
