@@ -15,6 +15,7 @@
     ├── RunError                  a run folder
     │   ├── RunBusy               another process is working in it
     │   └── RunDiffers            it belongs to another configuration or to other data
+    ├── WeightsError              published weights are missing or altered
     ├── NotFiniteLoss             training met NaN or infinity
     ├── DiskError                 full, read-only or failing
     └── MissingExtra              an optional part is not installed
@@ -44,6 +45,7 @@ __all__ = [
     "UnknownName",
     "UsageError",
     "VistazoError",
+    "WeightsError",
 ]
 
 
@@ -109,6 +111,10 @@ class RunBusy(RunError):
 
 class RunDiffers(RunError):
     """The run folder belongs to another configuration or to other data."""
+
+
+class WeightsError(VistazoError):
+    """The published weights of a pretrained network are missing or altered."""
 
 
 class NotFiniteLoss(VistazoError):

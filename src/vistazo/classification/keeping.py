@@ -12,13 +12,14 @@ import torch
 import vistazo
 from vistazo import bundle as bundles
 from vistazo.bundle import Bundle
-from vistazo.classification import report
+from vistazo.classification import report, transfer
 from vistazo.classification.beside import Beside, comparison
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.proposing import proposal
 from vistazo.classification.recipes import Decided
+from vistazo.classification.transfer import HeadAlone
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Fitted
 from vistazo.engine.parameters import count_parameters
@@ -56,6 +57,7 @@ def keep(
     fitted: Fitted,
     measured: Mapping[str, Measured | None],
     other: Beside | None,
+    head_alone: HeadAlone | None,
     progress: Progress,
 ) -> None:
     """Write the report, the figures and, last of all, the model."""
@@ -72,6 +74,8 @@ def keep(
         "counts": {part: len(data.rows(part)) for part in ("train", "validation", "test", "out")},
         "broken": [{"file": one.where, "reason": one.reason} for one in data.broken],
     }
+    if head_alone:
+        told["head_alone"] = asdict(head_alone)
     if other:
         told["beside"] = {"recipe": other.recipe, **other.told}
     run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
@@ -99,6 +103,7 @@ def keep(
             comparison=comparison(config, told, part, other, run.folder),
             thresholds=model.thresholds,
             proposal=proposed,
+            transfer=transfer.told(head_alone, run, part) if head_alone else (),
         )
     )
     run.write("report.html", page)

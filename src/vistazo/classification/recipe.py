@@ -46,7 +46,8 @@ class Recipe:
     stops, 0 for never. patience_on: the figure patience is about; None for `monitor`. stop_at: as in accuracy=0.99.
     views: whether answers to slightly moved copies are averaged. augment: what happens to training pictures, as
     --augment takes it.
-    scaling: 'standard' for mean 0 and variance 1 over the training part, 'unit' for pixels divided by 255.
+    scaling: 'standard' for mean 0 and variance 1 over the training part, 'unit' for pixels divided by 255, 'published'
+    for (pixel - 127) / 128.
     size: (height, width) that pictures are brought to; None for their own where that suits the network.
     validation, test: shares of training that are set aside where the source names no such part.
     claim: what the tutorial that the recipe repeats says of it. The report then shows it beside what came out here, and

@@ -9,6 +9,7 @@ from typing import Any
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.everyday import EVERYDAY
 from vistazo.classification.recipe import Given, Recipe
+from vistazo.classification.transferring import TRANSFER, prefers_transfer
 from vistazo.classification.tutorials import TUTORIALS
 from vistazo.engine import pacing
 from vistazo.errors import ConfigError
@@ -80,7 +81,7 @@ class Decided:
 recipes: Registry[Recipe] = Registry(mark("recipe"))
 
 
-for _name, _recipe in {**EVERYDAY, **TUTORIALS}.items():
+for _name, _recipe in {**EVERYDAY, **TRANSFER, **TUTORIALS}.items():
     recipes.register(_name)(_recipe)
 
 
@@ -146,7 +147,7 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         flip=seen.flip,
         views=config.views == "on" if config.views else recipe.views,
         objective=recipe.objective or models[model].objective,
-        scaling=recipe.scaling,
+        scaling=models[model].scaling or recipe.scaling,
         monitor=config.monitor or recipe.monitor,
         patience=recipe.patience if config.patience is None else config.patience,
         patience_on=config.monitor or recipe.patience_on,
@@ -171,7 +172,12 @@ def with_recipe(
     config: ClassificationConfig, *, pictures: int, height: int, width: int, channels: int
 ) -> ClassificationConfig:
     """The settings with the recipe that auto means for these pictures, as they are before they are resized."""
-    return config.model_copy(update={"recipe": "balanced"}) if config.recipe == AUTO else config
+    if config.recipe != AUTO:
+        return config
+    photographs = not config.model and prefers_transfer(
+        pictures=pictures, height=height, width=width, channels=int(config.channels or channels)
+    )
+    return config.model_copy(update={"recipe": "transfer" if photographs else "balanced"})
 
 
 def require_sense(config: ClassificationConfig) -> None:
@@ -194,17 +200,24 @@ def picture_size(config: ClassificationConfig, *, height: int, width: int) -> tu
     recipe = recipes[config.recipe]
     if recipe.size and not config.size:
         return recipe.size
-    sides = models[config.model or recipe.model].sides
-    return working_size(config.size, height=height, width=width, sides=sides)
+    entry = models[config.model or recipe.model]
+    return working_size(
+        config.size, height=height, width=width, sides=entry.sides, photograph=entry.photograph
+    )
 
 
 def working_size(
-    asked: str | None, *, height: int, width: int, sides: tuple[int, int] = (SMALLEST, LARGEST)
+    asked: str | None,
+    *,
+    height: int,
+    width: int,
+    sides: tuple[int, int] = (SMALLEST, LARGEST),
+    photograph: int = PHOTOGRAPH,
 ) -> tuple[int, int]:
     """The size pictures are brought to: the one asked for, or their own where that suits the network.
 
-    Larger pictures come to 64 pixels on their longer side, in proportion. sides: the least and most pixels a side that
-    the network is made for; smaller pictures come to the least on their shorter side.
+    Larger pictures come to `photograph` pixels on their longer side, in proportion. sides: the least and most pixels a
+    side that the network is made for; smaller pictures come to the least on their shorter side.
     """
     least, most = sides
     if asked:
@@ -216,8 +229,8 @@ def working_size(
             )
         return size
     scale = 1.0
-    if max(height, width) > PHOTOGRAPH:
-        scale = PHOTOGRAPH / max(height, width)
+    if max(height, width) > photograph:
+        scale = photograph / max(height, width)
     if min(height, width) * scale < least:
         scale = least / min(height, width)
     rounded = (round(height * scale), round(width * scale))

@@ -42,7 +42,7 @@ _NAMES = (
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
     *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("views"), mark("macro f1")),
     *(mark("objective"), mark("balance"), mark("scaling"), mark("monitor"), mark("patience")),
-    *(mark("patience on"), mark("stop at"), mark("keep")),
+    *(mark("patience on"), mark("stop at"), mark("keep"), mark("size"), mark("frozen")),
 )
 
 
@@ -53,6 +53,7 @@ class Told:
     comparison: a section of its own for what is to be seen beside this run.
     thresholds: of several labels a picture; `labels` is (pictures, labels) bool then.
     proposal: what would measure better, where there is such a thing.
+    transfer: the stages of a run that began with a pretrained network.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Told:
     comparison: Section | None = None
     thresholds: tuple[float, ...] | None = None
     proposal: str = ""
+    transfer: Sequence[tuple[str, str]] = ()
 
 
 def build(told: Told) -> str:
@@ -99,6 +101,7 @@ def build(told: Told) -> str:
             ),
         ]
     sections += [
+        *([Section(tr("Transfer learning"), [Facts(told.transfer)])] if told.transfer else []),
         Section(tr("The pictures and their parts"), _parts(told)),
         Section(tr("How it was trained"), [_training(told)]),
         Section(tr("Machine and time"), [_machine(told)]),

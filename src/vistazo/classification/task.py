@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 import vistazo
-from vistazo.classification import balance, several, studies
+from vistazo.classification import balance, several, studies, transfer
 from vistazo.classification.beside import train_beside
 from vistazo.classification.budget import fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
@@ -35,6 +35,7 @@ from vistazo.engine.optimizers import Lookahead, schedule
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.networks.airbench import Airbench
+from vistazo.networks.efficientnet_lite import EfficientNetLite0
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
 __all__ = ["open_model", "read", "settle", "train"]
@@ -62,6 +63,8 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
             data.part("train")[:: max(1, len(data.part("train")) // WHITENED_ON)][:WHITENED_ON]
         )
         network.whiten(normaliser(first.permute(0, 3, 1, 2)))
+    elif isinstance(network, EfficientNetLite0):
+        network.load_published()
 
     run.write("environment.json", json.dumps(choice.environment(vistazo.__version__), indent=2) + "\n")
     uneven = balance.sentence(
@@ -106,6 +109,12 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
     watching = replace(model, views=views_of(several=False, flip=False), compute=choice)
 
+    head_alone = None
+    if isinstance(network, EfficientNetLite0) and not start:
+        head_alone = transfer.warm_start(
+            run, data, watching, flip=decided.flip, seed=config.seed, progress=progress
+        )
+
     def validate() -> dict[str, float]:
         figures = watching.figures(watching.probabilities(validation), data.labels("validation"))
         return {name: float(figures[name] or 0.0) for name in ("accuracy", "loss", "macro_f1")}
@@ -139,7 +148,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         model = replace(model, thresholds=tuple(chosen.values.tolist()))
     measured = {part: measure(model, data, part) for part in ("validation", "test")}
     other = train_beside(run, source, config, progress, train)
-    keep(run, config, data, decided, choice, model, fitted, measured, other, progress)
+    keep(run, config, data, decided, choice, model, fitted, measured, other, head_alone, progress)
 
 
 def settle(
@@ -153,8 +162,7 @@ def settle(
     if start:
         normaliser = start.normaliser
     else:
-        unit = decided.scaling == "unit"
-        normaliser = Normaliser.unit(data.size[2]) if unit else Normaliser.of(data.part("train"))
+        normaliser = _normaliser(decided.scaling, data)
     frozen = run.config.get("decided"), run.config.get("compute")
     if frozen[0] and frozen[1]:
         decided, choice = Decided(**frozen[0]), Compute(**frozen[1])
@@ -170,6 +178,15 @@ def settle(
     choice = Compute(**run.freeze("compute", asdict(choice)))
     choice.start()
     return decided, normaliser, choice
+
+
+def _normaliser(scaling: str, data: Data) -> Normaliser:
+    channels = data.size[2]
+    if scaling == "unit":
+        return Normaliser.unit(channels)
+    if scaling == "published":
+        return Normaliser([127.0] * channels, [128.0] * channels)
+    return Normaliser.of(data.part("train"))
 
 
 def _stop_at(text: str | None) -> tuple[str, float] | None:

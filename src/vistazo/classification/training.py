@@ -184,9 +184,9 @@ def choose_compute(
         return step
 
     about = {"model": decided.model, "arguments": decided.arguments, "batch": size}
-    choices = devices.candidates(
-        device, precision=config.precision, layout=config.layout, threads=config.threads
-    )
+    # EfficientNet-Lite computes in one layout whatever it is given, so the other is not tried.
+    layout = "channels_last" if decided.model == "efficientnet_lite0" else config.layout
+    choices = devices.candidates(device, precision=config.precision, layout=layout, threads=config.threads)
     return devices.probe(choices, attempt, about=about, seconds=1.0)
 
 

@@ -10,7 +10,7 @@ __all__ = ["Parameters", "count_parameters", "tell_parameters"]
 @dataclass(frozen=True)
 class Parameters:
     """How many numbers a network holds: `trainable` by gradient, `statistics` counted while training (batch norm),
-    `frozen` set once from the data (whitening filters)."""
+    `frozen` set once from the data (whitening filters) or taken as published and never stepped."""
 
     trainable: int
     statistics: int
@@ -23,8 +23,9 @@ class Parameters:
 
 def count_parameters(network: nn.Module) -> Parameters:
     """The numbers a network holds, counters of seen batches left out."""
-    trainable = sum(one.numel() for one in network.parameters())
-    statistics = frozen = 0
+    trainable = sum(one.numel() for one in network.parameters() if one.requires_grad)
+    frozen = sum(one.numel() for one in network.parameters() if not one.requires_grad)
+    statistics = 0
     kept = network.state_dict()
     for name, one in network.named_buffers():
         if name in kept and one.is_floating_point():
