@@ -108,9 +108,8 @@ class Augmenter:
 
     def __call__(self, pictures_NCHW: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
         """Everything but mixing: uint8 (N, C, H, W) to the same. rows: (N,) int64, on the CPU."""
-        pictures_NCHW = (
-            pictures_NCHW.contiguous()
-        )  # the store gives them channels last; every step is faster so
+        # The store gives them channels last; every step below is faster on whole planes.
+        pictures_NCHW = pictures_NCHW.contiguous()
         moved = self._has(_GEOMETRY - _FLIPS)
         if not moved:
             pictures_NCHW = self._flipped(pictures_NCHW, rows_N, epoch)
@@ -131,8 +130,8 @@ class Augmenter:
     def _flipped(self, pictures_NCHW: Tensor, rows_N: Tensor, epoch: int) -> Tensor:
         """Flips alone move whole pixels: no resampling."""
         across_N, down_N = self._sides(rows_N, epoch)
-        for axis, side_N in ((3, across_N), (2, down_N)):
-            if ("flip", "vertical_flip")[axis == 2] in self._plan:
+        for name, axis, side_N in (("flip", 3, across_N), ("vertical_flip", 2, down_N)):
+            if name in self._plan:
                 mirrored = (side_N < 0).to(pictures_NCHW.device)[:, None, None, None]
                 pictures_NCHW = pictures_NCHW * ~mirrored + pictures_NCHW.flip(axis) * mirrored
         return pictures_NCHW
