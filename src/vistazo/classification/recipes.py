@@ -174,8 +174,16 @@ def with_recipe(
     """The settings with the recipe that auto means for these pictures, as they are before they are resized."""
     if config.recipe != AUTO:
         return config
-    photographs = not config.model and prefers_transfer(
-        pictures=pictures, height=height, width=width, channels=int(config.channels or channels)
+    photographs = (
+        not config.model
+        and not config.filters
+        and prefers_transfer(
+            pictures=pictures,
+            height=height,
+            width=width,
+            channels=int(config.channels or channels),
+            seconds=pacing.seconds(config.time) if config.time else None,
+        )
     )
     return config.model_copy(update={"recipe": "transfer" if photographs else "balanced"})
 
@@ -190,10 +198,13 @@ def require_sense(config: ClassificationConfig) -> None:
         raise ConfigError(tr("--time must be more than nothing."))
 
 
-def picture_size(config: ClassificationConfig, *, height: int, width: int) -> tuple[int, int]:
+def picture_size(
+    config: ClassificationConfig, *, height: int, width: int, pictures: int = 10_000
+) -> tuple[int, int]:
     """The (height, width) pictures are brought to: what was asked for, the recipe's, or what suits network and data.
 
-    height, width: of the pictures as they are. Raises ConfigError where --size is beyond what the network takes.
+    height, width: of the pictures as they are. pictures: how many there are besides the test part.
+    Raises ConfigError where --size is beyond what the network takes.
     """
     from vistazo.classification.models import models  # imports torch
 
@@ -202,7 +213,7 @@ def picture_size(config: ClassificationConfig, *, height: int, width: int) -> tu
         return recipe.size
     entry = models[config.model or recipe.model]
     return working_size(
-        config.size, height=height, width=width, sides=entry.sides, photograph=entry.photograph
+        config.size, height=height, width=width, sides=entry.sides, photograph=entry.photograph(pictures)
     )
 
 

@@ -43,7 +43,7 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
         raise TooFewExamples(tr("{source} has no labelled pictures to show.", source=source))
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
     config = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
-    height, width = picture_size(config, height=height, width=width)
+    height, width = picture_size(config, height=height, width=width, pictures=len(own))
     channels = int(config.channels or channels)
     classes = found.index.classes
     decided = decide(config, Given(len(own), height, width, channels), classes)

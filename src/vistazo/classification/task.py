@@ -14,7 +14,7 @@ from vistazo.classification.classifier import Classifier, open_model, views_of
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data, read
 from vistazo.classification.keeping import keep, measure
-from vistazo.classification.models import create
+from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import (
     Program,
@@ -82,7 +82,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         classes=data.index.classes,
         normaliser=normaliser,
         size=data.size,
-        views=views_of(several=decided.views, flip=decided.flip),
+        views=views_of(several=decided.views, flip=decided.flip, shifted=models[decided.model].shifted),
         compute=choice.in_fp32(),
         objective=decided.objective,
         smoothing=decided.smoothing,
@@ -107,7 +107,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         progress.say(uneven)
     validation = data.part("validation")
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
-    watching = replace(model, views=views_of(several=False, flip=False), compute=choice)
+    watching = replace(model, views=model.views[:1], compute=choice)
 
     head_alone = None
     if isinstance(network, EfficientNetLite0) and not start:

@@ -19,6 +19,7 @@ from vistazo.engine import device as devices
 from vistazo.engine import runs
 from vistazo.engine.batches import Batch
 from vistazo.engine.device import Compute
+from vistazo.engine.fitting import Paced
 from vistazo.engine.objectives import objectives
 from vistazo.engine.optimizers import build_optimizers
 from vistazo.engine.parameters import count_parameters
@@ -63,6 +64,11 @@ class Program:
             for one in models[decided.model].groups(network, decided.batch)
         ]
         self.optimizers: Sequence[Sequence[Optimizer]] = [build_optimizers(groups)]
+
+    def pace(self, progress: float) -> None:
+        """Tell a network that grows with training how far along it is."""
+        if isinstance(self.module, Paced):
+            self.module.pace(progress)
 
     def step(self, batch: Batch, k: int) -> Tensor:
         pictures, labels = batch.inputs["pictures"], batch.targets["label"]

