@@ -271,6 +271,8 @@ def test_the_source_holds_no_loader_that_runs_code():
     )
     for file in Path(bundles.__file__).parent.rglob("*.py"):
         text = file.read_text(encoding="utf-8").replace(".eval()", "")
+        if file.name == "pretrained.py":  # tensors alone, of a file whose SHA-256 stands in the code
+            text = text.replace("torch.load(io.BytesIO(data), weights_only=True, map_location=", "")
         assert not [word for word in forbidden if word in text], file.name
 
 

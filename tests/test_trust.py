@@ -430,7 +430,11 @@ def faults(tree):
     "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
 )
 def test_the_source_holds_nothing_that_runs_data(path):
-    assert list(faults(ast.parse(path.read_text(encoding="utf-8")))) == []
+    found = list(faults(ast.parse(path.read_text(encoding="utf-8"))))
+    if path.name == "pretrained.py":  # tensors alone, of bytes whose SHA-256 stands in the code
+        found.remove("torch.load")
+        assert "torch.load(io.BytesIO(data), weights_only=True," in path.read_text(encoding="utf-8")
+    assert found == []
 
 
 @pytest.mark.parametrize(
