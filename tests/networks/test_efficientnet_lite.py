@@ -1,5 +1,6 @@
 """EfficientNet-Lite0: the published network, number for number, in a form that trains fast."""
 
+import efficientnet_lite_pytorch
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,11 +24,12 @@ def noise(*shape):
 @pytest.fixture(scope="module")
 def reference():
     """The separately published network, made for a size, with the same weights."""
-    package = pytest.importorskip("efficientnet_lite_pytorch")
     tensors = pretrained.efficientnet_lite0()
 
     def make(height, width):
-        network = package.EfficientNet.from_name("efficientnet-lite0", image_size=[height, width])
+        network = efficientnet_lite_pytorch.EfficientNet.from_name(
+            "efficientnet-lite0", image_size=[height, width]
+        )
         network.load_state_dict(tensors)
         return network.eval()
 
@@ -134,18 +136,20 @@ def test_what_is_frozen_gets_no_gradient_and_all_else_does(frozen):
     assert {name for name, one in network.named_parameters() if one.requires_grad} == wanted
 
 
-def test_its_gradient_is_that_of_the_plain_operations(monkeypatch):
-    pictures, gradients = noise(4, 3, 48, 40), []
-    for plain in (False, True):
+def test_its_gradient_is_as_near_to_the_true_one_as_that_of_the_plain_operations(monkeypatch):
+    def gradients(kind):
         network = published(height=48, width=40).train()
         torch.nn.init.normal_(network.head.weight, std=0.01, generator=torch.Generator().manual_seed(0))
-        if plain:
-            monkeypatch.setattr("vistazo.networks.fused._exporting", lambda: True)
-        F.cross_entropy(network(pictures), torch.arange(4)).backward()
-        gradients.append({name: one.grad for name, one in network.named_parameters() if one.requires_grad})
-    for name, one in gradients[0].items():
-        largest = float(gradients[1][name].abs().max())
-        torch.testing.assert_close(one, gradients[1][name], rtol=1e-3, atol=1e-4 * largest, msg=name)
+        F.cross_entropy(network.to(kind)(noise(4, 3, 48, 40).to(kind)), torch.arange(4)).backward()
+        return {name: one.grad.double() for name, one in network.named_parameters() if one.requires_grad}
+
+    ours = gradients(torch.float32)
+    monkeypatch.setattr("vistazo.networks.fused._exporting", lambda: True)
+    plain, true = gradients(torch.float32), gradients(torch.float64)
+    for name, one in true.items():
+        # A ReLU6 that rounding tips over changes a gradient by steps; the plain operations are tipped as often.
+        away, expected = float((ours[name] - one).norm()), float((plain[name] - one).norm())
+        assert away <= 3 * expected + 1e-5 * float(one.norm()), name
 
 
 def test_the_rates_shrink_towards_the_pictures():

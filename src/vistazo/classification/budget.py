@@ -65,14 +65,14 @@ def fit_to_time(
     steps_of_epoch = max(1, data.given.pictures // decided.batch)
     shapes = list(_shapes(config, data, decided))
     first = _try(replace(decided, arguments=shapes[0][1]), config, normaliser)
-    cheapest = _operations(decided.model, shapes[0][1])
     for at in range(len(shapes) - 1, -1, -1):
         rung, arguments = shapes[at]
         able = replace(decided, arguments=arguments)
         left = limit - elapsed() - REPORT
-        hopeful = first.step * _operations(decided.model, arguments) / cheapest / WIDER
-        if at and hopeful * steps_of_epoch * rung.least > left:
-            continue
+        if at:
+            costlier = _operations(decided.model, arguments) / _operations(decided.model, shapes[0][1])
+            if first.step * costlier / WIDER * steps_of_epoch * rung.least > left:
+                continue
         tried = first if at == 0 else _try(able, config, normaliser)
         planned = _plan(limit - elapsed(), limit, config, able, data, tried, steps_of_epoch)
         if planned is not None and (planned.steps or 0) >= rung.least * steps_of_epoch:
