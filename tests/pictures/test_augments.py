@@ -164,6 +164,12 @@ def test_the_list_the_recipe_and_the_flip_are_settled(asked, given, reach, flip,
     assert json.loads(json.dumps(found.others)) == found.others
 
 
+def test_a_recipe_may_shift_further_and_a_number_wins_over_it():
+    assert settled(None, reach=2, height=32, width=32).reach == 2
+    assert settled(None, reach=2, height=224, width=224).reach == 16
+    assert settled("shift=1", reach=2, height=224, width=224).reach == 1
+
+
 def test_a_recipe_may_have_more_and_a_list_turns_it_off():
     assert settled(None, "shift,flip,cutout=0.3").others == [["cutout", 0.3, 0.3]]
     assert settled("recipe,cutout=0.5", "shift,flip,cutout=0.3").others == [["cutout", 0.5, 0.5]]

@@ -65,7 +65,7 @@ def _quick_shape(given: Given, epochs: int) -> dict[str, Any]:
 def _balanced_shape(given: Given, epochs: int) -> dict[str, Any]:
     if given.ease >= EASY:
         return choose_shape((32, 64, 64), "quarter", given)
-    return choose_shape((32, 64, 64) if given.channels == 1 else (48, 96, 96), "full", given)
+    return choose_shape((32, 64, 64) if given.channels == 1 else (64, 128, 128), "full", given)
 
 
 def _best_shape(given: Given, epochs: int) -> dict[str, Any]:
@@ -76,6 +76,8 @@ def _best_shape(given: Given, epochs: int) -> dict[str, Any]:
 
 # The schedule ends near rate 0 and the average is taken at the end, so the last epoch is the best guess; choosing by
 # 200 validation pictures picks noise: on the demo it left the average for an earlier epoch.
+# Shifts, CIFAR-10, 48/96/96, validation: 45,000 pictures and 10 epochs, up to 2 pixels 88.5 % beside 88.1 for 1;
+# 10,000 pictures and 24 epochs 81.9 beside 78.3. Clothes lost 0.5.
 EVERYDAY: dict[str, Recipe] = {
     "quick": Recipe(
         mark("a fast narrow network, seconds on two cores; grey pictures are seen about once"),
@@ -88,14 +90,15 @@ EVERYDAY: dict[str, Recipe] = {
         shape=_quick_shape,
     ),
     "balanced": Recipe(
-        mark("the usual choice: the fast network for as long as it pays, a minute or two on two cores"),
+        mark("the usual choice: the fast network for as long as it pays, one to three minutes on two cores"),
         "airbench",
-        partial(_length, grey=300_000, colour=400_000, easy=250_000, most=60),
+        partial(_length, grey=300_000, colour=320_000, easy=250_000, most=60),
         schedule="triangular",
         average="lookahead",
         smoothing=0.2,
         keep="last",
         shape=_balanced_shape,
+        reach_colour=2,
     ),
     "best": Recipe(
         mark("a wide residual network, trained long: a quarter to half an hour on two cores"),
@@ -106,6 +109,7 @@ EVERYDAY: dict[str, Recipe] = {
         smoothing=0.2,
         keep="last",
         shape=_best_shape,
+        reach_colour=2,
     ),
 }
 
@@ -125,13 +129,14 @@ class Rung:
 
 
 # From the least to the most able. CIFAR-10, validation: 32/64/64 after 5 epochs 85.0 %, 48/96/96 after 4 epochs and 1.4
-# times the seconds 85.3 %: a wider network pays once the narrower one has seen the pictures often enough.
+# times the seconds 85.3 %; 10 epochs of 48/96/96 88.5, and 7 of 64/128/128 in as many seconds 88.7: a wider network
+# pays once the narrower one has seen the pictures often enough.
 LADDER = (
     Rung((16, 32, 32), "quarter", False, 0),
     Rung((32, 64, 64), "quarter", False, 2),
     Rung((32, 64, 64), "full", False, 3),
-    Rung((48, 96, 96), "full", False, 6),
-    Rung((64, 128, 128), "full", False, 9),
+    Rung((48, 96, 96), "full", False, 5),
+    Rung((64, 128, 128), "full", False, 6),
     Rung((64, 128, 128), "full", True, 12),
     Rung((64, 192, 256), "full", True, 12),
 )

@@ -133,6 +133,7 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         height=given.height,
         width=given.width,
         channels=given.channels,
+        reach=recipe.reach_colour if given.channels > 1 else 1,
     )
     return Decided(
         model=model,

@@ -191,13 +191,21 @@ class Settled:
 
 
 def settle(
-    asked: str | None, usual: str, *, flip: str, suits: bool, height: int, width: int, channels: int
+    asked: str | None,
+    usual: str,
+    *,
+    flip: str,
+    suits: bool,
+    height: int,
+    width: int,
+    channels: int,
+    reach: int = 1,
 ) -> Settled:
     """The user's list, or the recipe's, for pictures of a size.
 
     asked: the list of --augment, or None. usual: the recipe's. flip: the setting 'auto', 'on' or 'off'. suits:
     whether mirrored pictures of this kind keep their class; it decides unless the user does. A shift without a
-    number is a pixel for every 28. What changes nothing, or nothing on grey pictures, is left out.
+    number is `reach` pixels for every 28. What changes nothing, or nothing on grey pictures, is left out.
     Raises ConfigError where --flip and --augment contradict one another.
     """
     own = parse(asked) if asked is not None else (RECIPE,)
@@ -213,10 +221,10 @@ def settle(
     if flip == "off" and "flip" in named:
         raise ConfigError(tr("--flip off and the flip in --augment contradict one another; leave one out."))
     mirrored = flip == "on" or (flip == "auto" and "flip" in chosen and (suits or "flip" in named))
-    reach = chosen["shift"].high if "shift" in chosen else 0
+    shift = chosen["shift"].high if "shift" in chosen else 0
     others = [one for one in _in_order(chosen) if _acts(one, channels)]
     return Settled(
-        max(1, round(min(height, width) / 28)) if reach < 0 else int(reach),
+        max(1, round(reach * min(height, width) / 28)) if shift < 0 else int(shift),
         mirrored,
         [list(one) for one in others],
     )
