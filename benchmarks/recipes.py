@@ -87,7 +87,7 @@ def program(data: str) -> dict[str, object]:
 
 
 def accuracy(output: str) -> float | None:
-    found = re.search(r"accuracy\D+([01]\.\d+)", output)
+    found = re.search(r"test_accuracy=([01]\.\d+)", output)
     return float(found[1]) if found else None
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 import vistazo
 from vistazo.classification import balance, several, studies, transfer
@@ -56,15 +57,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
 
     torch.manual_seed(config.seed)
     network = create(decided.model, decided.arguments)
-    if start:
-        network.load_state_dict(start.network.state_dict())
-    elif isinstance(network, Airbench):
-        first = torch.from_numpy(
-            data.part("train")[:: max(1, len(data.part("train")) // WHITENED_ON)][:WHITENED_ON]
-        )
-        network.whiten(normaliser(first.permute(0, 3, 1, 2)))
-    elif isinstance(network, EfficientNetLite0):
-        network.load_published()
+    _first_weights(network, start, data, normaliser)
 
     run.write("environment.json", json.dumps(choice.environment(vistazo.__version__), indent=2) + "\n")
     uneven = balance.sentence(
@@ -178,6 +171,20 @@ def settle(
     choice = Compute(**run.freeze("compute", asdict(choice)))
     choice.start()
     return decided, normaliser, choice
+
+
+def _first_weights(
+    network: nn.Module, start: Classifier | None, data: Data, normaliser: Normaliser
+) -> None:
+    """What training begins with, besides chance: another run's weights, the data's own patches, published weights."""
+    if start:
+        network.load_state_dict(start.network.state_dict())
+    elif isinstance(network, Airbench):
+        pixels = data.part("train")
+        first = torch.from_numpy(pixels[:: max(1, len(pixels) // WHITENED_ON)][:WHITENED_ON])
+        network.whiten(normaliser(first.permute(0, 3, 1, 2)))
+    elif isinstance(network, EfficientNetLite0):
+        network.load_published()
 
 
 def _normaliser(scaling: str, data: Data) -> Normaliser:
