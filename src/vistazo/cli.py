@@ -218,6 +218,28 @@ def _recipes(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _cache(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo.pictures import entries
+
+    told: dict[str, Any] = {"folder": str(entries.root())}
+    if values["action"] in ("clear", "vaciar"):
+        told["removed"], told["freed"] = entries.clear()
+    found = entries.kept()
+    told["entries"] = [
+        {
+            "folder": one.folder.name,
+            "source": one.source,
+            "pictures": one.pictures,
+            "size": list(one.size),
+            "bytes": one.bytes,
+            "used": round(one.used),
+            "complete": one.complete,
+        }
+        for one in found
+    ]
+    return {**told, "bytes": sum(one.bytes for one in found), "limit": entries.limit(entries.root())}
+
+
 # ---------------------------------------------------------------- what a person reads
 def _show_trained(told: dict[str, Any]) -> list[str]:
     from vistazo import tasks
@@ -334,6 +356,39 @@ def _show_recipes(told: dict[str, Any]) -> list[str]:
     return [*lines, tr("next:   vistazo train SOURCE --recipe NAME")]
 
 
+def _show_cache(told: dict[str, Any]) -> list[str]:
+    from datetime import datetime
+
+    from vistazo.pictures.entries import size_in_words
+
+    lines = []
+    if "removed" in told:
+        lines.append(
+            tr("removed: {n} sets of pictures, {size}", n=told["removed"], size=size_in_words(told["freed"]))
+        )
+    for one in told["entries"]:
+        used = datetime.fromtimestamp(one["used"]).strftime("%Y-%m-%d %H:%M")
+        height, width, channels = one["size"]
+        count = tr(
+            "{n} pictures of {height} × {width} × {channels}",
+            n=f"{one['pictures']:,}",
+            height=height,
+            width=width,
+            channels=channels,
+        )
+        state = "" if one["complete"] else " · " + tr("not finished")
+        lines.append(f"{size_in_words(one['bytes']):>8}  {used}  {count}  {one['source']}{state}")
+    lines.append(
+        tr(
+            "decoded pictures in {folder}: {size} of {limit} at most",
+            folder=told["folder"],
+            size=size_in_words(told["bytes"]),
+            limit=size_in_words(told["limit"]),
+        )
+    )
+    return [*lines, tr("next:   vistazo cache clear")] if told["entries"] else lines
+
+
 # ---------------------------------------------------------------- the table
 Act = Callable[[dict[str, Any]], dict[str, Any]]
 Show = Callable[[dict[str, Any]], list[str]]
@@ -357,6 +412,7 @@ _VERBS: dict[str, tuple[str, str, Act, Show]] = {
     "explain": ("explicar", mark("say why a row of a table gets its answer"), _explain, _show_explained),
     "models": ("modelos", mark("list the networks"), _models, _show_models),
     "recipes": ("recetas", mark("list the recipes"), _recipes, _show_recipes),
+    "cache": ("cache", mark("list or clear the decoded pictures kept on disk"), _cache, _show_cache),
     "demo": ("demo", mark("train on 2,000 pictures that come with Vistazo"), _demo, _show_trained),
 }
 _ALIASES = {spanish: verb for verb, (spanish, *_) in _VERBS.items()}
@@ -450,6 +506,9 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 help=tr("row of the table, as predict tells it (default: the first)"),
             ),
         ]
+    if verb == "cache":
+        actions = click.Choice(["list", "clear", "listar", "vaciar"])
+        return [click.Argument(["action"], type=actions, default="list", metavar="[list|clear]")]
     if verb == "demo":
         return [
             _option("out", "--out", "--salida", help=tr("folder of the run")),

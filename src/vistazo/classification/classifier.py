@@ -23,7 +23,8 @@ from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
 from vistazo.language import tr
-from vistazo.pictures import decoding, sources
+from vistazo.pictures import cache, decoding, sources
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Index, read_index
 from vistazo.pictures.loading import Normaliser
 
@@ -74,7 +75,7 @@ class Classifier:
         plain = {"file": str, "class": str, "probability": float}
         return {**plain, "classes": str} if self.several else plain
 
-    def probabilities(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float64]:
+    def probabilities(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float64]:
         """(N, K) probabilities of pictures already at this model's size, uint8 (N, height, width, channels)."""
         return self.combine(self.view_scores(pixels_NHWC))
 
@@ -104,7 +105,7 @@ class Classifier:
         return {**self.figures(probabilities, truth), "single_view_accuracy": single}, probabilities
 
     @torch.no_grad()
-    def view_scores(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float32]:
+    def view_scores(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float32]:
         """(V, N, K) scores of each view, the unmoved one first."""
         self.network.eval()
         found = np.empty((len(self.views), len(pixels_NHWC), len(self.classes)), dtype=np.float32)
@@ -143,21 +144,22 @@ class Classifier:
         if index.labels is not None and not self.several:
             raise ConfigError(
                 tr(
-                    "{source} gives a picture several labels, and the model answers with one. Measure it on pictures "
-                    "of one label each.",
+                    "{source} gives a picture several labels, and the model answers with one. Measure it on "
+                    "pictures of one label each.",
                     source=index.source,
                 )
             )
         part = split or ("test" if len(index.rows("test")) else "all")
         rows = np.arange(len(index)) if part == "all" else index.rows(part)
         height, width, channels = self.size
-        loaded = decoding.load(
+        loaded = cache.load(
             found.store,
             rows,
             height=height,
             width=width,
             channels=channels,
             threads=platform.physical_cores(),
+            keep=False,
         )
         hashes = loaded.hashes[np.isin(rows, loaded.rows)]
         seen = np.isin(hashes, self.trained_on())
@@ -173,7 +175,9 @@ class Classifier:
                 )
             )
         truth = self._truth(index, kept[labelled])
-        figures, probabilities = self.measure(self.view_scores(loaded.pixels[~seen][labelled]), truth)
+        figures, probabilities = self.measure(
+            self.view_scores(loaded.pixels.take(np.flatnonzero(~seen)[labelled])), truth
+        )
         return {
             "part": part,
             "metrics": figures,

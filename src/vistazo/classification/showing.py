@@ -18,6 +18,7 @@ from vistazo.language import tr
 from vistazo.pictures import augments, decoding, drawing, sources
 from vistazo.pictures.augmentation import Augmenter
 from vistazo.pictures.augments import Augment
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
@@ -90,7 +91,7 @@ class _Stage:
 
     def __init__(
         self,
-        pixels: npt.NDArray[np.uint8],
+        pixels: PictureArray,
         labels: npt.NDArray[np.int64],
         rows: npt.NDArray[np.int64],
         classes: tuple[str, ...],

@@ -97,7 +97,7 @@ def read_archive(path: Path, kind: str) -> Source:
     if kind == "tar":
         spans = {name: (member.offset_data, member.size) for name, member, _ in _tar_members(path, kind)}
         with readable(path):
-            shared = Shared(open(path, "rb"))  # noqa: SIM115 (the store keeps it)
+            shared = Shared(open(path, "rb"), path)  # noqa: SIM115 (the store keeps it)
     else:
         shared, spans = _kept_aside(path, kind)
     return _from_members(path, spans, lambda where, members: Slices(shared, where, members))
@@ -106,7 +106,7 @@ def read_archive(path: Path, kind: str) -> Source:
 def _kept_aside(path: Path, kind: str) -> tuple[Shared, dict[str, tuple[int, int]]]:
     """The pictures of a compressed tar, still encoded, in a nameless file: it is only read from its start."""
     file = tempfile.SpooledTemporaryFile(max_size=SMALL)  # noqa: SIM115
-    shared = Shared(file)
+    shared = Shared(file, path)
     spans = {}
     try:
         for name, member, content in _tar_members(path, kind):
@@ -174,7 +174,7 @@ def _zip_members(path: Path) -> tuple[Shared, dict[str, zipfile.ZipInfo]]:
     """The open file and every visible member that is no folder."""
     with readable(path):
         file = open(path, "rb")  # noqa: SIM115 (the store keeps it)
-        shared = Shared(file)
+        shared = Shared(file, path)
         infos = zipfile.ZipFile(file).infolist()
         packed = path.stat().st_size
     refuse_bomb(path, members=len(infos), unpacked=sum(info.file_size for info in infos), packed=packed)

@@ -8,26 +8,31 @@ keeps its exact pixels.
 
 import hashlib
 import io
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vistazo.errors import SourceDamaged, SourceError, TooManyBroken
 from vistazo.language import tr
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Arrays, Pixels, Store, reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Loaded", "UndecodablePicture", "decode", "load", "survey"]
+__all__ = ["Decoded", "Loaded", "UndecodablePicture", "decode", "in_blocks", "load", "survey"]
+
+Result = TypeVar("Result")
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 MOST_PIXELS = 80_000_000  # below Pillow's own alarm of 89.5 million
@@ -51,12 +56,12 @@ class UndecodablePicture(SourceDamaged):
 class Loaded:
     """What `load` read.
 
-    pixels: uint8 (good, height, width, channels).  rows: (good,) the row of each.
+    pixels: those that could be decoded, (good, height, width, channels).  rows: (good,) the row of each.
     hashes: 'S32' (asked,), of every row that was asked for, empty where nothing could be read.
     broken: the rows that could not be decoded, with their reasons.
     """
 
-    pixels: Pixels
+    pixels: PictureArray
     rows: NDArray[np.int64]
     hashes: NDArray[np.bytes_]
     broken: tuple[Broken, ...]
@@ -303,34 +308,77 @@ def load(
     A hash is blake2b (16 bytes) of the encoded bytes, or of shape and pixels where the store holds pixels.
     A picture that cannot be decoded is listed and left out. Never raises for a picture.
     """
+    rows = np.asarray(rows, dtype=np.int64)
     if isinstance(store, Arrays) and store.shape == (height, width, channels):
         pixels = store.block(rows)
-        return Loaded(pixels, np.asarray(rows, dtype=np.int64), _hashes(pixels), ())
-    pixels = np.empty((len(rows), height, width, channels), dtype=np.uint8)
-    hashes = np.zeros(len(rows), dtype="S32")
-    good = np.zeros(len(rows), dtype=bool)
+        return Loaded(PictureArray(pixels), rows, _hashes(pixels), ())
+    found = Decoded.empty(len(rows), height, width, channels)
+    broken: list[Broken] = []
+    for _, faults in in_blocks(
+        len(rows), threads, lambda first, last: found.fill(store, rows[first:last], first)
+    ):
+        broken += faults
+    pictures = PictureArray(found.pixels)
+    return Loaded(
+        pictures.take(np.flatnonzero(found.good)) if broken else pictures,
+        rows[found.good],
+        found.hashes,
+        tuple(broken),
+    )
 
-    # Few pictures in small chunks, or one thread would wait for the other's last 64 photographs.
-    chunk = max(1, min(_CHUNK, len(rows) // (8 * threads)))
 
-    def work(first: int) -> list[Broken]:
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Room for pictures that are being decoded. pixels: (n, height, width, channels). hashes: 'S32'. good: bool."""
+
+    pixels: Pixels
+    hashes: NDArray[np.bytes_]
+    good: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, count: int, height: int, width: int, channels: int) -> "Decoded":
+        """Room for so many."""
+        pixels = np.empty((count, height, width, channels), dtype=np.uint8)
+        return cls(pixels, np.zeros(count, dtype="S32"), np.zeros(count, dtype=np.bool_))
+
+    def fill(self, store: Store, rows: NDArray[np.int64], first: int = 0) -> list[Broken]:
+        """Read, hash and decode `rows` to here, from place `first` on; what cannot be decoded comes back."""
+        height, width, channels = self.pixels.shape[1:]
         broken = []
-        for at in range(first, min(first + chunk, len(rows))):
-            row = int(rows[at])
+        for at, row in enumerate(rows.tolist(), first):
             try:
                 data = store.read(row)
-                hashes[at] = _hash(data)
-                pixels[at] = decode(data, height=height, width=width, channels=channels)
-                good[at] = True
+                self.hashes[at] = _hash(data)
+                self.pixels[at] = decode(data, height=height, width=width, channels=channels)
+                self.good[at] = True
             except (SourceError, OSError, MemoryError) as error:
                 broken.append(Broken(row, store.name(row), reason_of(error)))
         return broken
 
+
+def in_blocks(
+    count: int, threads: int, work: Callable[[int, int], Result], *, begin: int = 0
+) -> Iterator[tuple[int, Result]]:
+    """`work(first, last)` on 0..count-1 in blocks, in threads; (last, what it gave) in order, as it comes.
+
+    begin: where to begin. Where the caller stops, or is stopped, what has not begun does not begin.
+    """
+    # Few pictures in small blocks, or one thread would wait for the other's last 64 photographs.
+    block = max(1, min(_CHUNK, (count - begin) // (8 * threads)))
+    edges = iter(range(begin, count, block))
     with ThreadPoolExecutor(threads) as pool:
-        broken = tuple(fault for faults in pool.map(work, range(0, len(rows), chunk)) for fault in faults)
-    if broken:
-        pixels = pixels[good]
-    return Loaded(pixels, np.asarray(rows, dtype=np.int64)[good], hashes, broken)
+        waiting: deque[tuple[int, Future[Result]]] = deque()
+        try:
+            while True:
+                for first in islice(edges, 4 * threads - len(waiting)):
+                    last = min(first + block, count)
+                    waiting.append((last, pool.submit(work, first, last)))
+                if not waiting:
+                    return
+                last, done = waiting.popleft()
+                yield last, done.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _hash(data: bytes | Pixels) -> bytes:

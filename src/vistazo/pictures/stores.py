@@ -5,14 +5,16 @@ picture is one named error.
 """
 
 import bz2
+import hashlib
 import lzma
+import os
 import stat
 import struct
 import tarfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ __all__ = [
     "Shared",
     "Slices",
     "Source",
+    "Stamps",
     "Store",
     "Zipped",
     "file_bytes",
@@ -81,6 +84,30 @@ class Store(Protocol):
     def take(self, rows: NDArray[np.int64]) -> "Store":
         """The store of these rows, in this order."""
 
+    def stamps(self) -> "Stamps | None":
+        """What tells each picture from any other without reading it; None where nothing does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stamps:
+    """keys: (rows,) 'S16', of name, size, time of change or checksum: others once a picture changes.
+
+    size: bytes of all of them, encoded.
+    """
+
+    keys: NDArray[np.bytes_]
+    size: int
+
+    @classmethod
+    def of(cls, told: Iterable[tuple[str, int, tuple[int, ...]]]) -> "Stamps":
+        """From (name, bytes, what changes with the content) of each picture."""
+        keys, size = [], 0
+        for name, length, others in told:
+            size += length
+            text = f"{name}\0{length}\0{others}".encode("utf-8", "surrogateescape")
+            keys.append(hashlib.blake2b(text, digest_size=16).digest())
+        return cls(np.array(keys, dtype="S16"), size)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -119,6 +146,17 @@ class Files:
     def take(self, rows: NDArray[np.int64]) -> Self:
         return type(self)(self.root, tuple(self.where[row] for row in rows))
 
+    def stamps(self) -> Stamps | None:
+        return Stamps.of(map(self._told, self.where))
+
+    def _told(self, name: str) -> tuple[str, int, tuple[int, ...]]:
+        try:
+            # Asked before the picture is read: one that changes in between gets another key next time.
+            about = (self.root / name).stat()
+        except OSError:
+            return name, 0, ()
+        return name, about.st_size, (about.st_mtime_ns, about.st_ctime_ns)
+
 
 def file_bytes(path: Path) -> bytes:
     """The content of an ordinary file of at most MOST_BYTES. Raises OSError or SourceDamaged."""
@@ -140,8 +178,9 @@ def too_large() -> SourceDamaged:
 class Shared:
     """An open file that several stores read; it is closed with the last of them."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._lock = file, threading.Lock()
+    def __init__(self, file: IO[bytes], path: Path | None = None) -> None:
+        """path: of the archive that the bytes come from."""
+        self._file, self._lock, self._path = file, threading.Lock(), path
 
     def __del__(self) -> None:
         self._file.close()
@@ -151,6 +190,14 @@ class Shared:
         with self._lock:
             self._file.seek(first)
             return self._file.read(length)
+
+    def state(self) -> tuple[int, ...]:
+        """What changes with the archive: bytes, time of change. Empty where it cannot be told."""
+        try:
+            about = self._path.stat() if self._path else os.fstat(self._file.fileno())
+        except OSError:
+            return ()
+        return about.st_size, about.st_mtime_ns
 
 
 class _Members:
@@ -182,6 +229,13 @@ class Slices(_Members):
             raise SourceDamaged(tr("the archive is cut short"))
         return data
 
+    def stamps(self) -> Stamps | None:
+        state = self._shared.state()
+        if not state:
+            return None
+        members = zip(self._where, self._members, strict=True)
+        return Stamps.of((name, length, (first, *state)) for name, (first, length) in members)
+
 
 class Zipped(_Members):
     """Members of a zip: its ZipInfo each.
@@ -208,6 +262,10 @@ class Zipped(_Members):
         ):
             raise SourceDamaged(tr("the archive is damaged here"))
         return data
+
+    def stamps(self) -> Stamps | None:
+        members = zip(self._where, self._members, strict=True)
+        return Stamps.of((name, one.file_size, (one.CRC, one.compress_size)) for name, one in members)
 
 
 def _unpack(packed: bytes, method: int, size: int) -> bytes:
@@ -264,6 +322,9 @@ class Arrays:
 
     def take(self, rows: NDArray[np.int64]) -> "Arrays":
         return Arrays(self.parts, [self._where[row] for row in rows], self._rows[rows])
+
+    def stamps(self) -> Stamps | None:
+        return None  # they are pixels already
 
 
 # ---------------------------------------------------------------- what goes wrong
