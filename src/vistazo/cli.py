@@ -109,7 +109,7 @@ def _trained(result: Any) -> dict[str, Any]:
 
 
 # Settings of a run that decide how its pictures look: options of `check --augmented`.
-_SHOWN = ("augment", "recipe", "flip", "size", "channels", "classes", "seed")
+_SHOWN = ("augment", "recipe", "flip", "size", "channels", "background", "classes", "seed")
 
 
 def _check(values: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def test_classes_that_only_the_test_part_has_are_left_out(tmp_path, picture, wri
     [
         pytest.param([], [], r"has no pictures \(empty\)", id="empty"),
         pytest.param(
-            ["a/x.heic", "b/y.txt"], [], r"has no pictures \(\.heic: 1, \.txt: 1\)", id="no pictures"
+            ["a/x.svg", "b/y.txt"], [], r"has no pictures \(\.svg: 1, \.txt: 1\)", id="no pictures"
         ),
         pytest.param(["1.png", "2.png"], [], "has 2 pictures and no class folders", id="no classes"),
         pytest.param(

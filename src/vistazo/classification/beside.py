@@ -28,6 +28,7 @@ _INHERITED = (
         "seed",
         "fold",
         "channels",
+        "background",
         "classes",
         "group_by",
         "max_broken",

@@ -4,6 +4,7 @@ Shape suffixes: V views, N pictures, C channels, H height, W width, K classes.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class Classifier:
     views: shifts in pixels, mirrored or not, whose scores are averaged. objective, smoothing: whose answer turns scores
     into probabilities.
     thresholds: where a picture may have several labels, the probability from which on each is answered.
+    background: what transparent pictures are laid over.
     """
 
     network: nn.Module
@@ -59,6 +61,7 @@ class Classifier:
     objective: str
     smoothing: float
     thresholds: tuple[float, ...] | None = None
+    background: str = decoding.WHITE
     metrics: Any = None
     path: Path | None = None
     task: ClassVar[str] = "classification"
@@ -159,6 +162,7 @@ class Classifier:
             width=width,
             channels=channels,
             threads=platform.physical_cores(),
+            background=self.background,
             keep=False,
         )
         hashes = loaded.hashes[np.isin(rows, loaded.rows)]
@@ -248,7 +252,9 @@ class Classifier:
                 answer = given
             else:
                 try:
-                    answer = decoding.decode(given, height=height, width=width, channels=channels)
+                    answer = decoding.decode(
+                        given, height=height, width=width, channels=channels, background=self.background
+                    )
                 except decoding.UndecodablePicture as error:
                     answer = str(error)
             waiting.append((name, answer))
@@ -325,6 +331,9 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             thresholds = tuple(float(one) for one in thresholds)
             if len(thresholds) != len(classes) or not all(0 <= one <= 1 for one in thresholds):
                 raise ValueError("thresholds")
+        background = str(told.get("background", decoding.WHITE))
+        if not re.fullmatch(r"white|black|#[0-9a-fA-F]{6}", background):
+            raise ValueError("background")
         smoothing = float(bundle.facts.get("smoothing", 0.0))
         objectives[objective](smoothing=smoothing)  # a loss of classes, none of numbers
         compute = Compute(resolve_device("auto"), "fp32", "channels_last", torch.get_num_threads())
@@ -340,6 +349,7 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             compute=compute,
             smoothing=smoothing,
             thresholds=thresholds,
+            background=background,
             metrics=bundle.metrics,
             path=path,
         )

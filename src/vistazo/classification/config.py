@@ -41,6 +41,12 @@ class ClassificationConfig(TrainingConfig):
     channels: Literal["1", "3"] | None = setting(
         None, spanish="canales", help=mark("1 for grey, 3 for colour (default: as the pictures are)")
     )
+    background: str = setting(
+        "white",
+        spanish="fondo",
+        pattern=r"^(white|black|#[0-9a-fA-F]{6})$",
+        help=mark("what transparent pictures are laid over: white, black or #rrggbb"),
+    )
     classes: str | None = setting(
         None,
         spanish="clases",

@@ -184,6 +184,7 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
         width=width,
         channels=channels,
         threads=platform.physical_cores(),
+        background=config.background,
         source=found.index.source,
         say=progress.say,
     )

@@ -55,6 +55,7 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
         width=width,
         channels=channels,
         threads=platform.physical_cores(),
+        background=config.background,
     )
     if not len(loaded.rows):
         raise TooFewExamples(tr("None of the first pictures of {source} can be read.", source=source))

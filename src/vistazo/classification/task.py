@@ -80,6 +80,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         objective=decided.objective,
         smoothing=decided.smoothing,
         thresholds=several.plain(len(data.index.classes)) if data.several else None,
+        background=config.background,
     )
     batches = PictureBatches(
         data.part("train"),

@@ -66,6 +66,7 @@ def load(
     width: int,
     channels: int,
     threads: int,
+    background: str = decoding.WHITE,
     source: str = "",
     keep: bool = True,
     say: Say = lambda sentence: None,
@@ -79,12 +80,20 @@ def load(
     needed = len(rows) * height * width * channels
 
     def decode() -> Loaded:
-        return decoding.load(store, rows, height=height, width=width, channels=channels, threads=threads)
+        return decoding.load(
+            store,
+            rows,
+            height=height,
+            width=width,
+            channels=channels,
+            threads=threads,
+            background=background,
+        )
 
     stamps = store.take(rows).stamps() if len(rows) else None
     if stamps is None or (needed < SMALLEST and stamps.size < ENCODED):
         return decode()
-    wanted = _Wanted(store, rows, stamps, (height, width, channels), threads, source, say)
+    wanted = _Wanted(store, rows, stamps, (height, width, channels), background, threads, source, say)
     try:
         found = wanted.find() or (wanted.build() if keep else None)
     except OSError as error:
@@ -126,15 +135,17 @@ class _Wanted:
         rows: NDArray[np.int64],
         stamps: Stamps,
         size: tuple[int, int, int],
+        background: str,
         threads: int,
         source: str,
         say: Say,
     ) -> None:
         self.store, self.rows, self.keys, self.size = store, rows, stamps.keys, size
-        self.threads, self.source, self.say = threads, source, say
+        self.background, self.threads, self.source, self.say = background, threads, source, say
         self.settings = {
             "format": FORMAT,
             "size": list(size),
+            "background": background,
             # what decoders give may change with their version
             "decoders": {name: version(name) for name in ("pillow", "simplejpeg")},
         }
@@ -196,7 +207,7 @@ class _Wanted:
         mine = np.flatnonzero(there)
         mine = mine[entry.good[places[mine]]]
         few = mine[:: max(1, len(mine) // PROVED)][:PROVED]
-        again = Decoded.empty(len(few), *self.size)
+        again = Decoded.empty(len(few), *self.size, self.background)
         again.fill(self.store, self.rows[few])
         same = (again.pixels == entry.pixels[places[few]]).all(axis=(1, 2, 3))
         return bool((same & (again.hashes == entry.hashes[places[few]]) | ~again.good).all())
@@ -206,7 +217,7 @@ class _Wanted:
         good, hashes = entry.good[places], entry.hashes[places]
         broken: list[Broken] = []
         for at in np.flatnonzero(~good).tolist():
-            one = Decoded.empty(1, *self.size)
+            one = Decoded.empty(1, *self.size, self.background)
             broken += one.fill(self.store, self.rows[at : at + 1])
             hashes[at] = one.hashes[0]
             if one.good[0]:  # it could not be read then, and can now
@@ -246,7 +257,7 @@ class _Wanted:
                 files[name].truncate(count * width)
 
             def work(first: int, last: int) -> None:
-                block = Decoded.empty(last - first, *self.size)
+                block = Decoded.empty(last - first, *self.size, self.background)
                 self._decode(block, first, last, twins)
                 for name, values in (
                     ("pixels", block.pixels),

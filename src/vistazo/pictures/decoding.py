@@ -30,11 +30,12 @@ from vistazo.pictures.stores import Arrays, Pixels, Store, reason_of
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Decoded", "Loaded", "UndecodablePicture", "decode", "in_blocks", "load", "survey"]
+__all__ = ["WHITE", "Decoded", "Loaded", "UndecodablePicture", "decode", "in_blocks", "load", "survey"]
 
 Result = TypeVar("Result")
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+WHITE = "white"
 MOST_PIXELS = 80_000_000  # below Pillow's own alarm of 89.5 million
 MOST_RAW_BYTES = (
     200_000_000  # of a picture that cannot be shrunk while it is decoded; twice that while it is scaled
@@ -46,6 +47,7 @@ ALIKE = 1.1  # proportions closer than this are stretched
 _EXIF_WITHIN = 1 << 18  # JPEG metadata stand at the front
 _ORIENTATION = 0x0112
 _CHUNK = 64
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # ISO/IEC 23008-12, annex B
 
 
 class UndecodablePicture(SourceDamaged):
@@ -68,15 +70,18 @@ class Loaded:
 
 
 # ---------------------------------------------------------------- one picture
-def decode(data: bytes | Pixels, *, height: int, width: int, channels: int) -> Pixels:
+def decode(
+    data: bytes | Pixels, *, height: int, width: int, channels: int, background: str = WHITE
+) -> Pixels:
     """The picture as uint8 (height, width, channels), by the rule of size above.
 
     data: an encoded picture of one of FORMATS, or pixels (h, w) or (h, w, 1 to 4 channels).
-    channels: 1 (grey) or 3 (RGB). Transparency is laid over white; of an animation the first frame counts.
+    channels: 1 (grey) or 3 (RGB). background: the colour that transparency is laid over, '#rrggbb' or a name of CSS.
+    Of an animation the first frame counts.
     Raises UndecodablePicture.
     """
     if isinstance(data, np.ndarray):
-        return _decode_pixels(data, height, width, channels)
+        return _decode_pixels(data, height, width, channels, background)
     if not data:
         raise UndecodablePicture(tr("the file is empty"))
     if data[:3] == b"\xff\xd8\xff":
@@ -84,10 +89,10 @@ def decode(data: bytes | Pixels, *, height: int, width: int, channels: int) -> P
         if pixels is not None:
             return pixels
     with _opened(data) as image:
-        return _decode_image(image, height, width, channels)
+        return _decode_image(image, height, width, channels, background)
 
 
-def _decode_pixels(pixels: Pixels, height: int, width: int, channels: int) -> Pixels:
+def _decode_pixels(pixels: Pixels, height: int, width: int, channels: int, background: str) -> Pixels:
     shaped = pixels[:, :, None] if pixels.ndim == 2 else pixels
     if shaped.ndim != 3 or shaped.shape[2] not in (1, 2, 3, 4) or shaped.dtype != np.uint8 or not shaped.size:
         raise UndecodablePicture(tr("an array of shape {shape} is no picture", shape=pixels.shape))
@@ -96,7 +101,7 @@ def _decode_pixels(pixels: Pixels, height: int, width: int, channels: int) -> Pi
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[shaped.shape[2]]
     plain = shaped[:, :, 0] if mode == "L" else shaped
     image = _pillow().fromarray(np.ascontiguousarray(plain))
-    return _fit(image, height, width, channels)
+    return _fit(image, height, width, channels, background)
 
 
 def _decode_jpeg(data: bytes, height: int, width: int, channels: int) -> Pixels | None:
@@ -119,7 +124,7 @@ def _decode_jpeg(data: bytes, height: int, width: int, channels: int) -> Pixels 
         return None
     if pixels.shape[:2] != (down, across):
         plain = pixels[:, :, 0] if channels == 1 else pixels
-        pixels = _fit(_pillow().fromarray(plain), down, across, channels)
+        pixels = _fit(_pillow().fromarray(plain), down, across, channels, WHITE)
     return _upright(pixels, orientation)
 
 
@@ -156,17 +161,40 @@ def _pillow() -> ModuleType:
 
     # once for the process: catch_warnings is not safe in threads
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+    _reads_heic()
     return Image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """FORMATS, and those that this machine's Pillow can read besides."""
+    from PIL import features
+
+    avif = ("AVIF",) if features.check("avif") else ()
+    return (*FORMATS, *avif, *(("HEIF",) if _reads_heic() else ()))
+
+
+@cache
+def _reads_heic() -> bool:
+    """Whether pictures of telephones can be read: with the extra `heif`, which is told to Pillow here."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return True
 
 
 def _open(data: bytes) -> "Image":
     """The picture, its header read and its size within limits."""
     pillow = _pillow()
     try:
-        image: Image = pillow.open(io.BytesIO(data), formats=FORMATS)
+        image: Image = pillow.open(io.BytesIO(data), formats=_formats())
     except (pillow.DecompressionBombWarning, pillow.DecompressionBombError) as error:
         raise UndecodablePicture(tr("it has too many pixels")) from error
     except pillow.UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIC and not _reads_heic():
+            raise UndecodablePicture(tr("it is a HEIC picture: pip install vistazo[heif]")) from error
         raise UndecodablePicture(tr("it is no picture in a known format")) from error
     width, height = image.size
     depth = {"1": 1, "L": 1, "LA": 2, "RGB": 3, "I;16": 2, "I;16B": 2, "I;16L": 2}.get(image.mode, 4)
@@ -199,7 +227,7 @@ def _orientation(image: "Image") -> int:
     return value if value in range(1, 9) else 1
 
 
-def _decode_image(image: "Image", height: int, width: int, channels: int) -> Pixels:
+def _decode_image(image: "Image", height: int, width: int, channels: int, background: str) -> Pixels:
     orientation = _orientation(image)
     down, across = (width, height) if orientation > 4 else (height, width)
     image.draft(
@@ -210,11 +238,11 @@ def _decode_image(image: "Image", height: int, width: int, channels: int) -> Pix
         image = _pillow().fromarray(levels.astype(np.uint8))
     elif image.mode == "F":
         raise UndecodablePicture(tr("pixels of 32 bits with a fraction are not supported"))
-    return _upright(_fit(image, down, across, channels), orientation)
+    return _upright(_fit(image, down, across, channels, background), orientation)
 
 
-def _fit(image: "Image", height: int, width: int, channels: int) -> Pixels:
-    """The picture at that size, by the rule at the top; transparency over white."""
+def _fit(image: "Image", height: int, width: int, channels: int, background: str) -> Pixels:
+    """The picture at that size, by the rule at the top; transparency over the background."""
     pillow = _pillow()
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -227,8 +255,7 @@ def _fit(image: "Image", height: int, width: int, channels: int) -> Pixels:
             (width, height), pillow.Resampling.BILINEAR, box=_window(image.size, height, width)
         )
     if image.mode == "RGBA":
-        white = pillow.new("RGBA", image.size, "white")
-        image = pillow.alpha_composite(white, image)
+        image = pillow.alpha_composite(pillow.new("RGBA", image.size, background), image)
     return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(height, width, channels)
 
 
@@ -301,7 +328,14 @@ def _is_grey(data: bytes | Pixels) -> bool:
 
 
 def load(
-    store: Store, rows: NDArray[np.int64], *, height: int, width: int, channels: int, threads: int
+    store: Store,
+    rows: NDArray[np.int64],
+    *,
+    height: int,
+    width: int,
+    channels: int,
+    threads: int,
+    background: str = WHITE,
 ) -> Loaded:
     """Read, hash and decode `rows` in one pass, in threads.
 
@@ -312,7 +346,7 @@ def load(
     if isinstance(store, Arrays) and store.shape == (height, width, channels):
         pixels = store.block(rows)
         return Loaded(PictureArray(pixels), rows, _hashes(pixels), ())
-    found = Decoded.empty(len(rows), height, width, channels)
+    found = Decoded.empty(len(rows), height, width, channels, background)
     broken: list[Broken] = []
     for _, faults in in_blocks(
         len(rows), threads, lambda first, last: found.fill(store, rows[first:last], first)
@@ -329,17 +363,23 @@ def load(
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """Room for pictures that are being decoded. pixels: (n, height, width, channels). hashes: 'S32'. good: bool."""
+    """Room for pictures that are being decoded. pixels: (n, height, width, channels). hashes: 'S32'. good: bool.
+
+    background: what transparency is laid over.
+    """
 
     pixels: Pixels
     hashes: NDArray[np.bytes_]
     good: NDArray[np.bool_]
+    background: str
 
     @classmethod
-    def empty(cls, count: int, height: int, width: int, channels: int) -> "Decoded":
+    def empty(
+        cls, count: int, height: int, width: int, channels: int, background: str = WHITE
+    ) -> "Decoded":
         """Room for so many."""
         pixels = np.empty((count, height, width, channels), dtype=np.uint8)
-        return cls(pixels, np.zeros(count, dtype="S32"), np.zeros(count, dtype=np.bool_))
+        return cls(pixels, np.zeros(count, dtype="S32"), np.zeros(count, dtype=np.bool_), background)
 
     def fill(self, store: Store, rows: NDArray[np.int64], first: int = 0) -> list[Broken]:
         """Read, hash and decode `rows` to here, from place `first` on; what cannot be decoded comes back."""
@@ -349,7 +389,9 @@ class Decoded:
             try:
                 data = store.read(row)
                 self.hashes[at] = _hash(data)
-                self.pixels[at] = decode(data, height=height, width=width, channels=channels)
+                self.pixels[at] = decode(
+                    data, height=height, width=width, channels=channels, background=self.background
+                )
                 self.good[at] = True
             except (SourceError, OSError, MemoryError) as error:
                 broken.append(Broken(row, store.name(row), reason_of(error)))

@@ -33,6 +33,9 @@ SUFFIXES = frozenset(
         ".pgm",
         ".pbm",
         ".pnm",
+        ".avif",
+        ".heic",
+        ".heif",
     ]
 )
 _JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
