@@ -231,11 +231,6 @@ def limited(most: int | None) -> Iterator[Callable[[], object] | None]:
 def million(count: int = 1_000_000) -> None:
     with scratch() as name:
         source = files(Path(name), count)
-        limit = (
-            "1500M"
-            if subprocess.run(["systemd-run", "--version"], capture_output=True).returncode == 0
-            else None
-        )
         for again in ("first", "cached"):
             spent, memory, last = train(source, Path(name), again, 1_500_000_000)
             print(
