@@ -44,7 +44,6 @@ MOST_SCAN_PIXELS = (
     1_000_000_000  # a progressive JPEG walks over all its pixels once a scan; cameras write 10 scans
 )
 ALIKE = 1.1  # proportions closer than this are stretched
-_EXIF_WITHIN = 1 << 18  # JPEG metadata stand at the front
 _ORIENTATION = 0x0112
 _CHUNK = 64
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # ISO/IEC 23008-12, annex B
@@ -117,27 +116,48 @@ def _decode_jpeg(data: bytes, height: int, width: int, channels: int) -> Pixels 
             _refuse_scans(data, full_height * full_width)
         orientation = _jpeg_orientation(data)
         across, down = (height, width) if orientation > 4 else (width, height)
-        pixels: Pixels = simplejpeg.decode_jpeg(
-            data, "GRAY" if channels == 1 else "RGB", min_height=down, min_width=across
-        )
+        # Four bytes a pixel are what Pillow scales: it takes them as they lie.
+        mode = "GRAY" if channels == 1 else "RGB" if (full_height, full_width) == (down, across) else "RGBX"
+        pixels: Pixels = simplejpeg.decode_jpeg(data, mode, min_height=down, min_width=across)
     except ValueError:
         return None
     if pixels.shape[:2] != (down, across):
-        plain = pixels[:, :, 0] if channels == 1 else pixels
-        pixels = _fit(_pillow().fromarray(plain), down, across, channels, WHITE)
-    return _upright(pixels, orientation)
+        pixels = _scaled(pixels, down, across)
+    return _upright(pixels[:, :, :channels], orientation)
+
+
+def _scaled(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Grey pixels, or RGBX as the decoder left them, scaled by the rule at the top: (height, width, 1 or 3)."""
+    pillow = _pillow()
+    there, across, channels = pixels.shape
+    mode, plain = ("L", "L") if channels == 1 else ("RGBX", "RGB")
+    image = pillow.frombuffer(mode, (across, there), pixels, "raw", mode, 0, 1)
+    box = _window((across, there), height, width)
+    small = image.resize((width, height), pillow.Resampling.BILINEAR, box=box)
+    return np.frombuffer(small.tobytes("raw", plain), np.uint8).reshape(height, width, -1)
 
 
 def _jpeg_orientation(data: bytes) -> int:
-    if (
-        b"Exif\0\0" not in data[:_EXIF_WITHIN]
-    ):  # opening with Pillow costs 5 times the decoding of a small picture
+    if not _has_exif(data):  # opening with Pillow costs 5 times the decoding of a small picture
         return 1
     try:
         with _open(data) as image:
             return _orientation(image)
     except Exception:  # Exif that cannot be read turns nothing
         return 1
+
+
+def _has_exif(data: bytes) -> bool:
+    """Whether a segment before the first scan holds Exif. Source: ITU-T T.81, annex B."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and at < len(data) - 4:
+        marker = data[at + 1]
+        if marker == 0xDA:  # the first scan
+            return False
+        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            return True
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False
 
 
 def _refuse_large(height: int, width: int, raw_bytes: int) -> None:
@@ -339,7 +359,7 @@ def load(
 ) -> Loaded:
     """Read, hash and decode `rows` in one pass, in threads.
 
-    A hash is blake2b (16 bytes) of the encoded bytes, or of shape and pixels where the store holds pixels.
+    A hash is of the encoded bytes (SHA-256, 16 bytes of it), or of shape and pixels where the store holds pixels.
     A picture that cannot be decoded is listed and left out. Never raises for a picture.
     """
     rows = np.asarray(rows, dtype=np.int64)
@@ -427,7 +447,8 @@ def _hash(data: bytes | Pixels) -> bytes:
     if isinstance(data, np.ndarray):
         shaped = data[:, :, None] if data.ndim == 2 else data
         return bytes(_hashes(shaped[None])[0])
-    return hashlib.blake2b(data, digest_size=16).hexdigest().encode()
+    # Processors of the last years have an instruction for it: 1.8 GB/s, and blake2b 0.9.
+    return hashlib.sha256(data, usedforsecurity=False).hexdigest()[:32].encode()
 
 
 def _hashes(pixels: Pixels) -> NDArray[np.bytes_]:
