@@ -7,6 +7,7 @@ What a struct's `path` names is never opened.
 
 import json
 import posixpath
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vistazo.errors import SourceDamaged, SourceError, TooFewExamples
+from vistazo.bundle import disk_sentence
+from vistazo.errors import DiskError, SourceDamaged, SourceError, TooFewExamples
 from vistazo.language import tr
+from vistazo.pictures.archives import SMALL
 from vistazo.pictures.index import UNASSIGNED, Index, indexed, part_named
 from vistazo.pictures.labelling import indexed_labels
-from vistazo.pictures.stores import MOST_BYTES, Source, Store, readable, too_large
+from vistazo.pictures.stores import MOST_BYTES, Shared, Source, Store, readable, too_large
 from vistazo.pictures.trees import part_of, words
 
 __all__ = ["Encoded", "encoded_store", "holds_pictures", "is_parquet", "read_encoded"]
@@ -30,7 +33,10 @@ Ints = NDArray[np.int64]
 
 _PICTURES = ("image", "img", "picture", "photo", "imagen", "foto", "pixel_values")
 _LABELS = ("label", "labels", "fine_label", "class", "target", "etiqueta", "etiquetas", "clase")
-_AT_ONCE = 8 << 20  # bytes of pictures decoded together
+LARGE = (
+    64 << 20
+)  # bytes of a row group; Hugging Face writes 100 pictures, and a table of one's own has all in one
+_AT_ONCE = 8 << 20  # bytes of pictures taken out together
 _BUFFER = 1 << 20  # of the file; without it a whole row group is read at once
 
 
@@ -111,7 +117,8 @@ def _indexed(
 class _Shard:
     """One file. first: (groups + 1,) the first row of each row group. picture: its column, and its field or ''.
 
-    label: the column of labels, None without one. names: of labels that are numbers.
+    label: the column of labels, None without one. names: of labels that are numbers. at_once: rows taken out together.
+    large: whether a row group is.
     """
 
     path: Path
@@ -123,6 +130,7 @@ class _Shard:
     names: Sequence[str] | None
     first: Ints
     at_once: int
+    large: bool
 
     @property
     def rows(self) -> int:
@@ -155,11 +163,11 @@ def _shard(path: Path, name: str) -> _Shard:
             label = next(
                 (names[at] for word in _LABELS for at in range(len(names)) if names[at].lower() == word), None
             )
-            size = sum(about.row_group(at).total_byte_size for at in range(about.num_row_groups))
+            sizes = [about.row_group(at).total_byte_size for at in range(about.num_row_groups)]
     part = next(
         (part for word in words(posixpath.basename(name)) if (part := part_named(word))), part_of(name)
     )
-    each = max(1, size // max(1, sum(rows)))
+    each = max(1, sum(sizes) // max(1, sum(rows)))
     return _Shard(
         path=path,
         name=name,
@@ -170,6 +178,7 @@ def _shard(path: Path, name: str) -> _Shard:
         names=None if label is None else _class_names(schema.metadata or {}, label),
         first=np.concatenate([[0], np.cumsum(rows, dtype=np.int64)]).astype(np.int64),
         at_once=int(min(256, max(1, _AT_ONCE // each))),
+        large=max(sizes, default=0) > LARGE,
     )
 
 
@@ -281,15 +290,73 @@ class _Cursor(threading.local):
     batch: Any = None
 
 
+class _Aside:
+    """The pictures of files whose row groups are large, copied into nameless files when the first is asked for.
+
+    A page may hold a thousand pictures, and is unpacked as a whole: each thread would hold two of them.
+    """
+
+    def __init__(self, shards: Sequence[_Shard]) -> None:
+        self._shards, self._lock = shards, threading.Lock()
+        self._copied: dict[int, tuple[Shared, Ints] | SourceDamaged] = {}
+
+    def read(self, number: int, inside: int) -> bytes | None:
+        """The bytes of a picture, None where there are none. Raises SourceDamaged or DiskError."""
+        with self._lock:
+            if number not in self._copied:
+                try:
+                    self._copied[number] = self._copy(self._shards[number])
+                except SourceDamaged as error:
+                    self._copied[number] = error
+            copied = self._copied[number]
+        if isinstance(copied, SourceDamaged):
+            raise copied
+        file, span = copied
+        first, length = span[inside].tolist()
+        return None if length < 0 else file.read(first, length)
+
+    def _copy(self, shard: _Shard) -> tuple[Shared, Ints]:
+        file = tempfile.SpooledTemporaryFile(max_size=SMALL)  # noqa: SIM115 (kept)
+        shared, span = Shared(file), np.full((shard.rows, 2), -1, dtype=np.int64)
+        row = 0
+        for group in range(len(shard.first) - 1):
+            batches = _batches(shard, group)
+            while True:
+                with readable(shard.path), _told():
+                    batch = next(batches, None)
+                    values = [] if batch is None else [_bytes(value.as_py(), shard) for value in batch]
+                    if row + len(values) > len(span):
+                        raise ValueError(tr("its rows are counted wrongly"))
+                if batch is None:
+                    break
+                try:
+                    for value in values:
+                        if value is not None:
+                            span[row] = file.tell(), len(value)
+                            file.write(value)
+                        row += 1
+                except OSError as error:
+                    raise DiskError(disk_sentence(Path(tempfile.gettempdir()), error)) from error
+        return shared, span
+
+
+def _bytes(value: Any, shard: _Shard) -> bytes | None:
+    return value[shard.picture[1]] if shard.picture[1] and value is not None else value
+
+
 class Encoded:
     """A store of pictures in Parquet files. Row groups are read as they are asked for, a few megabytes at a time.
 
-    Each thread goes through its own: what it asks for next lies mostly behind what it had.
+    Each thread goes through its own: what it asks for next lies mostly behind what it had. Files whose row groups are
+    larger than LARGE are copied aside instead.
     """
 
-    def __init__(self, where: Sequence[str], shards: Sequence[_Shard], place: Ints) -> None:
+    def __init__(
+        self, where: Sequence[str], shards: Sequence[_Shard], place: Ints, aside: _Aside | None = None
+    ) -> None:
         """place: (rows, 2) the number of its shard, and its row there."""
-        self._where, self._shards, self._place, self._cursor = where, shards, place, _Cursor()
+        self._where, self._shards, self._place = where, shards, place
+        self._cursor, self._aside = _Cursor(), aside or _Aside(shards)
 
     def __len__(self) -> int:
         return len(self._where)
@@ -298,24 +365,30 @@ class Encoded:
         return self._where[row]
 
     def take(self, rows: Ints) -> "Encoded":
-        return Encoded([self._where[row] for row in rows], self._shards, self._place[rows])
+        where = [self._where[row] for row in rows]
+        return Encoded(where, self._shards, self._place[rows], self._aside)
 
     def read(self, row: int) -> bytes:
         number, inside = self._place[row].tolist()
         shard = self._shards[number]
-        try:
-            with _told():
-                value = self._value(number, shard, inside)
-        except (ValueError, MemoryError) as error:
-            self._cursor.at = (-1, -1)
-            raise SourceDamaged(tr("its part of the table is damaged ({reason})", reason=error)) from error
-        if shard.picture[1] and value is not None:
-            value = value[shard.picture[1]]
+        if shard.large:
+            value = self._aside.read(number, inside)
+        else:
+            try:
+                with _told():
+                    value = _bytes(self._value(number, shard, inside), shard)
+            except (ValueError, MemoryError, OSError) as error:
+                self._cursor.at = (-1, -1)
+                if isinstance(error, OSError):
+                    raise
+                raise SourceDamaged(
+                    tr("its part of the table is damaged ({reason})", reason=error)
+                ) from error
         if value is None:
             raise SourceDamaged(tr("the table holds no bytes of it"))
         if len(value) > MOST_BYTES:
             raise too_large()
-        return bytes(value)
+        return value
 
     def _value(self, number: int, shard: _Shard, inside: int) -> Any:
         cursor = self._cursor
@@ -326,18 +399,22 @@ class Encoded:
             cursor.first, cursor.batch = int(shard.first[group]), ()
         while inside >= cursor.first + len(cursor.batch):
             cursor.first += len(cursor.batch)
-            cursor.batch = next(cursor.batches, None)
-            if cursor.batch is None:
-                raise ValueError(tr("its rows are counted wrongly"))
+            cursor.batch = ()
+            cursor.batch = next(cursor.batches)
         return cursor.batch[inside - cursor.first].as_py()
 
 
 def _batches(shard: _Shard, group: int) -> Iterator[Any]:
+    """The pictures of a row group, some at once. Raises ValueError where they are fewer than its rows."""
     from pyarrow import parquet
 
     wanted = ".".join(filter(None, shard.picture))
+    left = int(shard.first[group + 1] - shard.first[group])
     with parquet.ParquetFile(shard.path, buffer_size=_BUFFER, pre_buffer=False) as file:
         for batch in file.iter_batches(
             shard.at_once, row_groups=[group], columns=[wanted], use_threads=False
         ):
+            left -= len(batch)
             yield batch.column(0)
+    if left > 0:
+        raise ValueError(tr("its rows are counted wrongly"))

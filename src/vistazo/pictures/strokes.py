@@ -71,8 +71,11 @@ def _points(data: bytes) -> list[NDArray[np.float32]]:
     at, strokes = len(DRAWING), []
     while at < len(data):
         count = int.from_bytes(data[at : at + 4], "little")
-        axes = np.frombuffer(data[at + 4 : at + 4 + 8 * min(count, MOST_POINTS)], dtype="<f4")
-        if not 0 < count <= MOST_POINTS or len(axes) != 2 * count or not np.isfinite(axes).all():
+        piece = data[at + 4 : at + 4 + 8 * min(count, MOST_POINTS)]
+        if not count or len(piece) != 8 * count:
+            raise SourceDamaged(tr("it is no drawing"))
+        axes = np.frombuffer(piece, dtype="<f4")
+        if not np.isfinite(axes).all():
             raise SourceDamaged(tr("it is no drawing"))
         strokes.append(axes.reshape(2, count).T)
         at += 4 + 8 * count
