@@ -152,7 +152,8 @@ class _Samples:
                     pictures[key] = name
             elif kind == "cls" or (kind == "json" and labels.get(key, ("",))[0] != "cls"):
                 labels[key] = (kind, _label(kind, content()))
-        self.texts += sum(key in pictures for key in labels)
+        told = [key for key, (kind, label) in labels.items() if kind == "cls" or label is not None]
+        self.texts += sum(key in pictures for key in told)
         for key, name in pictures.items():
             label = labels.get(key, ("", None))[1]
             if label is None:
