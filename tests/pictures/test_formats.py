@@ -127,6 +127,13 @@ def test_a_tar_with_boxes_is_refused_because_nothing_tells_it_quickly(tmp_path, 
             read(archive_of(tmp_path / name, members, mode))
 
 
+@pytest.mark.parametrize("name", ["train/1.xml", "instances.json", "data.yaml"])
+def test_a_file_of_annotations_alone_asks_for_its_folder(boxed, read, name):
+    (boxed / name).write_text("{}")
+    with pytest.raises(SourceError, match=r"is one part of a data set\. Give the folder that holds all of it"):
+        read(boxed / name)
+
+
 def test_members_of_a_zip_with_boxes_that_lead_out_are_refused(tmp_path, picture, read, archive_of):
     members = {"images/1.png": picture(0), "annotations/../../1.xml": XML.format("cat").encode()}
     path = archive_of(tmp_path / "a.zip", members, zipfile.ZIP_STORED)

@@ -341,7 +341,8 @@ class _Aside:
 
 
 def _bytes(value: Any, shard: _Shard) -> bytes | None:
-    return value[shard.picture[1]] if shard.picture[1] and value is not None else value
+    found: bytes | None = value[shard.picture[1]] if shard.picture[1] and value is not None else value
+    return found
 
 
 class Encoded:

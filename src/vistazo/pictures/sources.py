@@ -129,7 +129,8 @@ def _read_path(path: Path, names: list[str] | None) -> Source:
                 path=path,
             )
         )
-    if is_idx(path.name) or is_npy(path.name) or is_batch(path.name):
+    part = path.suffix.lower() in (".json", ".xml", ".yaml", ".yml")  # of pictures with boxes
+    if part or is_idx(path.name) or is_npy(path.name) or is_batch(path.name):
         raise SourceError(
             tr("{path} is one part of a data set. Give the folder that holds all of it.", path=path)
         )
