@@ -130,7 +130,9 @@ def test_a_tar_with_boxes_is_refused_because_nothing_tells_it_quickly(tmp_path, 
 @pytest.mark.parametrize("name", ["train/1.xml", "instances.json", "data.yaml"])
 def test_a_file_of_annotations_alone_asks_for_its_folder(boxed, read, name):
     (boxed / name).write_text("{}")
-    with pytest.raises(SourceError, match=r"is one part of a data set\. Give the folder that holds all of it"):
+    with pytest.raises(
+        SourceError, match=r"is one part of a data set\. Give the folder that holds all of it"
+    ):
         read(boxed / name)
 
 
