@@ -299,7 +299,9 @@ def _differences(told: dict[str, Any]) -> list[str]:
 def _show_checked(told: dict[str, Any]) -> list[str]:
     source, kinds = shlex.quote(told["source"]), {one["kind"] for one in told.get("columns", ())}
     lines = list(told["lines"])
-    if not kinds or "date" in kinds:
+    if "task" in told:  # what has to be said because it is not recognised
+        lines.append(tr("next:   vistazo train {source} --task {task}", source=source, task=told["task"]))
+    elif not kinds or "date" in kinds:
         lines.append(tr("next:   vistazo train {source}", source=source))
     if kinds:
         lines.append(tr("next:   vistazo train {source} --target COLUMN", source=source))

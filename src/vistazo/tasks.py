@@ -22,7 +22,7 @@ from vistazo import platform
 from vistazo.config import Config, build
 from vistazo.engine import runs, working
 from vistazo.engine.progress import Progress
-from vistazo.errors import ConfigError, RunError, SourceMissing, UsageError
+from vistazo.errors import ConfigError, RunError, SourceError, SourceMissing, UsageError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
 from vistazo.tables.config import TableConfig
@@ -80,7 +80,8 @@ def recognise(source: Any, settings: Mapping[str, Any]) -> tuple[str, str]:
 
     A setting that only one task has decides. Otherwise: a table with a column of pictures' paths is a manifest, one
     with a column of dates a series, any other a table whose target must be named; all else is pictures.
-    Raises ConfigError where settings of two tasks are mixed or the target is missing, SourceError.
+    Raises ConfigError where settings of two tasks are mixed or the target is missing, SourceError, also where pictures
+    have boxes: what they are for must be said until detection is here.
     """
     owners = {
         name: [task for task in tasks if name in tasks[task].config().model_fields] for name in settings
@@ -97,6 +98,8 @@ def recognise(source: Any, settings: Mapping[str, Any]) -> tuple[str, str]:
                 other=tr(other),
             )
         )
+    if isinstance(source, Path):
+        _refuse_boxes(source)
     if named:
         (task, name), *_ = named.items()
         return task, tr("task: {task}, because of --{name}", task=tr(task), name=_flag(task, name))
@@ -106,6 +109,24 @@ def recognise(source: Any, settings: Mapping[str, Any]) -> tuple[str, str]:
         if reading.is_table(source):
             return _recognise_table(source, settings)
     return "classification", tr("task: {task}", task=tr("classification"))
+
+
+def _refuse_boxes(path: Path) -> None:
+    from vistazo.pictures import formats
+
+    kind = formats.holds_boxes(path)
+    if kind:
+        name = formats.KINDS[kind]
+        shown = tr(name)
+        raise SourceError(
+            tr(
+                "{path} has boxes around the things in its pictures ({format}), and this version of Vistazo does not "
+                "learn to find things yet. To learn what each box shows, cut out of its picture, add --task "
+                "classification.",
+                path=path,
+                format=shown,
+            )
+        )
 
 
 def _recognise_table(path: Path, settings: Mapping[str, Any]) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from vistazo.engine.objectives import objectives
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures import cache, decoding, sources
+from vistazo.pictures.crops import cropped
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Index, read_index
 from vistazo.pictures.loading import Normaliser
@@ -133,7 +134,7 @@ class Classifier:
 
         Raises SourceError, ConfigError where the classes are not this model's.
         """
-        found = sources.read_source(source, classes_file=Path(classes) if classes else None)
+        found = cropped(sources.read_source(source, classes_file=Path(classes) if classes else None))
         index = found.index
         unknown = sorted(set(index.classes) - set(self.classes))
         if unknown:

@@ -20,6 +20,7 @@ from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures import cache, decoding, folds, sources, splits
+from vistazo.pictures.crops import cropped
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 
@@ -163,7 +164,9 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
             return source
         source = source.source
     require_sense(config)
-    found = sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
+    found = cropped(
+        sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
+    )
     for note in found.notes:
         progress.say(note)
     splits.require_trainable(found.index)

@@ -26,11 +26,24 @@ from vistazo.language import tr
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Arrays, Pixels, Store, reason_of
+from vistazo.pictures.strokes import DRAWING, SIDE, render
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["WHITE", "Decoded", "Loaded", "UndecodablePicture", "decode", "in_blocks", "load", "survey"]
+__all__ = [
+    "WHITE",
+    "Decoded",
+    "Loaded",
+    "UndecodablePicture",
+    "decode",
+    "in_blocks",
+    "load",
+    "stored",
+    "stored_size",
+    "survey",
+    "upright",
+]
 
 Result = TypeVar("Result")
 
@@ -74,7 +87,8 @@ def decode(
 ) -> Pixels:
     """The picture as uint8 (height, width, channels), by the rule of size above.
 
-    data: an encoded picture of one of FORMATS, or pixels (h, w) or (h, w, 1 to 4 channels).
+    data: an encoded picture of one of FORMATS, a drawing (`strokes`), which is rendered at that size, or pixels (h, w)
+        or (h, w, 1 to 4 channels).
     channels: 1 (grey) or 3 (RGB). background: the colour that transparency is laid over, '#rrggbb' or a name of CSS.
     Of an animation the first frame counts.
     Raises UndecodablePicture.
@@ -87,8 +101,54 @@ def decode(
         pixels = _decode_jpeg(data, height, width, channels)
         if pixels is not None:
             return pixels
+    if data.startswith(DRAWING):
+        return _decode_pixels(_drawn(data, max(height, width)), height, width, channels, background)
     with _opened(data) as image:
         return _decode_image(image, height, width, channels, background)
+
+
+def _drawn(data: bytes, side: int) -> Pixels:
+    try:
+        return render(data, side)
+    except SourceDamaged as error:
+        raise UndecodablePicture(str(error)) from error
+
+
+def stored(data: bytes) -> tuple[Pixels, int]:
+    """The whole picture as its file stores it, and the camera's turn, 1 to 8, which `upright` undoes.
+
+    The pixels are uint8 (height, width, channels): 1 channel of grey, 3 of colour, 4 with transparency.
+    Raises UndecodablePicture.
+    """
+    if data[:3] == b"\xff\xd8\xff" and (pixels := _stored_jpeg(data)) is not None:
+        return pixels, _jpeg_orientation(data)
+    with _opened(data) as image:
+        width, height = image.size
+        _refuse_large(height, width, 3 * height * width)
+        turn = _orientation(image)
+        pixels = np.asarray(_plain(_eight_bits(image), 3))
+    return (pixels[:, :, None] if pixels.ndim == 2 else pixels), turn
+
+
+def _stored_jpeg(data: bytes) -> Pixels | None:
+    import simplejpeg
+
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours in ("CMYK", "YCCK"):
+            return None
+        _refuse_large(height, width, 3 * height * width)
+        _refuse_scans(data, height * width)
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "GRAY" if colours == "Gray" else "RGB")
+    except ValueError:
+        return None
+    return pixels
+
+
+def stored_size(data: bytes) -> tuple[int, int, int]:
+    """(width, height, the camera's turn) as the first bytes of a picture's file say. Raises UndecodablePicture."""
+    with _opened(data) as image:
+        return (*image.size, _orientation(image))
 
 
 def _decode_pixels(pixels: Pixels, height: int, width: int, channels: int, background: str) -> Pixels:
@@ -123,7 +183,7 @@ def _decode_jpeg(data: bytes, height: int, width: int, channels: int) -> Pixels 
         return None
     if pixels.shape[:2] != (down, across):
         pixels = _scaled(pixels, down, across)
-    return _upright(pixels[:, :, :channels], orientation)
+    return upright(pixels[:, :, :channels], orientation)
 
 
 def _scaled(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -253,23 +313,29 @@ def _decode_image(image: "Image", height: int, width: int, channels: int, backgr
     image.draft(
         "L" if channels == 1 and image.mode == "L" else None, (across, down)
     )  # JPEG shrinks while decoding
+    return upright(_fit(_eight_bits(image), down, across, channels, background), orientation)
+
+
+def _eight_bits(image: "Image") -> "Image":
     if image.mode.startswith("I"):  # 16 bits a pixel, under several names
         levels = np.asarray(image).clip(0, 65535) >> 8
-        image = _pillow().fromarray(levels.astype(np.uint8))
-    elif image.mode == "F":
+        return _pillow().fromarray(levels.astype(np.uint8))  # type: ignore[no-any-return]
+    if image.mode == "F":
         raise UndecodablePicture(tr("pixels of 32 bits with a fraction are not supported"))
-    return _upright(_fit(image, down, across, channels, background), orientation)
+    return image
+
+
+def _plain(image: "Image", channels: int) -> "Image":
+    """The picture in grey, in colour, or in colour with transparency."""
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image.convert("L" if channels == 1 or image.mode in ("1", "L") else "RGB")
 
 
 def _fit(image: "Image", height: int, width: int, channels: int, background: str) -> Pixels:
     """The picture at that size, by the rule at the top; transparency over the background."""
     pillow = _pillow()
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-    elif channels == 1 or image.mode in ("1", "L"):
-        image = image.convert("L")
-    else:
-        image = image.convert("RGB")
+    image = _plain(image, channels)
     if image.size != (width, height):
         image = image.resize(
             (width, height), pillow.Resampling.BILINEAR, box=_window(image.size, height, width)
@@ -292,7 +358,7 @@ def _window(size: tuple[int, int], height: int, width: int) -> tuple[float, floa
     return left, top, left + shown_width, top + shown_height
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
+def upright(pixels: Pixels, orientation: int) -> Pixels:
     """Undo the camera's turn. Source: Exif 2.32, tag 274: 5 to 8 swap rows and columns."""
     if orientation > 4:
         pixels = pixels.transpose(1, 0, 2)
@@ -337,6 +403,8 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
 def _size(data: bytes | Pixels) -> tuple[int, int]:
     if isinstance(data, np.ndarray):
         return data.shape[0], data.shape[1]
+    if data.startswith(DRAWING):
+        return SIDE, SIDE
     with _opened(data) as image:
         width, height = image.size
         return (width, height) if _orientation(image) > 4 else (height, width)
@@ -394,9 +462,7 @@ class Decoded:
     background: str
 
     @classmethod
-    def empty(
-        cls, count: int, height: int, width: int, channels: int, background: str = WHITE
-    ) -> "Decoded":
+    def empty(cls, count: int, height: int, width: int, channels: int, background: str = WHITE) -> "Decoded":
         """Room for so many."""
         pixels = np.empty((count, height, width, channels), dtype=np.uint8)
         return cls(pixels, np.zeros(count, dtype="S32"), np.zeros(count, dtype=np.bool_), background)

@@ -12,8 +12,10 @@ import numpy as np
 from vistazo import platform
 from vistazo.errors import SourceDamaged, SourceError, SourceMissing, TooFewExamples
 from vistazo.language import tr
+from vistazo.pictures import formats
 from vistazo.pictures.archives import archive_kind, read_archive
 from vistazo.pictures.arrays import read_idx, read_npy
+from vistazo.pictures.encoded import holds_pictures
 from vistazo.pictures.folders import is_picture, listing
 from vistazo.pictures.index import UNASSIGNED, Broken, indexed, natural_key, part_named, read_index
 from vistazo.pictures.labelling import SEPARATOR, indexed_labels, joined, read_cells
@@ -38,9 +40,11 @@ def is_manifest(path: Path) -> bool:
 
 
 def names_pictures(path: Path) -> bool:
-    """Whether a table has a column of pictures' names, which need not exist, or is the index of a run."""
+    """Whether a table has pictures, or a column of their names, which need not exist, or is the index of a run."""
     if not is_manifest(path):
         return False
+    if path.suffix.lower() == ".parquet" and holds_pictures(path):
+        return True
     with readable(path):
         columns = _head_of_parquet(path) if path.suffix.lower() == ".parquet" else _head_of_csv(path)
     if columns is None:
@@ -272,7 +276,7 @@ def _read_run_index(path: Path) -> Source:
             )
         )
     gone = tr("The pictures of {path} were in {root}, and nothing is there now.", path=path, root=root)
-    if index.kind in ("archive", "idx", "npy"):
+    if index.kind not in ("folder", "manifest"):
         if not root.exists():
             raise SourceMissing(gone)
         inner = _read_again(root, index.kind)
@@ -298,5 +302,7 @@ def _read_again(root: Path, kind: str) -> Source:
     with readable(root):
         if kind == "archive":
             return read_archive(root, archive_kind(root))
+        if kind not in ("idx", "npy"):
+            return formats.read_again(root, kind)
         files = listing(root).files
     return read_idx(root, files, None) if kind == "idx" else read_npy(root, files)

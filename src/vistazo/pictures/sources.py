@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from vistazo import platform
 from vistazo.errors import SourceDamaged, SourceError, SourceMissing, UsageError
 from vistazo.language import tr
-from vistazo.pictures.archives import archive_kind, read_archive, tar_pictures, zip_pictures
+from vistazo.pictures import formats
+from vistazo.pictures.archives import archive_kind, tar_pictures, zip_pictures
 from vistazo.pictures.arrays import (
     Pairs,
     as_pictures,
@@ -28,8 +29,9 @@ from vistazo.pictures.arrays import (
     read_idx,
     read_npy,
 )
+from vistazo.pictures.cifar import is_batch
 from vistazo.pictures.folders import is_picture, listing, read_folder
-from vistazo.pictures.index import UNASSIGNED, normal
+from vistazo.pictures.index import PARTS, UNASSIGNED, Index, normal
 from vistazo.pictures.manifests import is_manifest, read_manifest, text_of
 from vistazo.pictures.stores import Arrays, Files, Pixels, Source, Store, file_bytes, readable, reason_of
 
@@ -75,14 +77,29 @@ def check(path: Path) -> dict[str, Any]:
         lines = [tr("pictures: {n}, classes: {classes}", n=len(index), classes=len(counts))]
     else:
         lines = [tr("pictures: {n}, labels: {labels}", n=len(index), labels=len(counts))]
-    lines += found.notes
+    lines = [*_told_format(index), *lines, *found.notes]
     lines += [f"  {name}: {count}" for name, count in counts.items()]
     lines += [tr("left out: {name} ({reason})", name=one.where, reason=one.reason) for one in found.broken]
     findings = [
         {"kind": "broken", "path": one.where, "detail": one.reason, "suggestion": tr("mend or remove it")}
         for one in found.broken
     ]
-    return {"lines": lines, "findings": findings, "counts": counts}
+    task = {} if index.boxes is None else {"task": "classification"}
+    return {"lines": lines, "findings": findings, "counts": counts, **task}
+
+
+def _told_format(index: Index) -> list[str]:
+    """Which of the formats a source is of, its parts and its boxes."""
+    if index.kind not in formats.KINDS:
+        return []
+    name = formats.KINDS[index.kind]
+    shown = tr(name)
+    lines = [tr("format: {format}", format=shown)]
+    sizes = {part: len(index.rows(part)) for part in PARTS}
+    if any(sizes.values()):
+        told = ", ".join(f"{tr(part)} {size}" for part, size in sizes.items() if size)
+        lines.append(tr("parts that it names: {parts}", parts=told))
+    return lines + ([formats.told_boxes(index)] if index.boxes is not None else [])
 
 
 def _existing(given: str | Path) -> Path | None:
@@ -96,11 +113,14 @@ def _read_path(path: Path, names: list[str] | None) -> Source:
         return _read_directory(path, names)
     if not path.is_file():
         raise SourceDamaged(tr("{path} is neither a folder nor an ordinary file.", path=path))
+    other = formats.read_file(path)
+    if other is not None:
+        return other
     if is_manifest(path):
         return read_manifest(path)
     kind = archive_kind(path)
     if kind:
-        return read_archive(path, kind)
+        return formats.read_archived(path, kind)
     if is_picture(path.name):
         raise SourceError(
             tr(
@@ -109,15 +129,17 @@ def _read_path(path: Path, names: list[str] | None) -> Source:
                 path=path,
             )
         )
-    if is_idx(path.name) or is_npy(path.name):
+    part = path.suffix.lower() in (".json", ".xml", ".yaml", ".yml")  # of pictures with boxes
+    if part or is_idx(path.name) or is_npy(path.name) or is_batch(path.name):
         raise SourceError(
             tr("{path} is one part of a data set. Give the folder that holds all of it.", path=path)
         )
     raise SourceError(
         tr(
             "{path} is in no format that Vistazo reads. Give a folder with one sub-folder for each class, "
-            "a zip or tar of it, a CSV or Parquet file with columns path and label, or a folder of IDX "
-            "or .npy files.",
+            "a zip or tar of it, a CSV or Parquet file with columns path and label, a Parquet file or WebDataset "
+            "tar with the pictures inside, a folder of IDX, .npy, CIFAR .bin or Quick, Draw! .ndjson files, or "
+            "pictures with boxes (Pascal VOC, COCO or YOLO).",
             path=path,
         )
     )
@@ -150,7 +172,7 @@ def _read_directory(path: Path, names: list[str] | None) -> Source:
         return read_idx(path, found.files, names)
     if any(map(is_npy, found.files)) and not any(map(is_picture, found.files)):
         return read_npy(path, found.files)
-    return read_folder(path, found)
+    return formats.read_listed(path, found) or read_folder(path, found)
 
 
 # ---------------------------------------------------------------- for predict
@@ -176,6 +198,10 @@ def iterate_files(paths: Iterable[str | Path | NDArray[Any]]) -> Iterator[tuple[
 def _pictures_in(path: Path) -> Iterator[tuple[str, bytes | Pixels | str]]:
     if path.is_dir():
         found = listing(path)
+        held = formats.store_of(path, found)
+        if held is not None:
+            yield from _each(held, lambda name: str(path / name))
+            return
         store = Files(path, tuple(filter(is_picture, found.files)))
         yield from ((str(path / fault.where), fault.reason) for fault in found.broken)
         yield from _each(store, lambda name: str(path / name))
@@ -191,6 +217,10 @@ def _pictures_in(path: Path) -> Iterator[tuple[str, bytes | Pixels | str]]:
         array = npy_array(path)
         flat = array.ndim == 2 and round(array.shape[1] ** 0.5) ** 2 == array.shape[1]  # rows of a data set
         yield from _pixels_of(array, str(path), one=array.ndim == 2 and not flat)
+        return
+    held = formats.store_of(path, None)
+    if held is not None:
+        yield from _each(held, lambda name: str(path.parent / name))
         return
     kind = archive_kind(path)
     if kind == "zip":

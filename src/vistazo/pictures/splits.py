@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vistazo.engine.reports import number, percent
 from vistazo.errors import ConfigError, TooFewExamples
 from vistazo.language import mark, tr
-from vistazo.pictures.index import OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
+from vistazo.pictures.index import CROPS, NUMBERED, OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
 from vistazo.pictures.stratifying import stratify
 
 __all__ = ["SHARES", "Assigned", "assign", "find_groups", "join_copies", "require_trainable"]
@@ -69,6 +69,15 @@ def require_trainable(index: Index) -> None:
                 name=index.classes[0],
             )
         )
+    if len(index.classes) < 2 and index.kind == CROPS:
+        raise TooFewExamples(
+            tr(
+                "All boxes of {source} are of one class ('{name}'). Classification tells classes apart and needs two "
+                "at least: draw boxes of other things too, or give folders of pictures with it and without it.",
+                source=index.source,
+                name=index.classes[0] if index.classes else "",
+            )
+        )
     if len(index.classes) < 2:
         raise TooFewExamples(
             tr(
@@ -106,6 +115,8 @@ def find_groups(index: Index, *, group_by: str) -> tuple[Ints, str]:
                   most 60 s after the one before; s, m or h.
     Raises ConfigError where the rule is unknown, malformed, or finds nothing.
     """
+    if index.kind == CROPS:
+        return _by_picture(index, group_by)
     kind, _, detail = group_by.partition(":")
     where = index.where
     if kind == "none":
@@ -143,6 +154,14 @@ def find_groups(index: Index, *, group_by: str) -> tuple[Ints, str]:
     )
 
 
+def _by_picture(index: Index, group_by: str) -> tuple[Ints, str]:
+    """Crops of one picture are one thing whatever the rule; another rule joins pictures too."""
+    if group_by == "auto":
+        return _numbered(index.group.tolist()), tr("Groups: crops of one picture.")
+    groups, rule = find_groups(index.replace(kind="folder", group=index.group * 0 - 1), group_by=group_by)
+    return _numbered(join_copies(groups, index.group.astype("S32")).tolist()), rule
+
+
 def _explicit(keys: Sequence[Hashable], rule: str, group_by: str) -> tuple[Ints, str]:
     """Number the keys of a rule the user asked for; None is a path in which it found nothing."""
     without = sum(key is None for key in keys)
@@ -173,7 +192,7 @@ def _folder(where: str) -> str:
 def _named_series(index: Index) -> tuple[Ints, str]:
     alone = np.arange(len(index))
     nothing = tr("Groups: none; no series was found in the file names.")
-    if index.kind in ("idx", "npy", "arrays"):
+    if index.kind in NUMBERED:
         return alone, nothing
     own = np.flatnonzero((index.split != TEST) & (index.split != OUT))
     # Views of one thing may differ in their labels, so pictures with several count as one class here.
