@@ -208,6 +208,17 @@ def _models(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _data(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo.engine.progress import Progress
+    from vistazo.pictures import getting
+
+    common, name, out = _common(values), values["name"], values["out"]
+    if name is None:
+        return {"sets": getting.listing()}
+    folder = Path(out) if out else Path("data", name)
+    return getting.get(name, folder, say=Progress(quiet=common["quiet"]).say)
+
+
 def _recipes(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo.classification.recipes import recipes
 
@@ -328,6 +339,23 @@ def _show_models(told: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _show_data(told: dict[str, Any]) -> list[str]:
+    from vistazo.fetching import amount
+
+    if "sets" not in told:
+        classes = f" --classes {shlex.quote(told['classes'])}" if told["classes"] else ""
+        return [
+            tr("{name} is in {folder}", name=told["name"], folder=told["folder"]),
+            tr("next:   vistazo train {source}", source=shlex.quote(told["train"]) + classes),
+        ]
+    wide = max(len(one["name"]) for one in told["sets"])
+    lines = []
+    for one in told["sets"]:
+        size = f" ({amount(one['bytes'])})" if one["bytes"] else ""
+        lines += [f"{one['name']:<{wide}}  {one['what']}{size}", f"{'':<{wide}}  {one['licence']}"]
+    return [*lines, tr("next:   vistazo data NAME")]
+
+
 def _show_recipes(told: dict[str, Any]) -> list[str]:
     wide = max(len(one["name"]) for one in told["recipes"])
     lines = [f"{one['name']:<{wide}} {one['help']} ({one['model']})" for one in told["recipes"]]
@@ -357,6 +385,7 @@ _VERBS: dict[str, tuple[str, str, Act, Show]] = {
     "explain": ("explicar", mark("say why a row of a table gets its answer"), _explain, _show_explained),
     "models": ("modelos", mark("list the networks"), _models, _show_models),
     "recipes": ("recetas", mark("list the recipes"), _recipes, _show_recipes),
+    "data": ("datos", mark("get a known data set, or list them"), _data, _show_data),
     "demo": ("demo", mark("train on 2,000 pictures that come with Vistazo"), _demo, _show_trained),
 }
 _ALIASES = {spanish: verb for verb, (spanish, *_) in _VERBS.items()}
@@ -449,6 +478,11 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 type=_whole(1),
                 help=tr("row of the table, as predict tells it (default: the first)"),
             ),
+        ]
+    if verb == "data":
+        return [
+            click.Argument(["name"], type=text, required=False, metavar=tr("[NAME]")),
+            _option("out", "--out", "--salida", help=tr("folder to put it in (default: data/NAME)")),
         ]
     if verb == "demo":
         return [

@@ -207,7 +207,7 @@ def train(
     if name:
         config = build(tasks[name].config(), settings)  # a mistyped setting is told before a missing file
     if path is not None and not path.exists():
-        raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+        raise _nothing_at(source)
     if not name:
         name, why = recognise(source if path is None else path, settings)
         Progress(quiet=quiet).say(why)
@@ -227,6 +227,22 @@ def train(
         return _work(run, given, config, name, quiet)
 
 
+def _nothing_at(source: str | os.PathLike[str]) -> SourceMissing:
+    """The error for a path where nothing is; it may be the name of a data set that can be had."""
+    from vistazo.pictures.known import known_as
+
+    name = known_as(os.fspath(source))
+    if name:
+        return SourceMissing(
+            tr(
+                "There is nothing at {path}. The data set of that name: vistazo data {name}",
+                path=source,
+                name=name,
+            )
+        )
+    return SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+
+
 def check(
     source: str | os.PathLike[str],
     config: TableConfig,
@@ -241,7 +257,7 @@ def check(
     """
     path = platform.existing(source)
     if not path.exists():
-        raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+        raise _nothing_at(source)
     from vistazo.pictures import manifests
     from vistazo.tables import reading
 
