@@ -121,10 +121,13 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
     settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
     shown = {name: given[name] for name in _SHOWN if name in given}
     asked = bool(shown) or values["augmented"] or values["out"] is not None
+    if "every" in given:
+        shown["every"] = given["every"]
     return tasks.check(
         values["source"],
         config.build(TableConfig, settings),
         augmented=shown if asked else None,
+        every=values["every"],
         out=values["out"],
     )
 
@@ -420,7 +423,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 help=tr("write a picture of what the network will see"),
             ),
             _option("out", "--out", "--salida", help=tr("where to write it (default: augmented.png)")),
-            *(one for name in _SHOWN for one in _derived(ClassificationConfig, only=name)),
+            *(one for name in (*_SHOWN, "every") for one in _derived(ClassificationConfig, only=name)),
             *_derived(TableConfig),
         ]
     if verb == "evaluate":
@@ -441,6 +444,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 "--clases",
                 help=tr("text file with one class name a line, for IDX files"),
             ),
+            _every(),
         ]
     if verb == "predict":
         return [
@@ -466,6 +470,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 type=_whole(1),
                 help=tr("steps to forecast (default: the model's)"),
             ),
+            _every(),
         ]
     if verb == "explain":
         return [
@@ -491,6 +496,12 @@ def _parameters(verb: str) -> list[click.Parameter]:
                     help=tr("number that everything random is drawn from")),
         ]  # fmt: skip
     return []
+
+
+def _every() -> click.Parameter:
+    from vistazo.classification.config import ClassificationConfig
+
+    return _derived(ClassificationConfig, only="every")[0]
 
 
 def _train_options() -> list[click.Parameter]:

@@ -248,11 +248,13 @@ def check(
     config: TableConfig,
     *,
     augmented: Mapping[str, Any] | None = None,
+    every: str | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """How a source is read: {"source", "lines" for people, "findings", "counts"}.
 
     augmented: settings of a classification run whose changes of pictures are to be drawn, into `out`.
+    every: time between two frames of a video, as in '2s'.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
     path = platform.existing(source)
@@ -270,9 +272,9 @@ def check(
             )
         told = checking.check(reading.read_table(path, config))
     else:
-        from vistazo.pictures import sources
+        from vistazo.pictures import sources, video
 
-        told = sources.check(path)
+        told = sources.check(path, every=video.interval(every))
         if augmented is not None:
             from vistazo.classification.config import ClassificationConfig
 

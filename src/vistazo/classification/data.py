@@ -21,6 +21,7 @@ from vistazo.errors import DiskError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures import decoding, folds, sources, splits
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
+from vistazo.pictures.video import interval
 
 __all__ = ["Data", "Loaded", "divide", "ease", "load", "read"]
 
@@ -163,7 +164,8 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
             return source
         source = source.source
     require_sense(config)
-    found = sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
+    names = Path(config.classes) if config.classes else None
+    found = sources.read_source(source, classes_file=names, every=interval(config.every))
     for note in found.notes:
         progress.say(note)
     splits.require_trainable(found.index)

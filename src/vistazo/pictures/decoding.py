@@ -23,6 +23,7 @@ from vistazo.errors import SourceDamaged, SourceError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Arrays, Pixels, Store, reason_of
+from vistazo.pictures.video import Footage
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -260,6 +261,7 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
     """
     if isinstance(store, Arrays) and store.shape[2] == 1:
         return store.shape
+    rows = store.typical(rows) if isinstance(store, Footage) else rows
     sample = np.random.default_rng(seed).permutation(rows)[:most]
     sizes: list[tuple[int, int]] = []
     colour = False

@@ -18,6 +18,7 @@ from vistazo.pictures.folders import is_picture, listing
 from vistazo.pictures.index import UNASSIGNED, Broken, indexed, natural_key, part_named, read_index
 from vistazo.pictures.labelling import SEPARATOR, indexed_labels, joined, read_cells
 from vistazo.pictures.stores import Files, Source, Store, readable
+from vistazo.pictures.video import footage, frame_of
 
 __all__ = ["is_manifest", "names_pictures", "read_manifest", "text_of"]
 
@@ -260,6 +261,13 @@ def _locate(folder: Path, name: str) -> str | None:
     return None
 
 
+def _locate_frame(folder: Path, name: str) -> str | None:
+    """`_locate`, for the frame of a video too."""
+    frame = frame_of(name)
+    file = _locate(folder, frame[0]) if frame else None
+    return f"{file}#t={frame[1]}" if frame and file else _locate(folder, name)
+
+
 def _read_run_index(path: Path) -> Source:
     """The pictures of a run's index.parquet: beside it, or where they were when the run began."""
     index = read_index(path)
@@ -282,10 +290,11 @@ def _read_run_index(path: Path) -> Source:
         store: Store = inner.store.take(rows[kept])
     else:
         beside = path.resolve().parent
-        home = beside if len(index) and _locate(beside, index.where[0]) else root
-        found = [_locate(home, name) for name in index.where]
+        home = beside if len(index) and _locate_frame(beside, index.where[0]) else root
+        found = [_locate_frame(home, name) for name in index.where]
         kept = np.flatnonzero([name is not None for name in found])
-        store = Files(home, tuple(name for name in found if name))
+        names = tuple(name for name in found if name)
+        store = footage(home, names) if any(map(frame_of, names)) else Files(home, names)
         index = index.replace(source=str(home))
     if not len(kept):
         raise SourceMissing(gone)

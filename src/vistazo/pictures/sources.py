@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo import platform
-from vistazo.errors import SourceDamaged, SourceError, SourceMissing, UsageError
+from vistazo.errors import MissingExtra, SourceDamaged, SourceError, SourceMissing, UsageError
 from vistazo.language import tr
 from vistazo.pictures.archives import archive_kind, read_archive, tar_pictures, zip_pictures
 from vistazo.pictures.arrays import (
@@ -32,16 +32,20 @@ from vistazo.pictures.folders import is_picture, listing, read_folder
 from vistazo.pictures.index import UNASSIGNED, normal
 from vistazo.pictures.manifests import is_manifest, read_manifest, text_of
 from vistazo.pictures.stores import Arrays, Files, Pixels, Source, Store, file_bytes, readable, reason_of
+from vistazo.pictures.video import EVERY, frames_of, is_video
 
 __all__ = ["Arrays", "Source", "Store", "check", "iterate_files", "read_source", "reason_of"]
 
 
-def read_source(source: str | Path | Pairs | Mapping[str, Pairs], *, classes_file: Path | None) -> Source:
+def read_source(
+    source: str | Path | Pairs | Mapping[str, Pairs], *, classes_file: Path | None, every: float = EVERY
+) -> Source:
     """List the pictures of a folder, archive, manifest or IDX files, or take them from arrays in memory.
 
     source: a path; or (pictures, labels) with uint8 (n, height, width[, channels]) and (n,) numbers or names;
         or such pairs under 'train', 'validation' and 'test'.
     classes_file: names, one a line, for sources whose labels are numbers (IDX and arrays).
+    every: seconds between two frames of a video.
     Raises SourceMissing, SourceDamaged, TooFewExamples, SourceError or UsageError, each in one sentence.
     """
     names = None if classes_file is None else _class_names(classes_file)
@@ -54,7 +58,7 @@ def read_source(source: str | Path | Pairs | Mapping[str, Pairs], *, classes_fil
         raise SourceMissing(
             tr("There is nothing at {path}. Check the spelling, or give the whole path.", path=source)
         )
-    found = _read_path(path, names)
+    found = _read_path(path, names, every)
     if names is not None and found.index.kind != "idx":
         raise UsageError(
             tr(
@@ -66,9 +70,9 @@ def read_source(source: str | Path | Pairs | Mapping[str, Pairs], *, classes_fil
     return found
 
 
-def check(path: Path) -> dict[str, Any]:
+def check(path: Path, *, every: float = EVERY) -> dict[str, Any]:
     """How a source of pictures is read, without decoding them: {"lines", "findings", "counts"}."""
-    found = read_source(path, classes_file=None)
+    found = read_source(path, classes_file=None, every=every)
     index = found.index
     counts = dict(zip(index.classes, index.counts(np.ones(len(index), dtype=np.bool_)).tolist(), strict=True))
     if index.labels is None:
@@ -91,9 +95,9 @@ def _existing(given: str | Path) -> Path | None:
     return path if os.path.exists(path) else None  # noqa: PTH110 (Path.exists raises for a name too long)
 
 
-def _read_path(path: Path, names: list[str] | None) -> Source:
+def _read_path(path: Path, names: list[str] | None, every: float) -> Source:
     if path.is_dir():
-        return _read_directory(path, names)
+        return _read_directory(path, names, every)
     if not path.is_file():
         raise SourceDamaged(tr("{path} is neither a folder nor an ordinary file.", path=path))
     if is_manifest(path):
@@ -108,6 +112,10 @@ def _read_path(path: Path, names: list[str] | None) -> Source:
                 "class.",
                 path=path,
             )
+        )
+    if is_video(path.name):
+        raise SourceError(
+            tr("{path} is one video. Give the folder that holds one sub-folder for each class.", path=path)
         )
     if is_idx(path.name) or is_npy(path.name):
         raise SourceError(
@@ -143,19 +151,21 @@ def _class_names(path: Path) -> list[str]:
     return names
 
 
-def _read_directory(path: Path, names: list[str] | None) -> Source:
+def _read_directory(path: Path, names: list[str] | None, every: float) -> Source:
     with readable(path):
         found = listing(path)
     if any(map(is_idx, found.files)):
         return read_idx(path, found.files, names)
     if any(map(is_npy, found.files)) and not any(map(is_picture, found.files)):
         return read_npy(path, found.files)
-    return read_folder(path, found)
+    return read_folder(path, found, every)
 
 
 # ---------------------------------------------------------------- for predict
-def iterate_files(paths: Iterable[str | Path | NDArray[Any]]) -> Iterator[tuple[str, bytes | Pixels | str]]:
-    """Every picture of files, folders (at any depth), archives and arrays, one after the other.
+def iterate_files(
+    paths: Iterable[str | Path | NDArray[Any]], *, every: float = EVERY
+) -> Iterator[tuple[str, bytes | Pixels | str]]:
+    """Every picture of files, folders (at any depth), archives, videos and arrays, one after the other.
 
     Yields (name, encoded bytes or uint8 pixels); where something cannot be read, (name, the reason as a str).
     Never holds more than one picture, whatever the size of a folder or archive.
@@ -168,22 +178,27 @@ def iterate_files(paths: Iterable[str | Path | NDArray[Any]]) -> Iterator[tuple[
             path = _existing(given)
             if path is None:
                 raise SourceMissing(tr("the file does not exist"))
-            yield from _pictures_in(path)
-        except (SourceError, OSError, MemoryError) as error:
+            yield from _pictures_in(path, every)
+        except (SourceError, MissingExtra, OSError, MemoryError) as error:
             yield str(given), reason_of(error)
 
 
-def _pictures_in(path: Path) -> Iterator[tuple[str, bytes | Pixels | str]]:
+def _pictures_in(path: Path, every: float) -> Iterator[tuple[str, bytes | Pixels | str]]:
     if path.is_dir():
         found = listing(path)
         store = Files(path, tuple(filter(is_picture, found.files)))
         yield from ((str(path / fault.where), fault.reason) for fault in found.broken)
         yield from _each(store, lambda name: str(path / name))
-        if not len(store):
+        films = [path / name for name in filter(is_video, found.files)]
+        yield from iterate_files(films, every=every)
+        if not len(store) and not films:
             yield str(path), tr("there are no pictures in it")
         return
     if not path.is_file():
         raise SourceDamaged(tr("it is not an ordinary file"))
+    if is_video(path.name):
+        yield from ((f"{path}#t={at}", frame) for at, frame in frames_of(path, every))
+        return
     if is_idx(path.name):
         yield from _pixels_of(idx_array(path), str(path), one=False)
         return
