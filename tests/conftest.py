@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vistazo import cli, fetching, language, platform
+from vistazo import cli, language, platform
+from vistazo.remote import fetching
 
 platform.wait_quietly()  # before anything imports torch, here and in every process the tests start
 
@@ -272,7 +273,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         valid = self.headers.get("If-Range") in (None, how.get("etag"))
         if asked and valid and how.get("ranges", True):
-            first = int(asked.removeprefix("bytes=").rstrip("-"))
+            first = int(asked.removeprefix("bytes=").partition("-")[0])
             if first >= len(content):
                 self.send_error(416)
                 return

@@ -343,7 +343,7 @@ def _show_models(told: dict[str, Any]) -> list[str]:
 
 
 def _show_data(told: dict[str, Any]) -> list[str]:
-    from vistazo.fetching import amount
+    from vistazo.remote.fetching import amount
 
     if "sets" not in told:
         classes = f" --classes {shlex.quote(told['classes'])}" if told["classes"] else ""

@@ -165,7 +165,7 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
         source = source.source
     require_sense(config)
     names = Path(config.classes) if config.classes else None
-    found = sources.read_source(source, classes_file=names, every=interval(config.every))
+    found = sources.read_source(source, classes_file=names, every=interval(config.every), say=progress.say)
     for note in found.notes:
         progress.say(note)
     splits.require_trainable(found.index)

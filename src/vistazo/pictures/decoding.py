@@ -328,7 +328,7 @@ def load(
                 broken.append(Broken(row, store.name(row), reason_of(error)))
         return broken
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(max(threads, getattr(store, "threads", 1))) as pool:
         broken = tuple(fault for faults in pool.map(work, range(0, len(rows), chunk)) for fault in faults)
     if broken:
         pixels = pixels[good]

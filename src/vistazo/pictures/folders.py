@@ -131,7 +131,7 @@ class _Layout:
     notes: list[str]
 
 
-def _layout(files: Sequence[str], folders: Sequence[str], source: Path, videos: bool) -> _Layout:
+def _layout(files: Sequence[str], folders: Sequence[str], source: Path | str, videos: bool) -> _Layout:
     """Read class and part off the paths: [wrapper/]*[part/]class/[anything/]*picture.
 
     A wrapper is a folder alone in its place that holds folders. Folders are parts where every one of them is
@@ -214,10 +214,11 @@ def _layout(files: Sequence[str], folders: Sequence[str], source: Path, videos: 
 
 
 def from_paths(
-    files: Sequence[str], folders: Sequence[str], source: Path, *, kind: str, videos: bool = False
+    files: Sequence[str], folders: Sequence[str], source: Path | str, *, kind: str, videos: bool = False
 ) -> tuple[Index, tuple[str, ...]]:
     """The Index of the pictures, and videos where asked for, among sorted relative paths, and notes.
 
+    source: where they are; an address as it may be told.
     Raises TooFewExamples.
     """
     layout = _layout(files, folders, source, videos)
@@ -225,5 +226,6 @@ def from_paths(
     number = {name: code for code, name in enumerate(names)}
     codes = np.array([number[name] for name in layout.classes], dtype=np.int64)
     split = np.array(layout.split, dtype="U10")
-    index, notes = indexed(layout.where, codes, names, split, source=str(source.resolve()), kind=kind)
+    place = str(source.resolve()) if isinstance(source, Path) else source
+    index, notes = indexed(layout.where, codes, names, split, source=place, kind=kind)
     return index, (*layout.notes, *notes)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vistazo import fetching, language, platform
+from vistazo import language, platform
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, SourceDamaged
 from vistazo.language import tr
 from vistazo.pictures.folders import hidden
 from vistazo.pictures.known import File, Known, known
+from vistazo.remote import fetching
 
 __all__ = ["get", "listing"]
 

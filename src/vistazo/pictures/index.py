@@ -74,8 +74,8 @@ class Index:
     group: (rows,) int64, equal for pictures of one thing; -1 before groups are found.
     hash: (rows,) 32 hexadecimal digits of the picture's content; empty before it was read.
     classes: names, composed (NFC) and in natural order ('2' before '10').
-    source: the folder, archive or manifest's folder that `where` belongs to, absolute.
-    kind: 'folder', 'archive', 'idx', 'npy', 'manifest' or 'arrays'.
+    source: the folder, archive or manifest's folder that `where` belongs to, absolute; or its address.
+    kind: 'folder', 'archive', 'idx', 'npy', 'manifest', 'remote' (a folder elsewhere) or 'arrays'.
     labels: where a picture may have several labels, (rows, classes) bool, which it has; `label` is UNLABELLED
         then. None where each has one.
     Raises ValueError where the columns contradict one another.

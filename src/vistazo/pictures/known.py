@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass, field
 
 from vistazo.errors import ConfigError
-from vistazo.fetching import Wanted
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
+from vistazo.remote.fetching import Wanted
 
 __all__ = ["File", "Known", "known", "known_as"]
 

@@ -28,24 +28,44 @@ from vistazo.pictures.arrays import (
     read_idx,
     read_npy,
 )
+from vistazo.pictures.elsewhere import Elsewhere, read_elsewhere, visible
 from vistazo.pictures.folders import is_picture, listing, read_folder
 from vistazo.pictures.index import UNASSIGNED, normal
 from vistazo.pictures.manifests import is_manifest, read_manifest, text_of
-from vistazo.pictures.stores import Arrays, Files, Pixels, Source, Store, file_bytes, readable, reason_of
+from vistazo.pictures.stores import (
+    MOST_BYTES,
+    Arrays,
+    Files,
+    Pixels,
+    Source,
+    Store,
+    file_bytes,
+    readable,
+    reason_of,
+    too_large,
+)
 from vistazo.pictures.video import EVERY, frames_of, is_video
+from vistazo.remote.addresses import is_url, shown
+from vistazo.remote.copies import mirrored, origin
+from vistazo.remote.folders import Folder
+from vistazo.remote.opening import content, opened
 
 __all__ = ["Arrays", "Source", "Store", "check", "iterate_files", "read_source", "reason_of"]
 
 
 def read_source(
-    source: str | Path | Pairs | Mapping[str, Pairs], *, classes_file: Path | None, every: float = EVERY
+    source: str | Path | Folder | Pairs | Mapping[str, Pairs],
+    *,
+    classes_file: Path | None,
+    every: float = EVERY,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Source:
     """List the pictures of a folder, archive, manifest or IDX files, or take them from arrays in memory.
 
-    source: a path; or (pictures, labels) with uint8 (n, height, width[, channels]) and (n,) numbers or names;
-        or such pairs under 'train', 'validation' and 'test'.
+    source: a path or an address; or (pictures, labels) with uint8 (n, height, width[, channels]) and (n,) numbers
+        or names; or such pairs under 'train', 'validation' and 'test'.
     classes_file: names, one a line, for sources whose labels are numbers (IDX and arrays).
-    every: seconds between two frames of a video.
+    every: seconds between two frames of a video. say: takes lines of progress, where something is fetched.
     Raises SourceMissing, SourceDamaged, TooFewExamples, SourceError or UsageError, each in one sentence.
     """
     names = None if classes_file is None else _class_names(classes_file)
@@ -53,12 +73,16 @@ def read_source(
         return read_arrays(source, names)
     if isinstance(source, tuple):
         return read_arrays({UNASSIGNED: source}, names)
+    if is_url(source):
+        source = opened(source, say=say)
+    if isinstance(source, Folder):
+        return read_elsewhere(source, lambda copy: _read_path(copy, names, every), say=say)
     path = _existing(source)
     if path is None:
         raise SourceMissing(
             tr("There is nothing at {path}. Check the spelling, or give the whole path.", path=source)
         )
-    found = _read_path(path, names, every)
+    found = _of_a_copy(path, _read_path(path, names, every))
     if names is not None and found.index.kind != "idx":
         raise UsageError(
             tr(
@@ -70,7 +94,7 @@ def read_source(
     return found
 
 
-def check(path: Path, *, every: float = EVERY) -> dict[str, Any]:
+def check(path: Path | Folder, *, every: float = EVERY) -> dict[str, Any]:
     """How a source of pictures is read, without decoding them: {"lines", "findings", "counts"}."""
     found = read_source(path, classes_file=None, every=every)
     index = found.index
@@ -87,6 +111,17 @@ def check(path: Path, *, every: float = EVERY) -> dict[str, Any]:
         for one in found.broken
     ]
     return {"lines": lines, "findings": findings, "counts": counts}
+
+
+def _of_a_copy(path: Path, found: Source) -> Source:
+    """What was read of a path; where that is a copy of a file elsewhere, it remembers the address."""
+    url = origin(path)
+    if url is None:
+        return found
+    note = tr("Read from a copy of {url}.", url=url)
+    own = found.index.source == str(path.resolve())
+    index = found.index.replace(source=url) if own else found.index
+    return Source(index, found.store, (note, *found.notes), found.broken)
 
 
 def _existing(given: str | Path) -> Path | None:
@@ -175,12 +210,40 @@ def iterate_files(
             yield from _pixels_of(given, f"array-{number}", one=given.ndim == 2)
             continue
         try:
+            if is_url(given):
+                yield from _pictures_at(given, every)
+                continue
             path = _existing(given)
             if path is None:
                 raise SourceMissing(tr("the file does not exist"))
             yield from _pictures_in(path, every)
         except (SourceError, MissingExtra, OSError, MemoryError) as error:
-            yield str(given), reason_of(error)
+            yield shown(given) if is_url(given) else str(given), reason_of(error)
+
+
+def _pictures_at(url: str, every: float) -> Iterator[tuple[str, bytes | Pixels | str]]:
+    """The pictures at an address; one alone is not copied."""
+    name = shown(url)
+    if is_picture(name.partition("?")[0]) and "::" not in url and not name.startswith(("file:", "local:")):
+        data = content(url, MOST_BYTES)
+        yield name, data if len(data) <= MOST_BYTES else str(too_large())
+        return
+    there = opened(url, say=lambda line: None)
+    if isinstance(there, Path):
+        for inner, given in _pictures_in(there, every):
+            yield name + inner.removeprefix(str(there)).replace(os.sep, "/"), given
+        return
+    sizes, broken = visible(there)
+    yield from ((f"{name}/{fault.where}", fault.reason) for fault in broken)
+    store = Elsewhere(there, tuple(filter(is_picture, sizes)), sizes)
+    yield from _each(store, lambda inner: f"{name.rstrip('/')}/{inner}")
+    films = {inner: size for inner, size in sizes.items() if is_video(inner)}
+    if films:
+        copied = mirrored(there, films, say=lambda line: None)
+        for inner, given in _pictures_in(copied, every):
+            yield name.rstrip("/") + inner.removeprefix(str(copied)).replace(os.sep, "/"), given
+    if not len(store) and not films:
+        yield name, tr("there are no pictures in it")
 
 
 def _pictures_in(path: Path, every: float) -> Iterator[tuple[str, bytes | Pixels | str]]:

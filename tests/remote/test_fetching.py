@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vistazo import fetching
-from vistazo import web as vistazo_web
 from vistazo.errors import DiskError
-from vistazo.fetching import Wanted, amount, download, look
-from vistazo.web import Unreachable
+from vistazo.remote import fetching
+from vistazo.remote import web as vistazo_web
+from vistazo.remote.fetching import Wanted, amount, download, look
+from vistazo.remote.web import Unreachable
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -332,13 +332,13 @@ def test_a_folder_that_cannot_be_written_is_told(web, small_disk, read_only):
 FETCH = """
 import sys
 from pathlib import Path
-from vistazo.fetching import Wanted, download
+from vistazo.remote.fetching import Wanted, download
 download(Wanted([sys.argv[1]], None, sys.argv[2]), Path(sys.argv[3]), say=lambda line: print(line, flush=True))
 """
 
 
 def fetch(url: str, path: Path) -> subprocess.Popen[str]:
-    source = Path(fetching.__file__).parents[1]
+    source = Path(fetching.__file__).parents[2]
     words = [sys.executable, "-c", FETCH, url, SHA256, str(path)]
     return subprocess.Popen(
         words, env={**os.environ, "PYTHONPATH": str(source)}, text=True, stdout=subprocess.PIPE

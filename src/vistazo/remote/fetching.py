@@ -22,9 +22,21 @@ from vistazo.engine.progress import duration
 from vistazo.engine.reports import number
 from vistazo.errors import DiskError
 from vistazo.language import tr
-from vistazo.web import Answer, Facts, Lost, Unreachable, facts_of, host, piece, request, some
+from vistazo.remote.addresses import host
+from vistazo.remote.web import Answer, Facts, Lost, Unreachable, facts_of, piece, request, some
 
-__all__ = ["Wanted", "alone", "amount", "download", "holds", "look", "require_room"]
+__all__ = [
+    "PAUSE",
+    "TRIES",
+    "Wanted",
+    "alone",
+    "amount",
+    "content",
+    "download",
+    "holds",
+    "look",
+    "require_room",
+]
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -102,7 +114,7 @@ def require_room(path: Path, size: int) -> None:
             )
 
 
-# ---------------------------------------------------------------- the two verbs
+# ---------------------------------------------------------------- the verbs
 def look(url: str, known: Facts | None, *, tries: int) -> Facts | None:
     """What is at an address; None where it is still what `known` tells. Raises Unreachable."""
     headers = {}
@@ -119,6 +131,24 @@ def look(url: str, known: Facts | None, *, tries: int) -> Facts | None:
             return facts_of(answer, url)
 
     return _patiently(once, lambda: 0, tries)
+
+
+def content(url: str, most: int) -> bytes:
+    """What is at an address, at most a byte more than `most`. Raises Unreachable."""
+
+    def once() -> bytes:
+        answer = request(url, {})
+        if answer is None:
+            raise Unreachable(tr("the server answers {code}", code=304))
+        with answer:
+            data, total = bytearray(), facts_of(answer, url).size
+            while len(data) <= most and (more := some(answer)):
+                data += more
+        if total is not None and len(data) < min(total, most + 1):
+            raise Lost(tr("the connection ended after {n} of {total} bytes", n=len(data), total=total))
+        return bytes(data[: most + 1])
+
+    return _patiently(once, lambda: 0, TRIES)
 
 
 def download(wanted: Wanted, path: Path, *, say: Say) -> None:

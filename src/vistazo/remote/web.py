@@ -1,7 +1,7 @@
-"""One request to the web: what is asked, what the answer means, and what may be told of an address.
+"""One request to the web: what is asked, and what the answer means.
 
 Only http and https are spoken, in redirects too. A code or a broken connection becomes one of two errors: Lost, which a
-later try may mend, and Unreachable, which it will not. No password and no token of an address is ever told.
+later try may mend, and Unreachable, which it will not.
 Source: RFC 9110, sections 13 (conditions), 14 (ranges) and 15 (codes).
 """
 
@@ -20,30 +20,15 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 from vistazo import __version__
 from vistazo.errors import SourceMissing
 from vistazo.language import tr
+from vistazo.remote.addresses import safe_name, scrubbed, shown
 
-__all__ = [
-    "Answer",
-    "Facts",
-    "Lost",
-    "Unreachable",
-    "facts_of",
-    "host",
-    "piece",
-    "request",
-    "scrubbed",
-    "shown",
-    "some",
-]
+__all__ = ["Answer", "Facts", "Lost", "Unreachable", "facts_of", "piece", "request", "some"]
 
 Answer = http.client.HTTPResponse
 
 TIMEOUT = 30.0  # seconds in which a server has to say something
 CHUNK = 1 << 18
 _PASSING = frozenset({408, 425, 429})  # and every 5xx: a later try may find it better
-_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
-_HARMLESS = frozenset(
-    {"download", "dl", "raw", "version", "format", "alt", "export"}
-)  # values that are no secret
 _FILE_NAME = re.compile(r"""filename\*?=(?:[\w-]*'[\w-]*')?"?([^";]+)""", re.IGNORECASE)
 
 
@@ -73,41 +58,6 @@ class Facts:
     def condition(self) -> str:
         """What If-Range takes: a strong ETag, else the date; empty where there is neither."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
-
-
-# ---------------------------------------------------------------- what may be told of an address
-def shown(url: str) -> str:
-    """An address as it may be printed and stored: no user, no password, no value that could be a key.
-
-    >>> shown("https://ana:secreto@datos.example/a b.zip?download=1&token=abc#x")
-    'https://datos.example/a b.zip?download=1&token=...'
-    """
-    return "::".join(map(_shown_link, url.split("::")))
-
-
-def _shown_link(link: str) -> str:
-    head, mark, query = link.split("#", 1)[0].partition("?")
-    scheme, slashes, rest = head.partition("://")
-    if slashes:
-        host, slash, path = rest.partition("/")
-        head = f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
-    pairs = (pair.partition("=") for pair in query.split("&"))
-    kept = (
-        f"{name}{equals}{value}" if name in _HARMLESS else f"{name}=..." if equals else "..."
-        for name, equals, value in pairs
-        if name
-    )
-    return head + mark + "&".join(kept)
-
-
-def host(url: str) -> str:
-    """Whom an address asks: 'datos.example'."""
-    return shown(url).partition("://")[2].partition("/")[0]
-
-
-def scrubbed(text: str) -> str:
-    """A message of somebody else's, every address in it as `shown`."""
-    return _ADDRESS.sub(lambda found: shown(found[0]), text)
 
 
 # ---------------------------------------------------------------- one request
@@ -220,11 +170,7 @@ def _name(answer: Answer, url: str) -> str:
     told = _FILE_NAME.search(answer.headers.get("Content-Disposition", ""))
     tails = [urlsplit(one).path.rpartition("/")[2] for one in (url, urljoin(url, answer.geturl()))]
     names = [told[1] if told else "", *(tail for tail in tails if "." in tail), *tails]
-    for name in map(unquote, names):
-        plain = re.sub(r"[^\w.() +-]", "_", name.replace("\\", "/").rpartition("/")[2]).strip(" .")
-        if plain:
-            return plain[-100:]
-    return "source"
+    return next((one for one in (safe_name(unquote(name)) for name in names) if one != "source"), "source")
 
 
 def piece(answer: Answer) -> tuple[int, int | None]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vistazo.web import scrubbed, shown
+from vistazo.remote.addresses import scrubbed, shown
 
 
 @pytest.mark.parametrize(
