@@ -116,7 +116,7 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
     from vistazo.tables.config import TableConfig
 
-    _common(values)
+    common = _common(values)
     given = {name: value for name, value in values.items() if value is not None}
     settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
     shown = {name: given[name] for name in _SHOWN if name in given}
@@ -129,16 +129,26 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
         augmented=shown if asked else None,
         every=values["every"],
         out=values["out"],
+        quiet=common["quiet"],
     )
 
 
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
-    _common(values)
+    common = _common(values)
     model, source = tasks.load(values.pop("model")), values.pop("source")
+    source = _fetched(source, common["quiet"])
     told: dict[str, Any] = model.evaluate(source, **_suited(model.evaluate, values))
     return {"task": model.task, **told}
+
+
+def _fetched(source: str, quiet: bool) -> Any:
+    """A source as it was given; for an address, what can be read of it."""
+    from vistazo import tasks
+    from vistazo.remote.addresses import is_url
+
+    return tasks.locate(source, quiet=quiet) if is_url(source) else source
 
 
 def _predict(values: dict[str, Any]) -> dict[str, Any]:
@@ -147,6 +157,8 @@ def _predict(values: dict[str, Any]) -> dict[str, Any]:
 
     common, out, files = _common(values), values.pop("out"), values.pop("files")
     model = tasks.load(values.pop("model"))
+    if model.task != "classification":  # which opens addresses itself, and answers by them
+        files = [_fetched(file, common["quiet"]) for file in files]
     stream = model.predict(files, **_suited(model.predict, values))
     if out:
         return answers.write(stream, Path(out), columns=model.columns, pictures=model.pictures)
@@ -183,7 +195,7 @@ def _explain(values: dict[str, Any]) -> dict[str, Any]:
                 "Only models of tables explain a row; the report beside this model shows what there is to see."
             )
         )
-    told: dict[str, Any] = model.explain_file(values["source"], values["row"])
+    told: dict[str, Any] = model.explain_file(_fetched(values["source"], common["quiet"]), values["row"])
     if not common["quiet"]:
         for note in model.notes:
             click.echo(note, err=True)

@@ -280,6 +280,7 @@ def check(
     augmented: Mapping[str, Any] | None = None,
     every: str | None = None,
     out: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """How a source is read: {"source", "lines" for people, "findings", "counts"}.
 
@@ -287,7 +288,7 @@ def check(
     every: time between two frames of a video, as in '2s'.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
-    path = locate(source, quiet=True) if is_url(source) else platform.existing(source)
+    path = locate(source, quiet=quiet) if is_url(source) else platform.existing(source)
     if isinstance(path, Path) and not path.exists():
         raise _nothing_at(source)
     from vistazo.pictures import manifests

@@ -59,7 +59,7 @@ def ranges(web):
 def test_a_file_arrives_whole_and_nothing_else_stays(web, get, tmp_path):
     assert get(web.put("/a.bin", CONTENT)) == CONTENT
     assert os.listdir(tmp_path) == ["a.bin"]
-    assert web.asked[0][1]["User-Agent"].startswith("vistazo/")
+    assert web.asked[0][1]["User-Agent"] == "vistazo"
 
 
 def test_a_file_that_is_there_and_holds_is_not_asked_for(web, get, tmp_path):

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ _EXACT = frozenset(
 _COVER = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 
 
-def decoder() -> ModuleType:
+def decoder() -> Any:
     """PyAV. Raises MissingExtra."""
     try:
         import av

@@ -110,7 +110,7 @@ class Footage:
         A frame anywhere costs as much as all since its key frame: 200 of them would be the training's own reading.
         """
         own: dict[str, list[int]] = {}
-        kept = []
+        kept: list[int] = []
         for row in rows.tolist():
             frame = frame_of(self.where[row])
             (own.setdefault(frame[0], []) if frame else kept).append(row)

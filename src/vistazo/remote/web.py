@@ -17,7 +17,6 @@ from email.message import Message
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
-from vistazo import __version__
 from vistazo.errors import SourceMissing
 from vistazo.language import tr
 from vistazo.remote.addresses import safe_name, scrubbed, shown
@@ -104,7 +103,7 @@ def _asked(url: str, headers: Mapping[str, str]) -> urllib.request.Request:
     place += f":{parts.port}" if parts.port else ""
     path, query = (quote(text, safe="/%:@!$&'()*+,;=~?-._") for text in (parts.path or "/", parts.query))
     plain = urlunsplit((parts.scheme, place, path, query, ""))
-    told = {"User-Agent": f"vistazo/{__version__}", "Accept-Encoding": "identity", **headers}
+    told = {"User-Agent": "vistazo", "Accept-Encoding": "identity", **headers}
     request = urllib.request.Request(plain, headers=told)
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
