@@ -308,9 +308,10 @@ def check(
             )
         told = checking.check(reading.read_table(path, config))
     else:
-        from vistazo.pictures import sources, video
+        from vistazo.pictures import sources
+        from vistazo.pictures.every import interval
 
-        told = sources.check(path, every=video.interval(every))
+        told = sources.check(path, every=interval(every))
         if augmented is not None:
             from vistazo.classification.config import ClassificationConfig
 

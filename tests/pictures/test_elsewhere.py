@@ -169,6 +169,14 @@ def test_numbers_in_a_folder_elsewhere(memory, idx_folder, read, tmp_path):
     assert said == []
 
 
+@pytest.mark.parametrize(
+    ("extra", "copied"), [("gatos/0.xml", True), ("gatos/0.txt", True), ("gatos/notes.txt", False)]
+)
+def test_a_folder_with_boxes_is_read_from_a_copy(fill, own_copies, extra, copied):
+    read_source(fill(*NAMES, extra={extra: b""}), classes_file=None)
+    assert own_copies.exists() == copied
+
+
 def test_videos_of_a_folder_elsewhere(memory, fill):
     av = pytest.importorskip("av")
     sink = io.BytesIO()

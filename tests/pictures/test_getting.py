@@ -3,10 +3,16 @@
 import gzip
 import hashlib
 import io
+import json
 import re
+import subprocess
+import sys
 import tarfile
+import time
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vistazo import language
@@ -268,3 +274,37 @@ def test_the_name_of_a_set_in_the_place_of_a_path_is_understood(verb, word, in_t
         "There is nothing at CIFAR-10. The data set of that name: vistazo data cifar10\n",
     )
     assert "Check the path" in verb(word, "cifar/10").err
+
+
+KILLED = """
+import sys
+from vistazo import cli
+from vistazo.pictures.known import File, Known, known
+file = File("a.npy", int(sys.argv[1]), (), sys.argv[2])
+known._entries["toys"] = Known("toys", "CC0", "https://example.org", (file,))
+sys.exit(cli.main(["data", "toys", "--json"]))
+"""
+
+
+def test_the_verb_goes_on_after_a_kill(web, in_tmp, monkeypatch):
+    content = np.random.default_rng(0).bytes(400_000)
+    monkeypatch.setenv("VISTAZO_DATA_URL", web.url)
+    monkeypatch.setenv("PYTHONPATH", str(Path(getting.__file__).parents[2]))
+    web.put("/toys/a.npy", content, etag='"1"', pause=0.3)
+    words = [sys.executable, "-c", KILLED, str(len(content)), sha256(content)]
+    part = in_tmp / "data" / "toys" / "a.npy.part"
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    there = part.stat().st_size
+    assert 0 < there < len(content)
+    web.files["/toys/a.npy"]["pause"] = 0
+    told = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    assert told["fetched"] == ["a.npy"]
+    assert (in_tmp / "data" / "toys" / "a.npy").read_bytes() == content
+    assert web.asked[-1][1]["Range"] == f"bytes={there}-"
+    assert json.loads(subprocess.run(words, check=True, capture_output=True).stdout)["fetched"] == []
+    assert len(web.asked) == 2

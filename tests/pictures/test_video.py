@@ -9,9 +9,10 @@ import pytest
 
 from vistazo.errors import ConfigError, MissingExtra, SourceDamaged, SourceError
 from vistazo.pictures import decoding, films, splits, video
+from vistazo.pictures.every import interval
 from vistazo.pictures.index import write_index
 from vistazo.pictures.sources import iterate_files, read_source
-from vistazo.pictures.video import frame_of, interval, is_video
+from vistazo.pictures.video import frame_of, is_video
 
 av = pytest.importorskip("av")
 

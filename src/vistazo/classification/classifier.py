@@ -24,9 +24,9 @@ from vistazo.engine.objectives import objectives
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures import decoding, sources
+from vistazo.pictures.every import interval
 from vistazo.pictures.index import Index, read_index
 from vistazo.pictures.loading import Normaliser
-from vistazo.pictures.video import interval
 
 __all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 

@@ -10,7 +10,8 @@ from vistazo.engine import runs
 from vistazo.engine.settings import TrainingConfig
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
-from vistazo.pictures import augments, video
+from vistazo.pictures import augments
+from vistazo.pictures.every import interval
 
 __all__ = ["ClassificationConfig"]
 
@@ -144,7 +145,7 @@ class ClassificationConfig(TrainingConfig):
     @classmethod
     def _time(cls, value: str | None) -> str | None:
         """Raises ConfigError with a sentence of its own."""
-        video.interval(value)
+        interval(value)
         return value
 
     repeats: int | None = setting(

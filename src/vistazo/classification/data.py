@@ -20,8 +20,8 @@ from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures import decoding, folds, sources, splits
+from vistazo.pictures.every import interval
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
-from vistazo.pictures.video import interval
 
 __all__ = ["Data", "Loaded", "divide", "ease", "load", "read"]
 

@@ -86,11 +86,16 @@ def read_elsewhere(folder: Folder, local: Callable[[Path], Source], *, say: Call
 
 
 def _read_here(names: Sequence[str]) -> bool:
+    """Whether a folder holds more than pictures: numbers, videos, boxes."""
     if not any(map(is_picture, names)):
         return bool(names)
+    if any(is_idx(name) or is_video(name) or posixpath.splitext(name)[1].lower() in _TOLD for name in names):
+        return True
+    stems = {posixpath.splitext(posixpath.basename(name))[0] for name in names if is_picture(name)}
+    texts = (posixpath.basename(name) for name in names if name.lower().endswith(".txt"))
     return any(
-        is_idx(name) or is_video(name) or posixpath.splitext(name)[1].lower() in _TOLD for name in names
-    )
+        posixpath.splitext(text)[0] in stems for text in texts
+    )  # boxes of YOLO: a .txt for each picture
 
 
 def _above(name: str) -> list[str]:

@@ -29,6 +29,7 @@ from vistazo.pictures.arrays import (
     read_npy,
 )
 from vistazo.pictures.elsewhere import Elsewhere, read_elsewhere, visible
+from vistazo.pictures.every import EVERY
 from vistazo.pictures.folders import is_picture, listing, read_folder
 from vistazo.pictures.index import UNASSIGNED, normal
 from vistazo.pictures.manifests import is_manifest, read_manifest, text_of
@@ -44,7 +45,7 @@ from vistazo.pictures.stores import (
     reason_of,
     too_large,
 )
-from vistazo.pictures.video import EVERY, frames_of, is_video
+from vistazo.pictures.video import frames_of, is_video
 from vistazo.remote.addresses import is_url, shown
 from vistazo.remote.copies import mirrored, origin
 from vistazo.remote.folders import Folder

@@ -16,29 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo import platform
-from vistazo.errors import ConfigError, MissingExtra, SourceDamaged, SourceError
+from vistazo.errors import MissingExtra, SourceDamaged, SourceError
 from vistazo.language import tr
 from vistazo.pictures.films import Cinema, Film, decoder, film_of, plain
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Pixels, Source, file_bytes, reason_of
 
 __all__ = [
-    "EVERY",
     "Footage",
     "available",
     "footage",
     "frame_of",
     "frames_of",
-    "interval",
     "is_video",
     "with_frames",
 ]
 
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"})
-EVERY = 1.0  # seconds
-LEAST = 0.01
 LOOKED_AT = 40  # videos whose size is looked at before training
-_UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "": Fraction(1), "m": Fraction(60), "min": Fraction(60)}
 _FRAGMENT = re.compile(r"(?P<file>.*)#t=(?P<at>\d+(?:\.\d+)?)", re.DOTALL)
 
 
@@ -56,22 +51,6 @@ def frame_of(name: str) -> tuple[str, str] | None:
     """
     found = _FRAGMENT.fullmatch(name)
     return (found["file"], found["at"]) if found and is_video(found["file"]) else None
-
-
-def interval(text: str | None) -> float:
-    """Seconds between two frames, of '0.5s', '500ms', '2m' or '2'; None is the default.
-
-    Raises ConfigError for anything else and for less than a hundredth of a second.
-    """
-    if text is None:
-        return EVERY
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|min|)", text.strip().lower())
-    seconds = float(Fraction(found[1]) * _UNITS[found[2]]) if found else 0.0
-    if seconds < LEAST:
-        raise ConfigError(
-            tr("--every must be a time of at least 0.01s, as in 0.5s or 2s, not '{value}'.", value=text)
-        )
-    return seconds
 
 
 def available() -> bool:
