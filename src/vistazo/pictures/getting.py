@@ -44,8 +44,9 @@ def get(name: str, folder: Path, *, say: Callable[[str], None]) -> dict[str, Any
     on, `classes` a file of class names or None. Raises UnknownName, SourceError, DiskError; nothing is lost by then.
     """
     one = known[name]
-    say(f"{name}: {tr(one.what)}")
-    say(tr("licence: {licence}", licence=tr(one.licence)))
+    what, licence = tr(one.what), tr(one.licence)
+    say(f"{name}: {what}")
+    say(tr("licence: {licence}", licence=licence))
     say(tr("source: {page}", page=one.page))
     there = [file for file in one.files if _there(folder / file.name, file)]
     lacking = [file for file in one.files if file not in there]
@@ -66,7 +67,7 @@ def get(name: str, folder: Path, *, say: Callable[[str], None]) -> dict[str, Any
         "classes": _name_classes(one, folder),
         "files": [file.name for file in one.files],
         "fetched": [file.name for file in lacking],
-        "licence": tr(one.licence),
+        "licence": licence,
         "page": one.page,
     }
 

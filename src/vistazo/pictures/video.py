@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vistazo import platform
 from vistazo.errors import MissingExtra, SourceDamaged, SourceError
-from vistazo.language import tr
+from vistazo.language import current, tr
 from vistazo.pictures.films import Cinema, Film, decoder, film_of, plain
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Pixels, Source, file_bytes, reason_of
@@ -131,10 +131,11 @@ def with_frames(source: Source, root: Path, every: float) -> Source:
                 reason=broken[0].reason,
             )
         )
+    step = plain(Fraction(every))
     note = tr(
         "Videos: {n}, a frame every {every} s: {frames} frames. Those of one video stay in one part.",
         n=len(films),
-        every=plain(Fraction(every)),
+        every=step.replace(".", ",") if current() == "es" else step,
         frames=sum(map(len, moments.values())),
     )
     taken = index.take(np.array(rows, dtype=np.int64))
