@@ -167,6 +167,12 @@ def test_numbers_in_a_folder_elsewhere(memory, idx_folder, read, tmp_path):
     said.clear()
     read_source("memory://set", classes_file=None, say=said.append)
     assert said == []
+    labels = memory.cat_file("/set/train-labels-idx1-ubyte")
+    memory.pipe("/set/train-labels-idx1-ubyte", labels[:-2] + labels[:-3:-1])
+    opening._open.clear()
+    changed = read_source("memory://set", classes_file=None, say=said.append)
+    assert len(said) == 1
+    assert (changed.index.label != source.index.label).any()
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ class Elsewhere:
         return type(self)(self.folder, tuple(self.where[row] for row in rows), self.sizes)
 
 
-def visible(folder: Folder) -> tuple[dict[str, int | None], tuple[Broken, ...]]:
-    """{name: bytes} of the visible files, sorted, and those whose names are no text. Raises SourceError."""
-    sizes = folder.listing()
+def visible(folder: Folder) -> tuple[dict[str, int | None], tuple[Broken, ...], str]:
+    """{name: bytes} of the visible files, sorted; those whose names are no text; the version. Raises SourceError."""
+    sizes, version = folder.listing()
     broken = [
         Broken(-1, repr(name), tr("its name is not valid text; rename it"))
         for name in sizes
@@ -66,7 +66,7 @@ def visible(folder: Folder) -> tuple[dict[str, int | None], tuple[Broken, ...]]:
         for name, size in sizes.items()
         if printable(name) and not any(map(hidden, name.split("/"))) and folder.locate(name) == name
     }
-    return kept, tuple(broken)
+    return kept, tuple(broken), version
 
 
 def read_elsewhere(folder: Folder, local: Callable[[Path], Source], *, say: Callable[[str], None]) -> Source:
@@ -74,9 +74,9 @@ def read_elsewhere(folder: Folder, local: Callable[[Path], Source], *, say: Call
 
     Raises SourceError, TooFewExamples, DiskError.
     """
-    sizes, broken = visible(folder)
+    sizes, broken, version = visible(folder)
     if _read_here(list(sizes)):
-        found = local(mirrored(folder, sizes, say=say))
+        found = local(mirrored(folder, sizes, version, say=say))
         note = tr("Read from a copy of {url}.", url=folder.url)
         return Source(found.index, found.store, (note, *found.notes), (*broken, *found.broken))
     folders = sorted({above for name in sizes for above in _above(name)})

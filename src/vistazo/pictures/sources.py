@@ -234,13 +234,13 @@ def _pictures_at(url: str, every: float) -> Iterator[tuple[str, bytes | Pixels |
         for inner, given in _pictures_in(there, every):
             yield name + inner.removeprefix(str(there)).replace(os.sep, "/"), given
         return
-    sizes, broken = visible(there)
+    sizes, broken, version = visible(there)
     yield from ((f"{name}/{fault.where}", fault.reason) for fault in broken)
     store = Elsewhere(there, tuple(filter(is_picture, sizes)), sizes)
     yield from _each(store, lambda inner: f"{name.rstrip('/')}/{inner}")
     films = {inner: size for inner, size in sizes.items() if is_video(inner)}
     if films:
-        copied = mirrored(there, films, say=lambda line: None)
+        copied = mirrored(there, films, version, say=lambda line: None)
         for inner, given in _pictures_in(copied, every):
             yield name.rstrip("/") + inner.removeprefix(str(copied)).replace(os.sep, "/"), given
     if not len(store) and not films:

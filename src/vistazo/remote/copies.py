@@ -82,13 +82,13 @@ def keep(url: str, facts: Facts, fill: Callable[[Path], None], *, say: Say) -> P
     return path
 
 
-def mirrored(folder: Folder, sizes: Mapping[str, int | None], *, say: Say) -> Path:
+def mirrored(folder: Folder, sizes: Mapping[str, int | None], version: str, *, say: Say) -> Path:
     """A copy of these files of a folder, for kinds of data that are only read from this computer.
 
-    Raises SourceDamaged, DiskError.
+    version: what its listing said. Raises SourceDamaged, DiskError.
     """
     whole = sum(size or 0 for size in sizes.values())
-    version = digest(json.dumps(sorted(sizes.items())))
+    version = digest(version + json.dumps(sorted(sizes)))
     home = _home() / f"{digest(folder.url)}-{version}"
     files = home / FILES
     for name in sizes:
@@ -100,7 +100,7 @@ def mirrored(folder: Folder, sizes: Mapping[str, int | None], *, say: Say) -> Pa
             fetching.require_room(files, sum(size or 0 for size in lacking.values()))
             say(tr("fetching {file}", file=f"{folder.url} ({fetching.amount(whole)})"))
         for name, size in lacking.items():
-            folder.copy(name, files / name, version=version, size=size)
+            folder.copy(name, files / name, version=version, size=size, say=say)
         about = {"url": folder.url, "key": digest(folder.url), "name": FILES, "bytes": whole}
         if _read(home / ABOUT) != about:
             _write(home / ABOUT, about)

@@ -28,6 +28,7 @@ from vistazo.remote.web import Answer, Facts, Lost, Unreachable, facts_of, piece
 __all__ = [
     "PAUSE",
     "TRIES",
+    "Meter",
     "Wanted",
     "alone",
     "amount",
@@ -199,9 +200,9 @@ def alone(path: Path, say: Say) -> Iterator[None]:
         raise DiskError(disk_sentence(path, error)) from error
     try:
         yield
-    finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # after a failure it stays: whoever waits for it holds it too
             Path(lock.lock_file).unlink(missing_ok=True)
+    finally:
         lock.release()
 
 
@@ -276,7 +277,7 @@ def _receive(url: str, wanted: Wanted, part: Path, name: str, say: Say) -> None:
         if total is not None:
             require_room(part, total - first)
         _note(part, _Begun(_digest(url), facts.condition, total))
-        _copy(answer, part, first, total, _Meter(name, first, total, say))
+        _copy(answer, part, first, total, Meter(name, first, total, say))
 
 
 def _rest(url: str, wanted: Wanted, part: Path) -> tuple[int, _Begun]:
@@ -292,7 +293,7 @@ def _rest(url: str, wanted: Wanted, part: Path) -> tuple[int, _Begun]:
     return first, begun
 
 
-def _copy(answer: Answer, part: Path, first: int, total: int | None, meter: "_Meter") -> None:
+def _copy(answer: Answer, part: Path, first: int, total: int | None, meter: "Meter") -> None:
     there = first
     try:
         with open(part, "r+b" if first else "wb") as file:
@@ -342,7 +343,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-class _Meter:
+class Meter:
     """A line of progress now and then."""
 
     def __init__(self, name: str, first: int, total: int | None, say: Say) -> None:

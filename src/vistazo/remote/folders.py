@@ -4,10 +4,11 @@ Source of the file systems: fsspec, https://filesystem-spec.readthedocs.io. It c
 address is first opened.
 """
 
+import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,24 @@ from vistazo.language import tr
 from vistazo.remote import fetching
 from vistazo.remote.addresses import is_url, scheme_of, scrubbed, shown
 
-__all__ = ["Folder", "copy", "filesystem", "in_words", "steadily"]
+__all__ = ["Folder", "copy", "filesystem", "in_words", "steadily", "version_of"]
 
 T = TypeVar("T")
 Say = Callable[[str], None]
 
 TRIES = 3
 MOST_FILES = 5_000_000  # of one folder
+_TELLING = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "generation",
+    "LastModified",
+    "last_modified",
+    "mtime",
+    "modified",
+    "created",
+)
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError)
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
@@ -55,18 +67,25 @@ class Folder:
     fs: Any = field(repr=False)
     root: str = field(repr=False)
 
-    def listing(self) -> dict[str, int | None]:
-        """{name: bytes, None where unknown} of all files at any depth, sorted. Raises SourceError."""
+    def listing(self) -> tuple[dict[str, int | None], str]:
+        """{name: bytes, None where unknown} of all files at any depth, sorted; and the version of them all.
+
+        Raises SourceError.
+        """
+
+        def once() -> dict[str, dict[str, Any]]:
+            self.fs.invalidate_cache()  # a file system remembers what it listed for an earlier command
+            found: dict[str, dict[str, Any]] = self.fs.find(self.root, detail=True)
+            return {path: about for path, about in sorted(found.items()) if about.get("type") == "file"}
+
         with in_words(self.url):
-            found = steadily(lambda: self.fs.find(self.root, detail=True))
+            found = steadily(once)
         if len(found) > MOST_FILES:
             raise SourceDamaged(tr("{url} has more than {most} files.", url=self.url, most=MOST_FILES))
         root = self.root.rstrip("/") + "/" if self.root else ""
-        return {
-            path.removeprefix(root).lstrip("/"): about.get("size")
-            for path, about in sorted(found.items())
-            if about.get("type") == "file"
-        }
+        sizes = {path.removeprefix(root).lstrip("/"): about.get("size") for path, about in found.items()}
+        versions = zip(sizes.items(), map(version_of, found.values()), strict=True)
+        return sizes, hashlib.blake2b(repr(list(versions)).encode(), digest_size=16).hexdigest()
 
     def read(self, name: str, most: int, size: int | None = None) -> bytes:
         """The content of a file, at most a byte more than `most`; size: its bytes, where they are known.
@@ -87,9 +106,10 @@ class Folder:
 
         return steadily(once)
 
-    def copy(self, name: str, path: Path, *, version: str, size: int | None) -> None:
+    def copy(self, name: str, path: Path, *, version: str, size: int | None, say: Say) -> None:
         """Copy a file to `path`; a copy that was begun is gone on with. Raises SourceError, DiskError."""
-        copy(self.fs, self._path(name), path, version=version, size=size)
+        with in_words(f"{self.url.rstrip('/')}/{name}"):
+            copy(self.fs, self._path(name), path, version=version, size=size, say=say)
 
     def locate(self, name: str) -> str | None:
         """The name that a table beside the folder's files means; None where it can mean none of them.
@@ -138,7 +158,13 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 
 # ---------------------------------------------------------------- copies
-def copy(fs: Any, source: str, path: Path, *, version: str, size: int | None) -> None:
+def version_of(about: Mapping[str, Any]) -> str:
+    """What tells a file's content from an earlier one, by what its file system says of it."""
+    told = [str(about[key]) for key in _TELLING if about.get(key) is not None]
+    return "|".join(told) or str(sorted(about.items(), key=str))
+
+
+def copy(fs: Any, source: str, path: Path, *, version: str, size: int | None, say: Say) -> None:
     """Copy a file of a file system in pieces; after a break or a kill it goes on.
 
     version: what tells this content of the file from another one. Raises OSError, SourceDamaged, DiskError.
@@ -148,7 +174,9 @@ def copy(fs: Any, source: str, path: Path, *, version: str, size: int | None) ->
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DiskError(disk_sentence(path, error)) from error
-    fetching.require_room(path, (size or 0) - (part.stat().st_size if part.exists() else 0))
+    begun = part.stat().st_size if part.exists() else 0
+    fetching.require_room(path, (size or 0) - begun)
+    meter = fetching.Meter(path.name, begun, size, say)
 
     def rest() -> None:
         with _writing(part):
@@ -159,6 +187,7 @@ def copy(fs: Any, source: str, path: Path, *, version: str, size: int | None) ->
                 with _writing(part):
                     target.write(data)
                     target.flush()
+                meter.add(len(data))
 
     steadily(rest)
     with _writing(path):

@@ -17,7 +17,7 @@ from vistazo.language import tr
 from vistazo.remote import fetching
 from vistazo.remote.addresses import lost, safe_name, scheme_of, shown
 from vistazo.remote.copies import copies, digest, keep
-from vistazo.remote.folders import Folder, copy, filesystem, in_words, steadily
+from vistazo.remote.folders import Folder, copy, filesystem, in_words, steadily, version_of
 from vistazo.remote.web import Facts, Unreachable
 
 __all__ = ["beside", "content", "folder_at", "opened"]
@@ -28,17 +28,6 @@ _WEB = ("http", "https")
 _HERE = ("file", "local")
 _CACHES = frozenset({"simplecache", "filecache", "blockcache", "cached"})  # a copy is kept anyway
 _ARCHIVES = frozenset({"zip", "tar", "libarchive"})  # alone, the whole archive, which is read here
-_FROM_INFO = (
-    "ETag",
-    "etag",
-    "md5Hash",
-    "generation",
-    "LastModified",
-    "last_modified",
-    "mtime",
-    "modified",
-    "created",
-)
 
 _open: dict[str, Path | Folder] = {}  # by address, whole and as it may be told
 _asked: dict[Path, str] = {}  # the whole address of each copy
@@ -108,14 +97,13 @@ def _from_elsewhere(link: str, url: str, say: Say) -> Path | Folder:
         about = steadily(lambda: fs.info(root))
     if about.get("type") != "file":
         return folder
-    told = [str(about[key]) for key in _FROM_INFO if about.get(key) is not None]
-    version = digest("|".join(told) or str(sorted(about.items(), key=str)))
+    version = digest(version_of(about))
     size = about.get("size")
     facts = Facts(size, version, "", "", safe_name(root.rstrip("/").rpartition("/")[2]))
 
     def fill(path: Path) -> None:
         with in_words(shown(url)):
-            copy(fs, root, path, version=version, size=size)
+            copy(fs, root, path, version=version, size=size, say=say)
 
     return keep(url, facts, fill, say=say)
 
