@@ -146,8 +146,19 @@ def test_a_run_that_goes_on_finds_the_copy_by_the_address_that_was_kept(web, fin
     asked = len(web.asked)
     assert find(web.url + "/a.zip?key=...") == path
     assert len(web.asked) == asked
-    with pytest.raises(SourceMissing, match="held a key, which is not kept, and no copy of the file is left"):
+    with pytest.raises(
+        SourceMissing, match="held a key, which is not kept, and there is no one copy of the file"
+    ):
         find(web.url + "/b.zip?key=...")
+
+
+def test_copies_of_two_keys_are_never_taken_for_one_another(web, find):
+    one, two = web.put("/a.zip?id=1", b"one", etag='"1"'), web.put("/a.zip?id=2", b"two", etag='"2"')
+    assert (find(one).read_bytes(), find(two).read_bytes()) == (b"one", b"two")
+    with pytest.raises(SourceMissing, match="there is no one copy of the file"):
+        find(web.url + "/a.zip?id=...")
+    with pytest.raises(SourceMissing, match="does not have it"):
+        find(web.url + "/a.zip?id=3")
 
 
 def test_two_threads_copy_once(web, find):

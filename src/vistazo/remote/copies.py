@@ -30,10 +30,11 @@ ABOUT = ".about.json"  # no server's file is called so: see safe_name
 
 @dataclass(frozen=True)
 class Copy:
-    """A whole copy, and what the server said of it."""
+    """A whole copy, and what the server said of it. key: of the whole address it was fetched from."""
 
     path: Path
     facts: Facts
+    key: str
 
 
 def digest(text: str) -> str:
@@ -42,23 +43,21 @@ def digest(text: str) -> str:
 
 
 def copies(url: str) -> list[Copy]:
-    """The copies of the file at an address, the newest last; those of its shown form where it has none itself."""
-    found: list[tuple[bool, float, Copy]] = []
+    """The copies of the file at an address, the newest last.
+
+    For an address as it was shown: of all addresses that are shown so.
+    """
+    found: list[tuple[float, Copy]] = []
     for about in _home().glob(f"*/{ABOUT}"):
         told = _read(about)
-        path = about.parent / str(told.get("name", ""))
-        same = told.get("key") == digest(url)
-        if (
-            (same or told.get("url") == shown(url))
-            and path.is_file()
-            and path.stat().st_size == told.get("bytes")
-        ):
-            facts = Facts(
-                told.get("size"), str(told.get("etag", "")), str(told.get("modified", "")), "", path.name
-            )
-            found.append((same, about.stat().st_mtime, Copy(path, facts)))
-    own = [one for one in found if one[0]]
-    return [copy for _, _, copy in sorted(own or found, key=lambda one: one[1])]
+        path, key = about.parent / str(told.get("name", "")), str(told.get("key", ""))
+        if key != digest(url) and not (url == shown(url) == told.get("url")):
+            continue
+        if path.is_file() and path.stat().st_size == told.get("bytes"):
+            etag, modified = str(told.get("etag", "")), str(told.get("modified", ""))
+            facts = Facts(told.get("size"), etag, modified, "", path.name)
+            found.append((about.stat().st_mtime, Copy(path, facts, key)))
+    return [copy for _, copy in sorted(found, key=lambda one: one[0])]
 
 
 def keep(url: str, facts: Facts, fill: Callable[[Path], None], *, say: Say) -> Path:

@@ -29,7 +29,7 @@ _HERE = ("file", "local")
 _CACHES = frozenset({"simplecache", "filecache", "blockcache", "cached"})  # a copy is kept anyway
 _ARCHIVES = frozenset({"zip", "tar", "libarchive"})  # alone, the whole archive, which is read here
 
-_open: dict[str, Path | Folder] = {}  # by address, whole and as it may be told
+_open: dict[str, Path | Folder] = {}  # by address
 _asked: dict[Path, str] = {}  # the whole address of each copy
 
 
@@ -40,9 +40,9 @@ def opened(url: str, *, say: Say, anew: bool = False) -> Path | Folder:
     """
     there = None if anew else _open.get(url)
     if there is None or (isinstance(there, Path) and not there.exists()):
-        there = _open[url] = _open[shown(url)] = _find(url, say)
+        there = _open[url] = _find(url, say)
         if isinstance(there, Path):
-            _asked.setdefault(there, url)
+            _asked[there] = url
     return there
 
 
@@ -113,12 +113,12 @@ def _from_web(url: str, say: Say) -> Path:
     kept = copies(url)
     newest = kept[-1] if kept else None
     if lost(url):
-        if newest:
+        if newest and len({one.key for one in kept}) == 1:  # of two keys, which it was is not known
             return newest.path
         raise SourceMissing(
             tr(
-                "The address {url} held a key, which is not kept, and no copy of the file is left. Give the whole "
-                "address again: vistazo train ADDRESS --out RUN",
+                "The address {url} held a key, which is not kept, and there is no one copy of the file. Give the "
+                "whole address again: vistazo train ADDRESS --out RUN",
                 url=url,
             )
         )
