@@ -116,26 +116,39 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
     from vistazo.tables.config import TableConfig
 
-    _common(values)
+    common = _common(values)
     given = {name: value for name, value in values.items() if value is not None}
     settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
     shown = {name: given[name] for name in _SHOWN if name in given}
     asked = bool(shown) or values["augmented"] or values["out"] is not None
+    if "every" in given:
+        shown["every"] = given["every"]
     return tasks.check(
         values["source"],
         config.build(TableConfig, settings),
         augmented=shown if asked else None,
+        every=values["every"],
         out=values["out"],
+        quiet=common["quiet"],
     )
 
 
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
-    _common(values)
+    common = _common(values)
     model, source = tasks.load(values.pop("model")), values.pop("source")
+    source = _fetched(source, common["quiet"])
     told: dict[str, Any] = model.evaluate(source, **_suited(model.evaluate, values))
     return {"task": model.task, **told}
+
+
+def _fetched(source: str, quiet: bool) -> Any:
+    """A source as it was given; for an address, what can be read of it."""
+    from vistazo import tasks
+    from vistazo.remote.addresses import is_url
+
+    return tasks.locate(source, quiet=quiet) if is_url(source) else source
 
 
 def _predict(values: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +157,8 @@ def _predict(values: dict[str, Any]) -> dict[str, Any]:
 
     common, out, files = _common(values), values.pop("out"), values.pop("files")
     model = tasks.load(values.pop("model"))
+    if model.task != "classification":  # which opens addresses itself, and answers by them
+        files = [_fetched(file, common["quiet"]) for file in files]
     stream = model.predict(files, **_suited(model.predict, values))
     if out:
         return answers.write(stream, Path(out), columns=model.columns, pictures=model.pictures)
@@ -180,7 +195,7 @@ def _explain(values: dict[str, Any]) -> dict[str, Any]:
                 "Only models of tables explain a row; the report beside this model shows what there is to see."
             )
         )
-    told: dict[str, Any] = model.explain_file(values["source"], values["row"])
+    told: dict[str, Any] = model.explain_file(_fetched(values["source"], common["quiet"]), values["row"])
     if not common["quiet"]:
         for note in model.notes:
             click.echo(note, err=True)
@@ -206,6 +221,17 @@ def _models(values: dict[str, Any]) -> dict[str, Any]:
             {"task": task, **one} for task in tasks.tasks for one in tasks.tasks[task].models().listing()
         ]
     }
+
+
+def _data(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo.engine.progress import Progress
+    from vistazo.pictures import getting
+
+    common, name, out = _common(values), values["name"], values["out"]
+    if name is None:
+        return {"sets": getting.listing()}
+    folder = Path(out) if out else Path("data", name)
+    return getting.get(name, folder, say=Progress(quiet=common["quiet"]).say)
 
 
 def _recipes(values: dict[str, Any]) -> dict[str, Any]:
@@ -352,6 +378,23 @@ def _show_models(told: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _show_data(told: dict[str, Any]) -> list[str]:
+    from vistazo.remote.fetching import amount
+
+    if "sets" not in told:
+        classes = f" --classes {shlex.quote(told['classes'])}" if told["classes"] else ""
+        return [
+            tr("{name} is in {folder}", name=told["name"], folder=told["folder"]),
+            tr("next:   vistazo train {source}", source=shlex.quote(told["train"]) + classes),
+        ]
+    wide = max(len(one["name"]) for one in told["sets"])
+    lines = []
+    for one in told["sets"]:
+        size = f" ({amount(one['bytes'])})" if one["bytes"] else ""
+        lines += [f"{one['name']:<{wide}}  {one['what']}{size}", f"{'':<{wide}}  {one['licence']}"]
+    return [*lines, tr("next:   vistazo data NAME")]
+
+
 def _show_recipes(told: dict[str, Any]) -> list[str]:
     wide = max(len(one["name"]) for one in told["recipes"])
     lines = [f"{one['name']:<{wide}} {one['help']} ({one['model']})" for one in told["recipes"]]
@@ -415,6 +458,7 @@ _VERBS: dict[str, tuple[str, str, Act, Show]] = {
     "models": ("modelos", mark("list the networks"), _models, _show_models),
     "recipes": ("recetas", mark("list the recipes"), _recipes, _show_recipes),
     "cache": ("cache", mark("list or clear the decoded pictures kept on disk"), _cache, _show_cache),
+    "data": ("datos", mark("get a known data set, or list them"), _data, _show_data),
     "demo": ("demo", mark("train on 2,000 pictures that come with Vistazo"), _demo, _show_trained),
 }
 _ALIASES = {spanish: verb for verb, (spanish, *_) in _VERBS.items()}
@@ -449,7 +493,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 help=tr("write a picture of what the network will see"),
             ),
             _option("out", "--out", "--salida", help=tr("where to write it (default: augmented.png)")),
-            *(one for name in _SHOWN for one in _derived(ClassificationConfig, only=name)),
+            *(one for name in (*_SHOWN, "every") for one in _derived(ClassificationConfig, only=name)),
             *_derived(TableConfig),
         ]
     if verb == "evaluate":
@@ -470,6 +514,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 "--clases",
                 help=tr("text file with one class name a line, for IDX files"),
             ),
+            _every(),
         ]
     if verb == "predict":
         return [
@@ -495,6 +540,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 type=_whole(1),
                 help=tr("steps to forecast (default: the model's)"),
             ),
+            _every(),
         ]
     if verb == "explain":
         return [
@@ -511,6 +557,11 @@ def _parameters(verb: str) -> list[click.Parameter]:
     if verb == "cache":
         actions = click.Choice(["list", "clear", "listar", "vaciar"])
         return [click.Argument(["action"], type=actions, default="list", metavar="[list|clear]")]
+    if verb == "data":
+        return [
+            click.Argument(["name"], type=text, required=False, metavar=tr("[NAME]")),
+            _option("out", "--out", "--salida", help=tr("folder to put it in (default: data/NAME)")),
+        ]
     if verb == "demo":
         return [
             _option("out", "--out", "--salida", help=tr("folder of the run")),
@@ -518,6 +569,12 @@ def _parameters(verb: str) -> list[click.Parameter]:
                     help=tr("number that everything random is drawn from")),
         ]  # fmt: skip
     return []
+
+
+def _every() -> click.Parameter:
+    from vistazo.classification.config import ClassificationConfig
+
+    return _derived(ClassificationConfig, only="every")[0]
 
 
 def _train_options() -> list[click.Parameter]:

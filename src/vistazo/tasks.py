@@ -25,6 +25,8 @@ from vistazo.engine.progress import Progress
 from vistazo.errors import ConfigError, RunError, SourceError, SourceMissing, UsageError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
+from vistazo.remote import addresses
+from vistazo.remote.addresses import is_url, name_of
 from vistazo.tables.config import TableConfig
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
     "Trained",
     "check",
     "load",
+    "locate",
     "recognise",
     "reproduce",
     "resume",
@@ -223,29 +226,72 @@ def train(
     Raises VistazoError, each with one sentence; Stopped where a signal or the control file asked for it.
     """
     platform.command_begins()
-    path = platform.existing(source).absolute() if isinstance(source, (str, os.PathLike)) else None
     name = task or ""
     if name:
         config = build(tasks[name].config(), settings)  # a mistyped setting is told before a missing file
-    if path is not None and not path.exists():
-        raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+    given = locate(source, quiet=quiet)
     if not name:
-        name, why = recognise(source if path is None else path, settings)
+        name, why = recognise(given, settings)
         Progress(quiet=quiet).say(why)
         config = build(tasks[name].config(), settings)
     config = config.anchored()
     asked = {
         "task": name,
-        "source": None if path is None else str(path),
+        "source": _remembered(source, given),
         "settings": config.model_dump(mode="json"),
     }
     identity = {"task": name, **config.identity()}
-    plain = path.name.split(".")[0] if path is not None else "arrays"
-    given = source if path is None else path
+    plain = (
+        name_of(source)
+        if is_url(source)
+        else given.name.split(".")[0]
+        if isinstance(given, Path)
+        else "arrays"
+    )
     with runs.create(os.fspath(out) if out else None, name=plain, asked=asked, identity=identity) as run:
         if run.finished:  # a result of other data must not pass for the result of this data
             tasks[name].module().read(run, given, config, Progress(quiet=True))
         return _work(run, given, config, name, quiet)
+
+
+def locate(source: Any, *, quiet: bool) -> Any:
+    """What a source is: a path that exists, a folder elsewhere, or, where it is arrays, itself.
+
+    The file at an address is copied into the cache first. Raises SourceError, MissingExtra, DiskError.
+    """
+    if is_url(source):
+        from vistazo.remote.opening import opened
+
+        return opened(source, say=Progress(quiet=quiet).say, anew=True)
+    if not isinstance(source, (str, os.PathLike)):
+        return source
+    path = platform.existing(source).absolute()
+    if not path.exists():
+        raise _nothing_at(source)
+    return path
+
+
+def _remembered(source: Any, given: Any) -> str | None:
+    """What config.json keeps of a source: never a password or a key."""
+    if is_url(source):
+        return addresses.shown(source)
+    return str(given) if isinstance(given, Path) else None
+
+
+def _nothing_at(source: str | os.PathLike[str]) -> SourceMissing:
+    """The error for a path where nothing is; it may be the name of a data set that can be had."""
+    from vistazo.pictures.known import known_as
+
+    name = known_as(os.fspath(source))
+    if name:
+        return SourceMissing(
+            tr(
+                "There is nothing at {path}. The data set of that name: vistazo data {name}",
+                path=source,
+                name=name,
+            )
+        )
+    return SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
 
 
 def check(
@@ -253,31 +299,40 @@ def check(
     config: TableConfig,
     *,
     augmented: Mapping[str, Any] | None = None,
+    every: str | None = None,
     out: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """How a source is read: {"source", "lines" for people, "findings", "counts"}.
 
     augmented: settings of a classification run whose changes of pictures are to be drawn, into `out`.
+    every: time between two frames of a video, as in '2s'.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
-    path = platform.existing(source)
-    if not path.exists():
-        raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+    path = locate(source, quiet=quiet) if is_url(source) else platform.existing(source)
+    if isinstance(path, Path) and not path.exists():
+        raise _nothing_at(source)
     from vistazo.pictures import manifests
     from vistazo.tables import reading
 
-    if path.is_file() and reading.is_table(path) and not manifests.names_pictures(path):
+    if (
+        isinstance(path, Path)
+        and path.is_file()
+        and reading.is_table(path)
+        and not manifests.names_pictures(path)
+    ):
         from vistazo.tables import checking
 
         if augmented is not None:
             raise UsageError(
-                tr("--augmented shows pictures, and {path} is a table; leave it out.", path=source)
+                tr("--augmented shows pictures, and {path} is a table; leave it out.", path=path)
             )
         told = checking.check(reading.read_table(path, config))
     else:
         from vistazo.pictures import sources
+        from vistazo.pictures.every import interval
 
-        told = sources.check(path)
+        told = sources.check(path, every=interval(every))
         if augmented is not None:
             from vistazo.classification.config import ClassificationConfig
 
@@ -287,7 +342,7 @@ def check(
 
             drawn = showing.show(path, shown, Path(out or "augmented.png"))
             told = {**told, **drawn, "lines": [*told["lines"], *drawn["lines"]]}
-    return {"source": str(source), **told}
+    return {"source": addresses.shown(source) if is_url(source) else str(source), **told}
 
 
 def resume(
@@ -315,7 +370,7 @@ def resume(
                 raise RunError(
                     tr("{folder} was trained on arrays: give them again with source=.", folder=run.folder)
                 )
-            source = Path(asked["source"])
+            source = asked["source"] if is_url(asked["source"]) else Path(asked["source"])
         if epochs is not None:
             if asked["settings"].get("time"):
                 raise UsageError(
@@ -355,7 +410,9 @@ def reproduce(
         )
     if source is None and asked.get("source") is None:
         raise RunError(tr("{folder} was trained on arrays: give them again with source=.", folder=folder))
-    given = Path(asked["source"]) if source is None else source
+    given = source
+    if source is None:
+        given = asked["source"] if is_url(asked["source"]) else Path(asked["source"])
     if isinstance(given, Path) and not given.exists():
         raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=given))
     place = _reproduced(folder) if out is None else Path(out)
@@ -399,6 +456,10 @@ def _work(run: runs.Run, source: Any, config: Config, task: str, quiet: bool) ->
         progress.say(tr("{folder} is finished already; this is its result.", folder=run.folder))
         return _result(run, task)
     run.clear_control()
+    if is_url(source):  # of a run that goes on
+        from vistazo.remote.opening import opened
+
+        source = opened(source, say=progress.say)
     # Only now, with the folder in place, is torch imported; a signal from here on ends in a resumable run.
     with platform.on_stop_signals(run.stop):
         with working.outcome(run):

@@ -26,6 +26,7 @@ from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageErro
 from vistazo.language import tr
 from vistazo.pictures import cache, decoding, sources
 from vistazo.pictures.crops import cropped
+from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Index, read_index
 from vistazo.pictures.loading import Normaliser
@@ -128,13 +129,14 @@ class Classifier:
         return found
 
     def evaluate(
-        self, source: Any, *, split: str | None = None, classes: str | None = None
+        self, source: Any, *, split: str | None = None, classes: str | None = None, every: str | None = None
     ) -> dict[str, Any]:
         """Figures on a source: its test part where it has one, else all of it that was not trained on.
 
         Raises SourceError, ConfigError where the classes are not this model's.
         """
-        found = cropped(sources.read_source(source, classes_file=Path(classes) if classes else None))
+        names = Path(classes) if classes else None
+        found = cropped(sources.read_source(source, classes_file=names, every=interval(every)))
         index = found.index
         unknown = sorted(set(index.classes) - set(self.classes))
         if unknown:
@@ -234,8 +236,8 @@ class Classifier:
         hashes: npt.NDArray[np.bytes_] = index.hash[np.isin(index.split, ("train", "validation"))]
         return hashes
 
-    def predict(self, files: Any, *, top: int = 5) -> Iterator[dict[str, Any]]:
-        """An answer for each picture of files, folders, archives or arrays, in order and as they are read.
+    def predict(self, files: Any, *, top: int = 5, every: str | None = None) -> Iterator[dict[str, Any]]:
+        """An answer for each picture of files, folders, archives, videos or arrays, in order and as they are read.
 
         Yields {"file", "class", "probability", "top"}, with "classes" where a picture may have several labels, or, for
         what cannot be read, {"file", "reason"}.
@@ -247,7 +249,7 @@ class Classifier:
         several = [files] if isinstance(files, (str, Path)) else files
         if isinstance(files, np.ndarray):
             several = [files]
-        for name, given in sources.iterate_files(several):
+        for name, given in sources.iterate_files(several, every=interval(every)):
             answer: Pixels | str
             if isinstance(given, str):
                 answer = given

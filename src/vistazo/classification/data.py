@@ -21,6 +21,7 @@ from vistazo.errors import DiskError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures import cache, decoding, folds, sources, splits
 from vistazo.pictures.crops import cropped
+from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 
@@ -164,8 +165,9 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
             return source
         source = source.source
     require_sense(config)
+    names = Path(config.classes) if config.classes else None
     found = cropped(
-        sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
+        sources.read_source(source, classes_file=names, every=interval(config.every), say=progress.say)
     )
     for note in found.notes:
         progress.say(note)

@@ -19,6 +19,7 @@ from vistazo.pictures import augments, decoding, drawing, sources
 from vistazo.pictures.augmentation import Augmenter
 from vistazo.pictures.augments import Augment
 from vistazo.pictures.crops import cropped
+from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST
 from vistazo.pictures.loading import Normaliser, PictureBatches
@@ -39,9 +40,8 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
     if out.suffix.lower() != ".png":
         raise UsageError(tr("--out must end in .png, not '{name}'.", name=out.name))
     require_sense(config)
-    found = cropped(
-        sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
-    )
+    names = Path(config.classes) if config.classes else None
+    found = cropped(sources.read_source(source, classes_file=names, every=interval(config.every)))
     own = np.flatnonzero((found.index.split != TEST) & (found.index.label >= 0))
     if not len(own):
         raise TooFewExamples(tr("{source} has no labelled pictures to show.", source=source))

@@ -268,7 +268,9 @@ class _Wanted:
                     platform.write_at(files[name].fileno(), data, first * len(data) // max(1, last - first))
 
             noted = told = began = time.monotonic()
-            for done, _ in decoding.in_blocks(count, self.threads, work, begin=begin):
+            for done, _ in decoding.in_blocks(
+                count, decoding.waiting(self.store, self.threads), work, begin=begin
+            ):
                 now = time.monotonic()
                 if now - noted > OFTEN:
                     _note(part, files.values(), done)

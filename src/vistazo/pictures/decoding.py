@@ -27,6 +27,7 @@ from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Arrays, Pixels, Store, reason_of
 from vistazo.pictures.strokes import DRAWING, SIDE, render
+from vistazo.pictures.video import Footage
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,6 +44,7 @@ __all__ = [
     "stored_size",
     "survey",
     "upright",
+    "waiting",
 ]
 
 Result = TypeVar("Result")
@@ -378,6 +380,7 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
     """
     if isinstance(store, Arrays) and store.shape[2] == 1:
         return store.shape
+    rows = store.typical(rows) if isinstance(store, Footage) else rows
     sample = np.random.default_rng(seed).permutation(rows)[:most]
     sizes: list[tuple[int, int]] = []
     colour = False
@@ -437,7 +440,7 @@ def load(
     found = Decoded.empty(len(rows), height, width, channels, background)
     broken: list[Broken] = []
     for _, faults in in_blocks(
-        len(rows), threads, lambda first, last: found.fill(store, rows[first:last], first)
+        len(rows), waiting(store, threads), lambda first, last: found.fill(store, rows[first:last], first)
     ):
         broken += faults
     pictures = PictureArray(found.pixels)
@@ -484,6 +487,11 @@ class Decoded:
         return broken
 
 
+def waiting(store: Store, threads: int) -> int:
+    """Threads that read a store: more than decode where answers come from far away."""
+    return max(threads, getattr(store, "threads", 1))
+
+
 def in_blocks(
     count: int, threads: int, work: Callable[[int, int], Result], *, begin: int = 0
 ) -> Iterator[tuple[int, Result]]:
@@ -495,15 +503,15 @@ def in_blocks(
     block = max(1, min(_CHUNK, (count - begin) // (8 * threads)))
     edges = iter(range(begin, count, block))
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[tuple[int, Future[Result]]] = deque()
+        begun: deque[tuple[int, Future[Result]]] = deque()
         try:
             while True:
-                for first in islice(edges, 4 * threads - len(waiting)):
+                for first in islice(edges, 4 * threads - len(begun)):
                     last = min(first + block, count)
-                    waiting.append((last, pool.submit(work, first, last)))
-                if not waiting:
+                    begun.append((last, pool.submit(work, first, last)))
+                if not begun:
                     return
-                last, done = waiting.popleft()
+                last, done = begun.popleft()
                 yield last, done.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

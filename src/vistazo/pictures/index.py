@@ -87,8 +87,9 @@ class Index:
     group: (rows,) int64, equal for pictures of one thing; -1 before groups are found.
     hash: (rows,) 32 hexadecimal digits of the picture's content; empty before it was read.
     classes: names, composed (NFC) and in natural order ('2' before '10').
-    source: the folder, archive or manifest's folder that `where` belongs to, absolute.
-    kind: 'folder', 'archive', 'idx', 'npy', 'manifest', 'arrays', one of `formats.KINDS`, or CROPS.
+    source: the folder, archive or manifest's folder that `where` belongs to, absolute; or its address.
+    kind: 'folder', 'archive', 'idx', 'npy', 'manifest', 'remote' (a folder elsewhere), 'arrays', one of
+        `formats.KINDS`, or CROPS.
     labels: where a picture may have several labels, (rows, classes) bool, which it has; `label` is UNLABELLED
         then. None where each has one.
     boxes: where the things in a picture have boxes, those; `label` is UNLABELLED then. None elsewhere.

@@ -18,6 +18,7 @@ from vistazo.errors import ConfigError, TooFewExamples
 from vistazo.language import mark, tr
 from vistazo.pictures.index import CROPS, NUMBERED, OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
 from vistazo.pictures.stratifying import stratify
+from vistazo.pictures.video import frame_of
 
 __all__ = ["SHARES", "Assigned", "assign", "find_groups", "join_copies", "require_trainable"]
 
@@ -104,10 +105,11 @@ def find_groups(index: Index, *, group_by: str) -> tuple[Ints, str]:
     """(rows,) the group of each picture, numbered from 0, and a sentence that names the rule.
 
     group_by:
-      'auto'      a manifest's column 'group' where there is one. Else file names of one class and folder that
-                  differ only in a view ('shoe_front', 'shoe-2', 'shoe (3)', 'shoe_a') or in their last
-                  number, but only if every class keeps 10 groups and no group exceeds 5 % of its class:
-                  numbered files (0001.jpg, cat.17.jpg) are no series. An official test part is not looked at.
+      'auto'      a manifest's column 'group', or the frames of a video, where there are such. Else file names
+                  of one class and folder that differ only in a view ('shoe_front', 'shoe-2', 'shoe (3)',
+                  'shoe_a') or in their last number, but only if every class keeps 10 groups and no group exceeds
+                  5 % of its class: numbered files (0001.jpg, cat.17.jpg) are no series. An official test part is
+                  not looked at.
       'none'      every picture for itself.
       'parent'    pictures in one folder.
       'regex:…'   pictures whose path gives the same first group (or match) of the expression.
@@ -123,7 +125,10 @@ def find_groups(index: Index, *, group_by: str) -> tuple[Ints, str]:
         return np.arange(len(index)), tr("Groups: none; every picture counts for itself.")
     if kind == "auto":
         if (index.group >= 0).any():
-            return _numbered(_lonely(index.group.tolist())), tr("Groups: the manifest's column.")
+            groups = _numbered(_lonely(index.group.tolist()))
+            if any(map(frame_of, index.where)):
+                return groups, tr("Groups: the frames of each video; every picture counts for itself.")
+            return groups, tr("Groups: the manifest's column.")
         return _named_series(index)
     if kind == "parent":
         keys: list[Hashable] = [_folder(name) for name in where]
