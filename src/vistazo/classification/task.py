@@ -173,9 +173,7 @@ def settle(
     return decided, normaliser, choice
 
 
-def _first_weights(
-    network: nn.Module, start: Classifier | None, data: Data, normaliser: Normaliser
-) -> None:
+def _first_weights(network: nn.Module, start: Classifier | None, data: Data, normaliser: Normaliser) -> None:
     """What training begins with, besides chance: another run's weights, the data's own patches, published weights."""
     if start:
         network.load_state_dict(start.network.state_dict())
