@@ -194,6 +194,15 @@ class Shared:
     def __del__(self) -> None:
         self._file.close()
 
+    @contextmanager
+    def filled(self) -> Iterator[IO[bytes]]:
+        """The file, to be filled; closed where that fails, for an error's frames may keep it."""
+        try:
+            yield self._file
+        except BaseException:
+            self._file.close()
+            raise
+
     def read(self, first: int, length: int) -> bytes:
         """Up to `length` bytes from `first` on."""
         with self._lock:
