@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -91,8 +90,10 @@ def test_the_network_begins_as_published_and_learns_from_the_top(whole):
 
 def test_the_accuracy_of_the_head_alone_stands_beside_the_final_one(whole):
     alone = told(whole)["head_alone"]
-    assert set(alone["accuracy"]) == {"validation", "test"}
-    assert alone["accuracy"]["test"] > 0.5  # of three colours
+    assert (
+        alone["accuracy"] > 0.5
+    )  # of three colours, on validation: the test part is looked at once, at the end
+    assert alone["n"] == told(whole)["counts"]["validation"] > 0
     assert alone["pictures"] == 60  # 30 to train on, and mirrored
     assert (alone["trained"], alone["blocks"]) == (12, 16)
 
@@ -107,7 +108,7 @@ def test_the_report_says_that_a_pretrained_network_was_used_and_which_stages_ran
         "60 pictures, penalty",
         "3. fine-tuned, the top fastest",
         "12 of 16 blocks",
-        "accuracy of the head alone, one view",
+        "validation accuracy of the head alone, one view",
     ):
         assert words in page
     spent = json.loads((whole / transfer.SECONDS).read_text())
@@ -151,7 +152,7 @@ def test_several_labels_a_picture_get_a_head_of_as_many_questions(small, verb, c
     (in_tmp / "several.csv").write_text("path,labels\n" + "\n".join(rows), encoding="utf-8")
     said = verb("train", "several.csv", *WORDS, "--out=run", "--json")
     assert said.code == 0, said.err
-    assert told(in_tmp / "run")["head_alone"]["accuracy"]["test"] > 0.3
+    assert told(in_tmp / "run")["head_alone"]["accuracy"] > 0.3
 
 
 def test_a_run_from_a_model_of_its_own_begins_with_the_head_it_has(small, verb, colours, whole, in_tmp):
@@ -452,7 +453,5 @@ def test_a_budget_holds_with_the_stages_before_fine_tuning(verb, colours, in_tmp
 def test_looking_is_done_in_slices_that_change_nothing(small, colours, whole, monkeypatch, verb, in_tmp):
     monkeypatch.setattr(transfer, "PIECE", 7)
     assert verb("train", colours, *WORDS, "--out=run", "--quiet").code == 0
-    one, other = (
-        np.array(list(told(run)["head_alone"]["accuracy"].values())) for run in (in_tmp / "run", whole)
-    )
-    assert np.allclose(one, other)
+    one, other = (told(run)["head_alone"]["accuracy"] for run in (in_tmp / "run", whole))
+    assert one == pytest.approx(other)

@@ -20,6 +20,7 @@ from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.classification import metrics, several
 from vistazo.classification.models import create
+from vistazo.classification.starting import learnt
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
@@ -28,7 +29,7 @@ from vistazo.pictures import cache, decoding, sources
 from vistazo.pictures.crops import cropped
 from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
-from vistazo.pictures.index import Index, read_index
+from vistazo.pictures.index import Index
 from vistazo.pictures.loading import Normaliser
 
 __all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
@@ -229,12 +230,7 @@ class Classifier:
 
     def trained_on(self) -> npt.NDArray[np.bytes_]:
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
-        beside = self.path.parent / "index.parquet" if self.path else None
-        if beside is None or not beside.exists():
-            return np.zeros(0, "S32")
-        index = read_index(beside)
-        hashes: npt.NDArray[np.bytes_] = index.hash[np.isin(index.split, ("train", "validation"))]
-        return hashes
+        return learnt(self.path) if self.path else np.zeros(0, "S32")
 
     def predict(self, files: Any, *, top: int = 5, every: str | None = None) -> Iterator[dict[str, Any]]:
         """An answer for each picture of files, folders, archives, videos or arrays, in order and as they are read.

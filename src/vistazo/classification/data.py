@@ -14,9 +14,10 @@ from vistazo import platform
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import picture_size, recipes, require_sense, with_recipe
+from vistazo.classification.starting import with_parts_of
 from vistazo.classification.transferring import chosen_sentence
 from vistazo.engine.progress import Progress
-from vistazo.engine.runs import Run
+from vistazo.engine.runs import Run, model_file
 from vistazo.errors import DiskError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures import cache, decoding, folds, sources, splits
@@ -25,7 +26,7 @@ from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 
-__all__ = ["Data", "Loaded", "divide", "ease", "load", "read"]
+__all__ = ["Data", "Loaded", "divide", "ease", "load", "read", "spread"]
 
 COMPARED = 3000  # pictures that are compared with each other
 Pixels = npt.NDArray[np.uint8]
@@ -96,17 +97,26 @@ class Data:
         truth: npt.NDArray[Any] = self.index.label if self.index.labels is None else self.index.labels
         return truth[self.rows(part)]
 
+    def units(self, part: str) -> npt.NDArray[np.int64]:
+        """(pictures,) one number for what belongs together: pictures of a group, and copies of a picture."""
+        return splits.join_copies(self.index.group, self.index.hash)[self.rows(part)]
+
+
+def spread(count: int, most: int) -> npt.NDArray[np.int64]:
+    """`most` rows of `count`, or all of them where they are fewer, evenly spread: sorted classes are all among them."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
 
 def ease(pixels_NHWC: PictureArray | Pixels, labels_N: npt.NDArray[np.int64]) -> float:
     """Share of pictures whose nearest other one, by correlation of pixels, has their class; of 3,000 spread evenly.
 
     A fifth of a second that tells digits (0.94) from clothes (0.80) from photographs (0.32) before training.
     """
-    every = max(1, len(pixels_NHWC) // COMPARED)
-    flat = pixels_NHWC[::every][:COMPARED].reshape(-1, pixels_NHWC[0].size).astype(np.float32)
-    labels = labels_N[::every][:COMPARED]
-    if len(flat) < 2:
+    if len(pixels_NHWC) < 2:
         return 0.0
+    rows = spread(len(pixels_NHWC), COMPARED)
+    flat = pixels_NHWC[rows].reshape(len(rows), -1).astype(np.float32)
+    labels = labels_N[rows]
     flat -= flat.mean(0)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6
     alike = flat @ flat.T
@@ -118,13 +128,18 @@ def ease(pixels_NHWC: PictureArray | Pixels, labels_N: npt.NDArray[np.int64]) ->
 def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> Data:
     """Find, decode and divide the pictures, and tell how; index.parquet is written.
 
-    Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with.
+    Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with, ConfigError
+    where the model to begin from has learnt from all that would be tested.
     """
     loaded = load(source, config, progress)
     recipe = recipes[loaded.recipe]
     # Frozen, so that a run that is trained beside another one has that one's parts.
     shares = run.freeze("parts", {"validation": recipe.validation, "test": recipe.test})
     data = divide(loaded, config, shares=(shares["validation"], shares["test"]))
+    if config.start:
+        named = set(loaded.index.split.tolist())
+        index, more = with_parts_of(data.index, model_file(config.start), named=named)
+        data = replace(data, index=index, sentences=(*data.sentences, *more))
     loaded.say(data.sentences, progress)
     run.freeze("data", {"fingerprint": fingerprint(data.index), "size": list(data.size)})
     if not (run.folder / "index.parquet").exists():

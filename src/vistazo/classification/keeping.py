@@ -103,7 +103,7 @@ def keep(
             comparison=comparison(config, told, part, other, run.folder),
             thresholds=model.thresholds,
             proposal=proposed,
-            transfer=transfer.told(head_alone, run, part) if head_alone else (),
+            transfer=transfer.told(head_alone, run) if head_alone else (),
         )
     )
     run.write("report.html", page)

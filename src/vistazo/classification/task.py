@@ -13,7 +13,7 @@ from vistazo.classification.beside import train_beside
 from vistazo.classification.budget import fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.data import Data, read
+from vistazo.classification.data import Data, read, spread
 from vistazo.classification.keeping import keep, measure
 from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided
@@ -180,7 +180,7 @@ def _first_weights(network: nn.Module, start: Classifier | None, data: Data, nor
         network.load_state_dict(start.network.state_dict())
     elif isinstance(network, Airbench):
         pixels = data.part("train")
-        first = torch.from_numpy(pixels[:: max(1, len(pixels) // WHITENED_ON)][:WHITENED_ON])
+        first = torch.from_numpy(pixels[spread(len(pixels), WHITENED_ON)])
         network.whiten(normaliser(first.permute(0, 3, 1, 2)))
     elif isinstance(network, EfficientNetLite0):
         network.load_published()
