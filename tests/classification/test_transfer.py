@@ -211,9 +211,7 @@ def test_what_was_looked_at_is_not_looked_at_again(small, verb, colours, in_tmp,
     looks = stop_at(monkeypatch, transfer._Looking, "_look", 4)
     assert verb("train", colours, *WORDS, "--out=run", "--quiet").code == 3
     assert verb("resume", "run", "--quiet").code == 0
-    assert (
-        len(looks) == 1 + 8 + 2
-    )  # the fourth was stopped; the validation and the test part are looked at last
+    assert len(looks) == 1 + 8 + 1  # the fourth was stopped; the validation part is looked at last
     looks.clear()
     shutil.rmtree(in_tmp / "run/checkpoints")
     (in_tmp / "run/model.vistazo").unlink()
