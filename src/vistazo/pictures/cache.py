@@ -34,12 +34,10 @@ from vistazo.pictures.entries import (
     locked,
     opened,
     places_of,
-    remove,
     room,
     root,
     size_in_words,
     sum_of,
-    taken,
     trim,
 )
 from vistazo.pictures.holding import PictureArray
@@ -181,7 +179,7 @@ class _Wanted:
                 try:
                     self._fill(part)
                 except OSError:  # of writing; a full disk gets its room back
-                    remove(part)
+                    platform.take_away(part)
                     raise
                 os.replace(part, self.folder)
         entry = self._open(self.folder)
@@ -196,7 +194,7 @@ class _Wanted:
         """The entry, where it is whole and a few of its pictures still decode to the same pixels."""
         entry = Entry.open(folder, self.settings)
         if entry is None or not self._proved(entry):
-            remove(folder)
+            platform.take_away(folder)
             return None
         with contextlib.suppress(OSError):
             os.utime(folder / "entry.json")
@@ -234,8 +232,8 @@ class _Wanted:
         """A folder to build in, with room on the disk for all of it; what a killed process left there is kept."""
         needed = len(self.rows) * (int(np.prod(self.size)) + 49)
         if part.is_dir() and not (self._alike(part) and _read(part / "keys") == self.keys.tobytes()):
-            remove(part)
-        begun = taken(part) if part.is_dir() else 0
+            platform.take_away(part)
+        begun = platform.taken(part) if part.is_dir() else 0
         if needed > limit(part.parent) or needed - begun > free(part.parent) - SPARED:
             trim(part.parent, spare=part, more=needed - begun)
             if needed > limit(part.parent) or needed - begun > free(part.parent) - SPARED:

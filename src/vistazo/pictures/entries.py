@@ -36,12 +36,10 @@ __all__ = [
     "locked",
     "opened",
     "places_of",
-    "remove",
     "room",
     "root",
     "size_in_words",
     "sum_of",
-    "taken",
     "trim",
 ]
 
@@ -78,7 +76,7 @@ def kept() -> list[Kept]:
                 str(facts.get("source", "")),
                 int(facts.get("pictures", 0)),
                 (height, width, channels),
-                taken(folder),
+                platform.taken(folder),
                 used,
                 folder.suffix != ".part",
             )
@@ -91,14 +89,15 @@ def clear() -> tuple[int, int]:
     count = freed = 0
     for one in kept():
         with locked(one.folder.parent / one.folder.stem, wait=False) as mine:
-            if mine and remove(one.folder):
+            if mine and platform.take_away(one.folder):
                 count, freed = count + 1, freed + one.bytes
     if not folders(root()):
         for left in root().glob("*.gone"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
+            platform.take_away(left)
         for lock in root().glob("*.lock"):
-            with contextlib.suppress(OSError):
-                lock.unlink()
+            with locked(lock.with_suffix(""), wait=False) as mine, contextlib.suppress(OSError):
+                if mine:
+                    lock.unlink()
     return count, freed
 
 
@@ -198,16 +197,6 @@ def facts_of(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def taken(folder: Path) -> int:
-    """What the folder takes on the disk: of a file with holes, what is written."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for file in folder.iterdir():
-            about = file.stat()
-            total += int(getattr(about, "st_blocks", about.st_size / 512) * 512)
-    return total
-
-
 def limit(at: Path) -> int:
     """Bytes that all entries together may take: VISTAZO_CACHE_GB, or a quarter of the disk."""
     with contextlib.suppress(ValueError, KeyError):
@@ -242,19 +231,8 @@ def trim(at: Path, *, spare: Path, more: int = 0) -> None:
         if one.folder == spare:
             continue
         with locked(one.folder.parent / one.folder.stem, wait=False) as mine:
-            if mine and remove(one.folder):
+            if mine and platform.take_away(one.folder):
                 total -= one.bytes
-
-
-def remove(folder: Path) -> bool:
-    """Take an entry away, at once for whoever looks. Who has it mapped keeps what is mapped."""
-    aside = folder.with_name(f"{folder.name}.{os.getpid()}.gone")
-    try:
-        os.replace(folder, aside)
-    except OSError:  # gone already, or, on Windows, in use
-        return False
-    shutil.rmtree(aside, ignore_errors=True)
-    return True
 
 
 @contextlib.contextmanager
