@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,10 +28,11 @@ from vistazo.language import speaking
 from vistazo.pictures import sources
 from vistazo.pictures.crops import cropped
 from vistazo.pictures.decoding import UndecodablePicture, decode, load, survey
+from vistazo.pictures.index import read_index
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits of resources are POSIX's")
 
-PICTURES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+PICTURES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")
 CONTAINERS = ("zip", "tar", "tar.gz", "idx", "idx.gz", "npy", "csv", "parquet", "index")
 FORMATS = ("ndjson", "bin", "cifar", "encoded", "webdataset", "shards", "voc", "coco", "yolo")
 SECONDS = 5  # a group
@@ -40,6 +42,10 @@ GROWTH = 500 << 20
 
 # ---------------------------------------------------------------- the inputs
 def noise(seed: int, *, side: int = 40, form: str = "PNG") -> bytes:
+    if form == "HEIF":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     sink = io.BytesIO()
     Image.fromarray(pixels).save(sink, form)
@@ -182,8 +188,10 @@ def read_group(group: str, root: Path) -> tuple[int, int, int]:
             try:
                 decode(data, height=10, width=12, channels=3)
                 read += 1
+                assert whole(data), "pixels of a picture that is damaged"
             except UndecodablePicture as error:
                 refused += bool(str(error))
+                assert not whole(data), error
         return inputs, read, refused
     source, files = folder_of(root, group)
     for file in files:
@@ -203,6 +211,18 @@ def read_group(group: str, root: Path) -> tuple[int, int, int]:
                 refused += bool(str(error))
         file.write_bytes(good)
     return inputs, read, refused
+
+
+def whole(data: bytes) -> bool:
+    """Whether Pillow alone reads the picture to its end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+        except Exception:
+            return False
+        return True
 
 
 def run_groups(root: Path, groups: list[str]) -> None:
@@ -268,6 +288,55 @@ def test_malformed_bytes_are_read_or_named_and_never_crash_or_hang(tmp_path, gro
     assert all(
         line["refused"] > 5 and line["read"] + line["refused"] == line["inputs"] for line in told.values()
     )
+
+
+def mutants(root: Path) -> list[str]:
+    """Write over 400 damaged pictures of every format into the class folders below `root`; their names."""
+    names = []
+    for form in PICTURES:
+        for at, data in enumerate(malformed(noise(1, form=form), seed=3)):
+            names.append(f"{'ab'[at % 2]}/{form}-{at:02d}.{'jpg' if form == 'JPEG' else form.lower()}")
+            (root / names[-1]).write_bytes(data)
+    return names
+
+
+def damaged_folder(root: Path) -> tuple[set[str], set[str]]:
+    """Add `mutants` to two class folders: (names of those that hold no picture, names of all others)."""
+    names = mutants(root)
+    assert len(names) >= 300
+    every = {f"{path.parent.name}/{path.name}" for path in root.rglob("*.*")}
+    bad = {name for name in names if not whole((root / name).read_bytes())}
+    return bad, every - bad
+
+
+def test_training_names_every_damaged_picture_and_learns_from_the_others(
+    launch, folder_of_pictures, tiny, tmp_path
+):
+    bad, good = damaged_folder(root := folder_of_pictures(tmp_path / "d", "a", "b", each=40))
+    process = launch(
+        "train", root, *tiny, "--epochs=1", "--size=16", "--out=run", "--max-broken=0.9", "--quiet"
+    )
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    told = json.loads((tmp_path / "run/metrics.json").read_text())["broken"]
+    assert {one["file"] for one in told} == bad
+    assert len(told) == len(bad)
+    assert all(one["reason"] for one in told)
+    assert set(read_index(tmp_path / "run/index.parquet").where) == good
+    page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert all(name in page for name in bad)
+
+
+def test_answering_names_every_damaged_picture_and_answers_for_the_others(
+    launch, trained, folder_of_pictures, tmp_path
+):
+    bad, good = damaged_folder(root := folder_of_pictures(tmp_path / "d", "a", "b", each=4))
+    process = launch("predict", trained, root, "--json")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    told = json.loads(out)
+    assert {one["file"] for one in told["unreadable"]} == {str(root / name) for name in bad}
+    assert {one["file"] for one in told["predictions"]} == {str(root / name) for name in good}
 
 
 def test_bombs_end_in_a_named_error_soon_and_in_little_memory(tmp_path):
