@@ -348,7 +348,7 @@ def test_training_names_every_damaged_picture_and_learns_from_the_others(
     process = launch(
         "train", root, *tiny, "--epochs=1", "--size=16", "--out=run", "--max-broken=0.9", "--quiet"
     )
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=250)
     assert (process.returncode, err) == (0, b"")
     told = json.loads((tmp_path / "run/metrics.json").read_text())["broken"]
     assert {one["file"] for one in told} == bad
@@ -364,7 +364,7 @@ def test_answering_names_every_damaged_picture_and_answers_for_the_others(
 ):
     bad, good = damaged_folder(root := folder_of_pictures(tmp_path / "d", "a", "b", each=4))
     process = launch("predict", trained, root, "--json")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=250)
     assert (process.returncode, err) == (0, b"")
     told = json.loads(out)
     assert {one["file"] for one in told["unreadable"]} == {str(root / name) for name in bad}

@@ -42,7 +42,7 @@ from vistazo.pictures.entries import (
 )
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Broken
-from vistazo.pictures.stores import Stamps, Store
+from vistazo.pictures.stores import Arrays, Stamps, Store
 
 __all__ = ["load"]
 
@@ -88,6 +88,8 @@ def load(
             background=background,
         )
 
+    if isinstance(store, Arrays) and needed <= HELD * platform.free_memory():  # they are pixels already
+        return decode()
     stamps = store.take(rows).stamps() if len(rows) else None
     if stamps is None or (needed < SMALLEST and stamps.size < ENCODED):
         return decode()

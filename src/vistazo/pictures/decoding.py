@@ -11,7 +11,7 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -445,8 +445,9 @@ def load(
     """
     rows = np.asarray(rows, dtype=np.int64)
     if isinstance(store, Arrays) and store.shape == (height, width, channels):
-        pixels = store.block(rows)
-        return Loaded(PictureArray(pixels), rows, _hashes(pixels), ())
+        with suppress(SourceError, OSError):  # of a file that was cut, each picture is asked for
+            pixels = store.block(rows)
+            return Loaded(PictureArray(pixels), rows, _hashes(pixels), ())
     found = Decoded.empty(len(rows), height, width, channels, background)
     broken: list[Broken] = []
     for _, faults in in_blocks(

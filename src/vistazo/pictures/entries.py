@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo import platform
+from vistazo.errors import DiskError
 from vistazo.language import tr
 from vistazo.pictures.decoding import Decoded
 
@@ -85,7 +86,11 @@ def kept() -> list[Kept]:
 
 
 def clear() -> tuple[int, int]:
-    """Remove every entry that nobody builds now: (entries, bytes)."""
+    """Remove every entry that nobody builds now: (entries, bytes). Raises DiskError where nothing may be removed."""
+    if platform.cache_folder().is_dir() and not os.access(platform.cache_folder(), os.W_OK):
+        raise DiskError(
+            tr("{folder} cannot be written: nothing was removed.", folder=platform.cache_folder())
+        )
     count = freed = 0
     for one in kept():
         with locked(one.folder.parent / one.folder.stem, wait=False) as mine:
@@ -243,10 +248,12 @@ def locked(folder: Path, *, wait: bool, say: Say = lambda sentence: None) -> Ite
     lock = FileLock(f"{folder}.lock")
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except (Timeout, OSError) as error:
         if not wait:
             yield False
             return
+        if isinstance(error, OSError) and not isinstance(error, Timeout):  # the folder may only be read
+            raise
         say(tr("another process is decoding these pictures; waiting for it"))
         lock.acquire()
     try:
