@@ -252,7 +252,7 @@ def locked(folder: Path, *, wait: bool, say: Say = lambda sentence: None) -> Ite
         if not wait:
             yield False
             return
-        if isinstance(error, OSError) and not isinstance(error, Timeout):  # the folder may only be read
+        if not isinstance(error, Timeout):  # the folder may only be read
             raise
         say(tr("another process is decoding these pictures; waiting for it"))
         lock.acquire()

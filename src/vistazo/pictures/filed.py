@@ -86,4 +86,4 @@ class FileRows:
 def _extent(array: Pixels) -> int:
     """Bytes from a row's first value to its last."""
     inner = zip(array.shape[1:], array.strides[1:], strict=True)
-    return 1 + sum((count - 1) * stride for count, stride in inner)
+    return 1 + int(sum((count - 1) * stride for count, stride in inner))
