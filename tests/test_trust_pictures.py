@@ -203,6 +203,7 @@ def test_a_cache_on_a_read_only_disk_serves_what_it_has_and_costs_no_run(
     assert files_of(disk) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
 def test_of_two_runs_that_share_a_cache_one_is_killed_and_the_other_ends_the_same(
     launch, verb, folder_of_pictures, tiny, in_tmp, own_folder
