@@ -246,13 +246,16 @@ def _recipes(values: dict[str, Any]) -> dict[str, Any]:
 
 def _cache(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo.pictures import entries
+    from vistazo.remote import shelf
 
-    told: dict[str, Any] = {"folder": str(entries.root())}
+    told: dict[str, Any] = {"folder": str(entries.root()), "copies_folder": str(shelf.home())}
     if values["action"] in ("clear", "vaciar"):
         told["removed"], told["freed"] = entries.clear()
-    found = entries.kept()
+        told["copies_removed"], told["copies_freed"] = shelf.clear()
+    found, copies = entries.kept(), shelf.kept()
     told["entries"] = [
         {
+            "kind": "decoded",
             "folder": one.folder.name,
             "source": one.source,
             "pictures": one.pictures,
@@ -263,7 +266,9 @@ def _cache(values: dict[str, Any]) -> dict[str, Any]:
         }
         for one in found
     ]
-    return {**told, "bytes": sum(one.bytes for one in found), "limit": entries.limit(entries.root())}
+    told["entries"] += [{"kind": "copy", **vars(one), "folder": one.folder.name} for one in copies]
+    told["bytes"], told["limit"] = sum(one.bytes for one in found), entries.limit(entries.root())
+    return {**told, "copies_bytes": sum(one.bytes for one in copies)}
 
 
 # ---------------------------------------------------------------- what a person reads
@@ -411,18 +416,29 @@ def _show_cache(told: dict[str, Any]) -> list[str]:
         lines.append(
             tr("removed: {n} sets of pictures, {size}", n=told["removed"], size=size_in_words(told["freed"]))
         )
+    if told.get("copies_removed"):
+        size = size_in_words(told["copies_freed"])
+        lines.append(tr("removed: {n} copies of addresses, {size}", n=told["copies_removed"], size=size))
     for one in told["entries"]:
         used = datetime.fromtimestamp(one["used"]).strftime("%Y-%m-%d %H:%M")
-        height, width, channels = one["size"]
-        count = tr(
-            "{n} pictures of {height} × {width} × {channels}",
-            n=f"{one['pictures']:,}",
-            height=height,
-            width=width,
-            channels=channels,
+        what = tr("copy of")
+        if one["kind"] == "decoded":
+            height, width, channels = one["size"]
+            what = tr(
+                "{n} pictures of {height} × {width} × {channels}",
+                n=f"{one['pictures']:,}",
+                height=height,
+                width=width,
+                channels=channels,
+            )
+        states = ([] if one["complete"] else [tr("not finished")]) + [tr("in use")] * one.get(
+            "reading", False
         )
-        state = "" if one["complete"] else " · " + tr("not finished")
-        lines.append(f"{size_in_words(one['bytes']):>8}  {used}  {count}  {one['source']}{state}")
+        line = (f"{size_in_words(one['bytes']):>8}", used, what, one["source"])
+        lines.append(" · ".join(["  ".join(line), *states]))
+    if told["copies_bytes"]:
+        size = size_in_words(told["copies_bytes"])
+        lines.append(tr("copies of addresses in {folder}: {size}", folder=told["copies_folder"], size=size))
     lines.append(
         tr(
             "decoded pictures in {folder}: {size} of {limit} at most",
@@ -457,7 +473,12 @@ _VERBS: dict[str, tuple[str, str, Act, Show]] = {
     "explain": ("explicar", mark("say why a row of a table gets its answer"), _explain, _show_explained),
     "models": ("modelos", mark("list the networks"), _models, _show_models),
     "recipes": ("recetas", mark("list the recipes"), _recipes, _show_recipes),
-    "cache": ("cache", mark("list or clear the decoded pictures kept on disk"), _cache, _show_cache),
+    "cache": (
+        "cache",
+        mark("list or clear decoded pictures and copies of addresses kept on disk"),
+        _cache,
+        _show_cache,
+    ),
     "data": ("datos", mark("get a known data set, or list them"), _data, _show_data),
     "demo": ("demo", mark("train on 2,000 pictures that come with Vistazo"), _demo, _show_trained),
 }

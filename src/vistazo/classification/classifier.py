@@ -23,7 +23,7 @@ from vistazo.classification.models import create
 from vistazo.classification.starting import learnt
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
-from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
+from vistazo.errors import BundleDamaged, ConfigError, SourceError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures import cache, decoding, sources
 from vistazo.pictures.crops import cropped
@@ -31,6 +31,7 @@ from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Index
 from vistazo.pictures.loading import Normaliser
+from vistazo.pictures.stores import reason_of
 
 __all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
@@ -254,8 +255,8 @@ class Classifier:
                     answer = decoding.decode(
                         given, height=height, width=width, channels=channels, background=self.background
                     )
-                except decoding.UndecodablePicture as error:
-                    answer = str(error)
+                except (SourceError, OSError, MemoryError) as error:
+                    answer = reason_of(error)
             waiting.append((name, answer))
             if len(waiting) == 64:
                 yield from self._answers(waiting, top)

@@ -33,7 +33,6 @@ from vistazo.pictures.stores import (
 from vistazo.pictures.trees import Tree
 
 __all__ = [
-    "MOST_RATIO",
     "SMALL",
     "archive_kind",
     "class_folders",
