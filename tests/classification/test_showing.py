@@ -99,6 +99,28 @@ def test_any_source_of_pictures_will_do(kind, colours, wardrobe, in_tmp, clothes
     assert ("colour" in names) == (kind in ("zip", "manifest"))
 
 
+def test_pictures_of_several_labels_are_shown_with_all_of_them(colours, in_tmp, monkeypatch):
+    """Every label and every set of labels is there, mixed pictures say what they count as, and none is refused."""
+    from vistazo.pictures import drawing
+
+    rows = [
+        f"{path},{label}"
+        for folder, label in (("azul", "cold"), ("rojo", "cold|warm"), ("verde", ""))
+        for path in sorted((colours / folder).glob("*.png"))
+    ]
+    (in_tmp / "s.csv").write_text("\n".join(["path,labels", *rows]), encoding="utf-8")
+    sheets, real = [], drawing.sheet
+    monkeypatch.setattr(drawing, "sheet", lambda *given: sheets.append(given[2]) or real(*given))
+    for augment in ("recipe", "mixup=1"):
+        image = drawn(in_tmp / "s.csv", in_tmp / "a.png", augment=augment)[1]
+        assert image.ndim == 3
+    plain, mixed = (parts[0].rows for parts in sheets)
+    assert {row.name for row in plain} == {"cold", "cold, warm", "no label"}
+    assert not any(row.notes for row in plain)
+    shares = [note for row in mixed for lines in row.notes for note in lines]
+    assert any(note.endswith("% warm") for note in shares)
+
+
 def test_no_picture_of_an_official_test_part_is_shown(write_idx, clothes, in_tmp):
     pictures, labels = clothes
     source = write_idx(in_tmp / "s", "train", pictures[:60], labels[:60])

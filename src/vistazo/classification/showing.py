@@ -21,7 +21,7 @@ from vistazo.pictures.augments import Augment
 from vistazo.pictures.crops import cropped
 from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
-from vistazo.pictures.index import TEST
+from vistazo.pictures.index import TEST, Index
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
 __all__ = ["show"]
@@ -42,7 +42,7 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
     require_sense(config)
     names = Path(config.classes) if config.classes else None
     found = cropped(sources.read_source(source, classes_file=names, every=interval(config.every)))
-    own = np.flatnonzero((found.index.split != TEST) & (found.index.label >= 0))
+    own = np.flatnonzero((found.index.split != TEST) & found.index.labelled)
     if not len(own):
         raise TooFewExamples(tr("{source} has no labelled pictures to show.", source=source))
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
@@ -53,7 +53,7 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
     decided = decide(config, Given(len(own), height, width, channels), classes)
     loaded = decoding.load(
         found.store,
-        _pool(own, found.index.label, config.seed),
+        _pool(own, _kinds(found.index), config.seed),
         height=height,
         width=width,
         channels=channels,
@@ -62,7 +62,7 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
     )
     if not len(loaded.rows):
         raise TooFewExamples(tr("None of the first pictures of {source} can be read.", source=source))
-    stage = _Stage(loaded.pixels, found.index.label[loaded.rows], loaded.rows, classes, config.seed)
+    stage = _Stage(loaded.pixels, found.index.take(loaded.rows), loaded.rows, config.seed)
     page = _page(stage, decided, config, source.name)
     try:
         out.write_bytes(page)
@@ -78,6 +78,14 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
     }
 
 
+def _kinds(index: Index) -> npt.NDArray[np.int64]:
+    """(rows,) the class of each picture; of several labels the rarest one, and one more kind without any."""
+    if index.labels is None:
+        return index.label
+    common = np.where(index.labels, index.labels.sum(0), np.iinfo(np.int64).max)
+    return np.where(index.labels.any(1), common.argmin(1), len(index.classes))
+
+
 def _pool(rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
     """Rows in an order drawn by the seed, the classes by turns; the first ones are shown."""
     mixed = np.random.default_rng(seed).permutation(rows)
@@ -91,17 +99,10 @@ def _pool(rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], seed: int)
 
 
 class _Stage:
-    """Some pictures as the training set of a run."""
+    """Some pictures as the training set of a run. index: of these pictures; rows: theirs in the Index of all."""
 
-    def __init__(
-        self,
-        pixels: PictureArray,
-        labels: npt.NDArray[np.int64],
-        rows: npt.NDArray[np.int64],
-        classes: tuple[str, ...],
-        seed: int,
-    ) -> None:
-        self.pixels, self.labels, self.classes = pixels, labels, classes
+    def __init__(self, pixels: PictureArray, index: Index, rows: npt.NDArray[np.int64], seed: int) -> None:
+        self.pixels, self.index, self.classes = pixels, index, index.classes
         self._rows, self._seed, self._fill = rows, seed, Normaliser.of(pixels).mean
 
     def telling(self, shown: int) -> int:
@@ -117,7 +118,7 @@ class _Stage:
         others = [one for one in plan if one.name not in ("shift", "flip")]
         batches = PictureBatches(
             self.pixels,
-            {"label": torch.from_numpy(self.labels)},
+            {"label": self._targets()},
             self._rows,
             size=len(self.pixels),
             reach=reach,
@@ -138,16 +139,31 @@ class _Stage:
                 notes[at].append(self._shares(target[place[int(self._rows[at])]]))
         return [
             drawing.Row(
-                self.classes[self.labels[at]],
+                self._name(at),
                 pictures[at],
                 notes=notes[at] if any(notes[at]) else (),
             )
             for at in shown
         ]
 
+    def _targets(self) -> torch.Tensor:
+        """What the pictures are to be answered with, as in training: class numbers, or floats of 0 and 1."""
+        if self.index.labels is None:
+            return torch.tensor(self.index.label)
+        return torch.tensor(self.index.labels).float()
+
+    def _name(self, at: int) -> str:
+        if self.index.labels is None:
+            return self.classes[self.index.label[at]]
+        held = np.flatnonzero(self.index.labels[at])
+        return ", ".join(self.classes[one] for one in held) or tr("no label")
+
     def _shares(self, target: torch.Tensor) -> list[str]:
-        """Which classes a mixed picture counts as; nothing where pictures keep their label."""
-        if target.dim() == 0:
+        """Which classes a mixed picture counts as; nothing where pictures keep their label or labels."""
+        kept = target.dim() == 0 or (
+            self.index.labels is not None and bool(((target == 0) | (target == 1)).all())
+        )
+        if kept:
             return []
         share, which = target.topk(min(2, len(target)))
         return [
