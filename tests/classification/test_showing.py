@@ -99,6 +99,46 @@ def test_any_source_of_pictures_will_do(kind, colours, wardrobe, in_tmp, clothes
     assert ("colour" in names) == (kind in ("zip", "manifest"))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"recipe": "balanced"}, id="balanced"),
+        pytest.param({"recipe": "transfer", "size": "32"}, id="transfer"),
+        pytest.param({"recipe": "tutorial-cifar"}, id="tutorial"),
+    ],
+)
+def test_a_hole_has_the_colour_it_has_in_training(colours, in_tmp, monkeypatch, settings):
+    """The colour of holes that training is given, and the one that is shown, from a real run's own call."""
+    from vistazo.classification import task
+    from vistazo.pictures.augmentation import Augmenter
+
+    fills, real = [], Augmenter.__init__
+
+    def watched(self, plan, *, seed, fill, **rest):
+        fills.append(tuple(fill))
+        real(self, plan, seed=seed, fill=fill, **rest)
+
+    monkeypatch.setattr(Augmenter, "__init__", watched)
+    drawn(colours, in_tmp / "a.png", augment="cutout", **settings)
+
+    class Enough(Exception):
+        pass
+
+    def enough(*given, **rest):
+        raise Enough
+
+    monkeypatch.setattr(task.transfer, "warm_start", enough)
+    monkeypatch.setattr(task, "fit", enough)
+    words = {"augment": "cutout", "precision": "fp32", "layout": "contiguous", "threads": 1, **settings}
+    with pytest.raises(Enough):
+        tasks.train(colours, out="run", quiet=True, **words)
+    shown, trained = fills[0], fills[-1]
+    # The mean is that of the pictures that are looked at, here with those that are set aside.
+    assert trained == pytest.approx(shown, abs=2.0 if settings["recipe"] == "balanced" else 0)
+    expected = {"transfer": (127.0,) * 3, "tutorial-cifar": (0.0,) * 3}.get(settings["recipe"])
+    assert expected is None or shown == expected
+
+
 def test_pictures_of_several_labels_are_shown_with_all_of_them(colours, in_tmp, monkeypatch):
     """Every label and every set of labels is there, mixed pictures say what they count as, and none is refused."""
     from vistazo.pictures import drawing

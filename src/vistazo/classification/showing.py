@@ -1,5 +1,6 @@
 """What the network will see: pictures of a source, changed as a run with these settings would change them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.bundle import disk_sentence
+from vistazo.classification.classifier import open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import Decided, decide, picture_size, require_sense, with_recipe
+from vistazo.classification.training import augmenter, normaliser_of
+from vistazo.engine import runs
 from vistazo.engine.reports import percent
 from vistazo.errors import DiskError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures import augments, decoding, drawing, sources
-from vistazo.pictures.augmentation import Augmenter
 from vistazo.pictures.augments import Augment
 from vistazo.pictures.crops import cropped
 from vistazo.pictures.every import interval
@@ -28,7 +32,7 @@ __all__ = ["show"]
 
 SHOWN = 6  # pictures
 EPOCHS = 8
-POOL = 96  # pictures that may be mixed with those shown, and whose mean colour fills holes
+POOL = 96  # pictures that may be mixed with those shown; a mean colour is theirs
 
 
 def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any]:
@@ -62,7 +66,12 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
     )
     if not len(loaded.rows):
         raise TooFewExamples(tr("None of the first pictures of {source} can be read.", source=source))
-    stage = _Stage(loaded.pixels, found.index.take(loaded.rows), loaded.rows, config.seed)
+    if config.start:
+        path = runs.model_file(config.start)
+        normaliser = open_model(bundles.load(path), path).normaliser
+    else:
+        normaliser = normaliser_of(decided.scaling, loaded.pixels)
+    stage = _Stage(loaded.pixels, found.index.take(loaded.rows), loaded.rows, config.seed, normaliser)
     page = _page(stage, decided, config, source.name)
     try:
         out.write_bytes(page)
@@ -101,9 +110,16 @@ def _pool(rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], seed: int)
 class _Stage:
     """Some pictures as the training set of a run. index: of these pictures; rows: theirs in the Index of all."""
 
-    def __init__(self, pixels: PictureArray, index: Index, rows: npt.NDArray[np.int64], seed: int) -> None:
+    def __init__(
+        self,
+        pixels: PictureArray,
+        index: Index,
+        rows: npt.NDArray[np.int64],
+        seed: int,
+        normaliser: Normaliser,
+    ) -> None:
         self.pixels, self.index, self.classes = pixels, index, index.classes
-        self._rows, self._seed, self._fill = rows, seed, Normaliser.of(pixels).mean
+        self._rows, self._seed, self._normaliser = rows, seed, normaliser
 
     def telling(self, shown: int) -> int:
         """Which of the first `shown` pictures has most to see: changes of a plain sky would not show."""
@@ -112,20 +128,18 @@ class _Stage:
         light, colour = grey.std((1, 2, 3)), (pictures - grey).std((1, 2, 3))
         return int(np.argmax(light + 2 * colour))
 
-    def epochs(self, plan: list[Augment], shown: list[int]) -> list[drawing.Row]:
+    def epochs(self, decided: Decided, shown: list[int]) -> list[drawing.Row]:
         """A row for each of these pictures: as it is, then as it looks each epoch."""
-        reach = next((int(one.high) for one in plan if one.name == "shift"), 0)
-        others = [one for one in plan if one.name not in ("shift", "flip")]
         batches = PictureBatches(
             self.pixels,
             {"label": self._targets()},
             self._rows,
             size=len(self.pixels),
-            reach=reach,
-            flip=any(one.name == "flip" for one in plan),
+            reach=decided.reach,
+            flip=decided.flip,
             seed=self._seed,
             device="cpu",
-            augmenter=Augmenter(others, seed=self._seed, fill=self._fill) if others else None,
+            augmenter=augmenter(decided, self._normaliser, seed=self._seed),
             classes=len(self.classes),
         )
         pictures: dict[int, list[drawing.Pixels]] = {at: [self.pixels[at]] for at in shown}
@@ -180,6 +194,17 @@ def _plan(decided: Decided) -> list[Augment]:
     return [*shift, *flip, *(Augment(*one) for one in decided.augment)]
 
 
+def _alone(decided: Decided, one: Augment) -> Decided:
+    """The same run with that one change of the pictures."""
+    plain = one.name in ("shift", "flip")
+    return replace(
+        decided,
+        reach=decided.reach if one.name == "shift" else 0,
+        flip=one.name == "flip",
+        augment=[] if plain else [list(one)],
+    )
+
+
 def _page(stage: _Stage, decided: Decided, config: ClassificationConfig, name: str) -> bytes:
     plan, said = _plan(decided), augments.say(decided.reach, decided.flip, decided.augment)
     height, width = stage.pixels.shape[1:3]
@@ -189,14 +214,14 @@ def _page(stage: _Stage, decided: Decided, config: ClassificationConfig, name: s
         drawing.Rows(
             tr("Pictures of the source, as they look in the first {n} epochs", n=EPOCHS),
             columns,
-            stage.epochs(plan, shown),
+            stage.epochs(decided, shown),
             " · ".join(said) or tr("pictures are trained on as they are"),
         )
     ]
     if len(plan) > 1:
         alone = []
         for one, words in zip(plan, said, strict=True):
-            row = stage.epochs([one], [stage.telling(len(shown))])[0]
+            row = stage.epochs(_alone(decided, one), [stage.telling(len(shown))])[0]
             operation, _, detail = words.partition(": ")
             alone.append(drawing.Row(operation, row.pictures, detail, row.notes))
         parts.append(drawing.Rows(tr("Each change alone"), columns, alone))
