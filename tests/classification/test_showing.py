@@ -203,6 +203,40 @@ def test_without_its_options_nothing_is_drawn(verb, colours, in_tmp):
     assert not list(in_tmp.glob("*.png"))
 
 
+def test_options_that_say_how_a_source_is_read_draw_nothing(verb, wardrobe, in_tmp):
+    names = [f"kind {at}" for at in range(10)]
+    (in_tmp / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    (in_tmp / "run.toml").write_text('augment = "rotate"\nclasses = "names.txt"\n', encoding="utf-8")
+    for words in (
+        ["--classes", "names.txt"],
+        ["--seed", "3", "--clases", "names.txt"],
+        ["--config", "run.toml"],
+    ):
+        told = verb("check", wardrobe, *words, "--json").json
+        assert list(told["counts"]) == names
+        assert "augmented" not in told
+    assert not list(in_tmp.glob("*.png"))
+
+
+def test_settings_of_a_file_are_shown_and_typed_ones_win(verb, colours, in_tmp):
+    (in_tmp / "run.toml").write_text(
+        'augment = ["hue", "noise"]\nflip = "off"\nepochs = 3\n', encoding="utf-8"
+    )
+    words = ("check", colours, "--augmented", "--json")
+    one = verb(*words, "--config", "run.toml").json["augmented"]["operations"]
+    assert one == [["hue", -20, 20], ["noise", 0, 0.05]]
+    other = verb(*words, "--configuracion", "run.toml", "--augment", "rotate").json["augmented"]["operations"]
+    assert other == [["rotate", -15, 15]]
+    said = verb(*words, "--config", "nowhere.toml")
+    assert (said.code, "nowhere.toml cannot be read" in said.err) == (2, True)
+
+
+def test_the_settings_of_a_run_show_what_it_saw(verb, colours, tiny, in_tmp):
+    assert verb("train", colours, *tiny, "--augment=rotate=30", "--out=run", "--quiet").code == 0
+    told = verb("check", colours, "--augmented", "--config=run/config.json", "--json").json
+    assert told["augmented"]["operations"] == [["rotate", -30, 30]]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
