@@ -43,7 +43,7 @@ def test_the_time_is_that_of_one_run_more_than_folds(verb, source, tiny, monkeyp
         return found
 
     monkeypatch.setattr("vistazo.classification.task.read", read)
-    monkeypatch.setattr(proposing, "_stepping", lambda run: 3.0)
+    monkeypatch.setattr(proposing.history, "seconds", lambda folder: 3.0)
     assert "5 folds would take about 2 min 10 s and" in verb("train", source, *tiny, "--out", "run").err
 
 

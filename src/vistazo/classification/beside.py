@@ -1,6 +1,5 @@
 """A run inside a run: what else is trained on the same pictures and parts, to stand beside it in the report."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipes import recipes
 from vistazo.classification.telling import measured
 from vistazo.config import build
-from vistazo.engine import runs, working
+from vistazo.engine import history, runs, working
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import Block, Cell, Section, Table, Text, percent
 from vistazo.engine.runs import Run
@@ -146,21 +145,5 @@ def _row(name: str, told: Mapping[str, Any], part: str, folder: Path) -> list[Ce
         figures.get("n"),
         told["parameters"]["total"],
         told["epochs"],
-        duration(_seconds(folder)),
+        duration(history.seconds(folder)),
     ]
-
-
-def _seconds(folder: Path) -> float:
-    """Seconds that the steps of a run took, added over its epochs; of an epoch that was resumed, the longer piece."""
-    longest: dict[int, float] = {}
-    try:
-        lines = (folder / "times.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:  # only told, never needed
-        lines = []
-    for line in lines:
-        try:
-            epoch = json.loads(line)
-            longest[epoch["epoch"]] = max(longest.get(epoch["epoch"], 0.0), float(epoch["seconds"]))
-        except (ValueError, KeyError, TypeError):  # a kill may cut a line
-            continue
-    return sum(longest.values())

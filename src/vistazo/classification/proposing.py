@@ -1,10 +1,10 @@
 """What a run on few pictures would gain from folds, and how long they would take."""
 
-import json
 import shlex
 
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
+from vistazo.engine import history
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
@@ -29,7 +29,7 @@ def proposal(run: Run, config: ClassificationConfig, data: Data) -> str:
     if count < 2:
         return ""
     # One fold more than they are, for the run on all pictures; they are read once, like here.
-    each = max(run.worked() - data.ready, _stepping(run))
+    each = max(run.worked() - data.ready, history.seconds(run.folder))
     values = {
         "folds": count,
         "time": duration(data.ready + (count + 1) * each),
@@ -45,19 +45,3 @@ def proposal(run: Run, config: ClassificationConfig, data: Data) -> str:
         source=shlex.quote(run.config["source"]),
         **values,
     )
-
-
-def _stepping(run: Run) -> float:
-    """Seconds that all epochs took, those before a kill too."""
-    seconds: dict[int, float] = {}
-    try:
-        lines = (run.folder / "times.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0.0
-    for line in lines:
-        try:
-            told = json.loads(line)
-            seconds[told["epoch"]] = max(seconds.get(told["epoch"], 0.0), float(told["seconds"]))
-        except (ValueError, KeyError, TypeError):  # cut by a kill
-            continue
-    return sum(seconds.values())

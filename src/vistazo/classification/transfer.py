@@ -25,6 +25,7 @@ from vistazo.bundle import disk_sentence, read_container, write_container
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.data import Data
 from vistazo.classification.linear import Linear, fit_linear
+from vistazo.engine import history
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import number, percent
 from vistazo.engine.runs import Run, read_json
@@ -195,10 +196,7 @@ def _load(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]] | N
 def told(alone: HeadAlone, run: Run, part: str) -> list[tuple[str, str]]:
     """What the report says of the stages: names and values. part: whose accuracy leads there."""
     spent = {name: float(value) for name, value in read_json(run.folder / SECONDS).items()}
-    tuning = 0.0
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        for line in (run.folder / "times.jsonl").read_text(encoding="utf-8").splitlines():
-            tuning += float(json.loads(line)["seconds"])
+    tuning = history.seconds(run.folder)
     reached = alone.accuracy.get(part)
     return [
         (
