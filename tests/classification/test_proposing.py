@@ -1,5 +1,6 @@
 """Under a thousand pictures a run proposes folds, with the time they would take."""
 
+import json
 import re
 import shlex
 
@@ -30,11 +31,11 @@ def test_a_run_on_few_pictures_proposes_folds_as_a_command_that_works(verb, sour
 
 def test_the_time_is_that_of_one_run_more_than_folds(verb, source, tiny, monkeypatch, in_tmp):
     """Read after 10 s, done after 30: 10 + (5 + 1) · 20 = 130 s."""
-    from vistazo.classification import data, proposing
+    from vistazo.classification import data
     from vistazo.engine.runs import Run
 
     clock = {"now": 10.0}
-    monkeypatch.setattr(Run, "worked", lambda run: clock["now"])
+    monkeypatch.setattr(Run, "seconds", lambda run: clock["now"])
     whole = data.read
 
     def read(*given):
@@ -43,8 +44,32 @@ def test_the_time_is_that_of_one_run_more_than_folds(verb, source, tiny, monkeyp
         return found
 
     monkeypatch.setattr("vistazo.classification.task.read", read)
-    monkeypatch.setattr(proposing.history, "seconds", lambda folder: 3.0)
     assert "5 folds would take about 2 min 10 s and" in verb("train", source, *tiny, "--out", "run").err
+
+
+@pytest.mark.parametrize("words", [(), ("--folds=2",)], ids=["a run", "a study"])
+def test_after_a_kill_the_time_is_that_of_all_processes(verb, source, tiny, in_tmp, monkeypatch, words):
+    """1,000 s of a first process, 40 of them to read; 1,000 s are 16 min 40 s, 6 · 960 + 40 = 5,800 s 1 h 36 min."""
+    from vistazo.classification.training import Program
+
+    step = Program.step
+
+    def power_cut(self, batch, k):
+        raise RuntimeError("the power went")
+
+    monkeypatch.setattr(Program, "step", power_cut)
+    assert verb("train", source, *tiny, *words, "--out", "run", "--quiet").code == 4
+    monkeypatch.setattr(Program, "step", step)
+    status = in_tmp / "run" / "status.json"
+    status.write_text(json.dumps({**json.loads(status.read_text()), "seconds": 1000.0, "reading": 40.0}))
+    said = verb("resume", "run", "--json")
+    assert said.code == 0, said.err
+    assert 1000 < said.json["seconds"] < 1060
+    page = (in_tmp / "run/report.html").read_text(encoding="utf-8")
+    assert re.search(r">1[67] min \d\d s<", page)
+    assert words or "5 folds would take about 1 h 36 min and" in said.err
+    again = verb("train", source, *tiny, *words, "--out", "run", "--json", "--quiet")
+    assert again.json["seconds"] == said.json["seconds"]  # the result's, not that of looking it up
 
 
 def test_quiet_says_nothing_of_it(verb, source, tiny):

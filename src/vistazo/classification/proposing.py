@@ -4,7 +4,6 @@ import shlex
 
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
-from vistazo.engine import history
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
@@ -29,10 +28,10 @@ def proposal(run: Run, config: ClassificationConfig, data: Data) -> str:
     if count < 2:
         return ""
     # One fold more than they are, for the run on all pictures; they are read once, like here.
-    each = max(run.worked() - data.ready, history.seconds(run.folder))
+    each = run.spent() - run.reading
     values = {
         "folds": count,
-        "time": duration(data.ready + (count + 1) * each),
+        "time": duration(run.reading + (count + 1) * each),
         "n": number(inside),
     }
     if run.config.get("source") is None:

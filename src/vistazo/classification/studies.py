@@ -215,7 +215,7 @@ def _keep(
         sentences=whole.sentences,
         settings={name: value for name, value in config.model_dump().items() if value is not None},
         environment=read_json(ours / "environment.json"),
-        seconds=run.seconds(),
+        seconds=run.spent(),
     )
     run.write("results.csv", study_report.as_csv(study))
     run.write("results.tex", study_report.as_latex(study))
