@@ -5,7 +5,7 @@ pictures several times, or all of them every time, so their figures are averaged
 Shape suffixes: N pictures of a run, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vistazo.classification import metrics
 from vistazo.engine.spread import spread
 
-__all__ = ["STUDENT", "WILSON", "Tried", "averaged", "by_class", "confusion", "pooled"]
+__all__ = ["STUDENT", "WILSON", "Tried", "averaged", "by_class", "confusion", "meant", "pooled", "summed"]
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -72,13 +72,30 @@ def averaged(tries: Sequence[Tried], part: str) -> dict[str, Any] | None:
     apart = spread([one["accuracy"] for one in shown])
     return {
         **found,
-        "n": round(float(np.mean([one["n"] for one in shown]))),
-        "accuracy_low": max(0.0, apart.low),
-        "accuracy_high": min(1.0, apart.high),
+        **meant(shown),
         "runs": apart.n,
         "accuracy_mean": apart.mean,
         "accuracy_deviation": apart.deviation,
         "interval": STUDENT,
+    }
+
+
+def summed(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All right answers over all pictures, with Wilson's interval, of runs that share the pictures among them."""
+    n = sum(one["n"] for one in figures)
+    right = sum(round(one["accuracy"] * one["n"]) for one in figures)
+    low, high = metrics.wilson_interval(right, n)
+    return {"accuracy": right / n, "accuracy_low": low, "accuracy_high": high, "n": n}
+
+
+def meant(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean accuracy of repeats with the interval of the mean, cut to [0, 1]; `n` the pictures of one run."""
+    apart = spread([one["accuracy"] for one in figures])
+    return {
+        "accuracy": apart.mean,
+        "accuracy_low": max(0.0, apart.low),
+        "accuracy_high": min(1.0, apart.high),
+        "n": round(float(np.mean([one["n"] for one in figures]))),
     }
 
 

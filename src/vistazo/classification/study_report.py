@@ -42,7 +42,8 @@ class Study:
 
     kind: 'folds' or 'repeats'. model: the name of the run whose model is the study's; final: its metrics.json.
     part: the part whose figures lead. figures, classes, confusion: as `pooling` gives them. index, pixels: of all
-    pictures. official: whether the test part is the source's own.
+    pictures. official: whether the test part is the source's own. comparison, beside: a section for what was trained
+    beside each run, and its figures as one.
     """
 
     name: str
@@ -61,17 +62,20 @@ class Study:
     settings: dict[str, Any]
     environment: dict[str, Any]
     seconds: float
+    comparison: Section | None = None
+    beside: dict[str, Any] | None = None
 
 
 # ---------------------------------------------------------------- for programs
 def told(study: Study) -> dict[str, Any]:
     """metrics.json: what every run's holds (of the run whose model was kept), the study's figures, and each run's."""
     return {
-        **{name: value for name, value in study.final.items() if name != "metrics"},
+        **{name: value for name, value in study.final.items() if name not in ("metrics", "beside")},
         "metrics": study.figures,
         "study": {"kind": study.kind, "runs": len(study.tries), "part": study.part, "model": study.model},
         "classes": study.classes,
         "confusion": study.confusion.tolist(),
+        **({"beside": study.beside} if study.beside else {}),
         "runs": [
             {
                 "name": one.name,
@@ -245,6 +249,7 @@ def build(study: Study) -> str:
     """The page, as one HTML text."""
     sections = [
         Section("", _headline(study)),
+        *([study.comparison] if study.comparison else []),
         Section(tr("Run by run"), _runs(study)),
         Section(tr("Class by class"), [Table(_class_headings(study), _class_rows(study), "lrrrrrr")]),
         Section(tr("Confusion matrix"), [_confusion(study)]),
