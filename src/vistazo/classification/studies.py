@@ -83,10 +83,6 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     model to begin from knows them, before anything is trained; and whatever `learn` raises.
     """
     loaded = load(source, config, progress)
-    if loaded.index.labels is not None:
-        raise ConfigError(
-            tr("--folds and --repeats cannot measure several labels a picture yet; leave them out.")
-        )
     before: tuple[str, ...] = ()
     if config.folds:
         drawn = folds.draw(loaded.index, folds=config.folds, seed=config.seed, group_by=config.group_by)
@@ -147,8 +143,11 @@ def _train_each(
         figures = read_json(folder / "metrics.json")["metrics"]
         shown = figures["test"] or figures["validation"]
         if shown and one.tried:
-            told = tr("{name}: accuracy {value}, n = {n}", name=one.name, value=percent(shown["accuracy"], 2),
-                      n=shown["n"])  # fmt: skip
+            values = {"name": one.name, "value": percent(shown["accuracy"], 2), "n": shown["n"]}
+            if loaded.index.labels is None:
+                told = tr("{name}: accuracy {value}, n = {n}", **values)
+            else:
+                told = tr("{name}: every label right {value}, n = {n}", **values)
             left = (len(planned) - at) * sum(spent) / len(spent) if spent else 0.0
             after = tr("about {time} left", time=duration(left)) if left else ""
             progress.say(f"{told} · {after}" if after else told)
@@ -175,6 +174,7 @@ def _answers(folder: Path, loaded: Loaded, planned: Planned) -> Tried:
         rows_N=data.rows(part),
         labels_N=data.labels(part),
         probabilities_NK=np.zeros((0, classes)) if measured is None else measured.probabilities,
+        thresholds=model.thresholds,
     )
 
 
@@ -217,7 +217,7 @@ def _keep(
         part=part,
         figures=figures,
         classes=pooling.by_class(tries, classes, once=bool(config.folds)),
-        confusion=pooling.confusion(tries, len(classes)),
+        confusion=pooling.confusion(tries, len(classes)) if loaded.index.labels is None else None,
         tries=tries,
         final=model,
         index=loaded.index,
