@@ -168,7 +168,7 @@ class _Stage:
 
     def _name(self, at: int) -> str:
         if self.index.labels is None:
-            return self.classes[self.index.label[at]]
+            return self.classes[int(self.index.label[at])]
         held = np.flatnonzero(self.index.labels[at])
         return ", ".join(self.classes[one] for one in held) or tr("no label")
 

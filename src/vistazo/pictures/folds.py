@@ -67,7 +67,7 @@ def draw(index: Index, *, folds: int, seed: int, group_by: str) -> Folds:
     _require(pool, holds, folds)
     fold = np.full(len(index), -1)
     fold[pool.rows] = _deal(pool, holds, folds, seed)
-    by_label = ()
+    by_label: tuple[str, ...] = ()
     if index.labels is not None:
         _require_spread(pool, holds, fold[pool.rows], folds)
         by_label = (
