@@ -29,7 +29,7 @@ __all__ = ["Data", "Loaded", "divide", "ease", "load", "read"]
 
 COMPARED = 3000  # pictures that are compared with each other
 Pixels = npt.NDArray[np.uint8]
-_DIVIDING = ("seed", "repeats", "folds", "fold")  # settings that decoded pictures do not depend on
+_DIVIDING = ("seed", "repeats", "folds", "fold", "beside")  # settings that decoded pictures do not depend on
 
 
 @dataclass(frozen=True)
