@@ -105,29 +105,34 @@ def _demo(values: dict[str, Any]) -> dict[str, Any]:
 
 def _trained(result: Any) -> dict[str, Any]:
     told: dict[str, Any] = result.to_json()
-    return {**told, "seconds": round(platform.seconds_since_start(), 2)}
+    return {**told, "seconds": round(told["seconds"], 2)}
 
 
-# Settings of a run that decide how its pictures look: options of `check --augmented`.
-_SHOWN = ("augment", "recipe", "flip", "size", "channels", "background", "classes", "seed")
+# Settings of a run that decide how its pictures look: options of `check` that ask for the picture of them. The others
+# say how a source is read too, or which pictures are drawn.
+_SHOWN = ("augment", "recipe", "flip", "size", "channels", "background")
+_READ = ("classes", "seed", "every")
 
 
 def _check(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
+    from vistazo.classification.config import ClassificationConfig
     from vistazo.tables.config import TableConfig
 
-    common = _common(values)
+    common, file = _common(values), values.pop("config")
     given = {name: value for name, value in values.items() if value is not None}
+    asked = any(name in given for name in ("out", *_SHOWN)) or values["augmented"]
+    if file:
+        kinds = [tasks.tasks[name].config() for name in tasks.tasks]
+        given = {**config.read_settings(Path(file), *kinds), **given}
     settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
-    shown = {name: given[name] for name in _SHOWN if name in given}
-    asked = bool(shown) or values["augmented"] or values["out"] is not None
-    if "every" in given:
-        shown["every"] = given["every"]
+    shown = {name: value for name, value in given.items() if name in ClassificationConfig.model_fields}
     return tasks.check(
         values["source"],
         config.build(TableConfig, settings),
         augmented=shown if asked else None,
-        every=values["every"],
+        every=given.get("every"),
+        classes=given.get("classes"),
         out=values["out"],
         quiet=common["quiet"],
     )
@@ -514,7 +519,8 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 help=tr("write a picture of what the network will see"),
             ),
             _option("out", "--out", "--salida", help=tr("where to write it (default: augmented.png)")),
-            *(one for name in (*_SHOWN, "every") for one in _derived(ClassificationConfig, only=name)),
+            _config_file(),
+            *(one for name in (*_SHOWN, *_READ) for one in _derived(ClassificationConfig, only=name)),
             *_derived(TableConfig),
         ]
     if verb == "evaluate":
@@ -604,12 +610,7 @@ def _train_options() -> list[click.Parameter]:
     found: list[click.Parameter] = [
         _option("task", "--task", "--tarea", help=tr("what to learn (default: recognised from the source)")),
         _option("out", "--out", "--salida", help=tr("folder of the run (default: runs/SOURCE-N)")),
-        _option(
-            "config",
-            "--config",
-            "--configuracion",
-            help=tr("settings in a TOML file, or config.json of a run"),
-        ),
+        _config_file(),
     ]
     kinds = {name: tasks.tasks[name].config() for name in tasks.tasks}
     for name in dict.fromkeys(name for kind in kinds.values() for name in kind.model_fields):
@@ -617,6 +618,11 @@ def _train_options() -> list[click.Parameter]:
         section = ", ".join(tr(tasks.tasks[task].learns_from) for task in owners)
         found += _derived(kinds[owners[0]], only=name, section="" if len(owners) == len(kinds) else section)
     return found
+
+
+def _config_file() -> click.Parameter:
+    words = tr("settings in a TOML file, or config.json of a run")
+    return _option("config", "--config", "--configuracion", help=words)
 
 
 def _derived(kind: "type[Config]", *, only: str = "", section: str = "") -> list[click.Parameter]:

@@ -300,13 +300,14 @@ def check(
     *,
     augmented: Mapping[str, Any] | None = None,
     every: str | None = None,
+    classes: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """How a source is read: {"source", "lines" for people, "findings", "counts"}.
 
     augmented: settings of a classification run whose changes of pictures are to be drawn, into `out`.
-    every: time between two frames of a video, as in '2s'.
+    every: time between two frames of a video, as in '2s'. classes: text file with one class name a line, for IDX files.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
     path = locate(source, quiet=quiet) if is_url(source) else platform.existing(source)
@@ -332,7 +333,7 @@ def check(
         from vistazo.pictures import sources
         from vistazo.pictures.every import interval
 
-        told = sources.check(path, every=interval(every))
+        told = sources.check(path, classes_file=Path(classes) if classes else None, every=interval(every))
         if augmented is not None:
             from vistazo.classification.config import ClassificationConfig
 

@@ -1,7 +1,7 @@
 """The pictures of a run: found, decoded, divided, and told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ __all__ = ["Data", "Loaded", "divide", "ease", "load", "read", "spread"]
 
 COMPARED = 3000  # pictures that are compared with each other
 Pixels = npt.NDArray[np.uint8]
-_DIVIDING = ("seed", "repeats", "folds", "fold")  # settings that decoded pictures do not depend on
+_DIVIDING = ("seed", "repeats", "folds", "fold", "beside")  # settings that decoded pictures do not depend on
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Loaded:
 class Data:
     """The pictures of a run, in memory or in a file, and the settings they were read by.
 
-    config: with the recipe that auto means here. official: whether the source names the test part itself. ready:
-    seconds after the run was opened. pixels: (pictures, height, width, channels) of the rows of `index`.
+    config: with the recipe that auto means here. official: whether the source names the test part itself. pixels:
+    (pictures, height, width, channels) of the rows of `index`.
     """
 
     config: ClassificationConfig
@@ -74,7 +74,6 @@ class Data:
     sentences: tuple[str, ...]
     broken: tuple[Broken, ...]
     official: bool
-    ready: float = 0.0
 
     @cached_property
     def given(self) -> Given:
@@ -147,7 +146,8 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
             write_index(data.index, run.folder / "index.parquet")
         except OSError as error:
             raise DiskError(bundles.disk_sentence(run.folder / "index.parquet", error)) from error
-    return replace(data, ready=run.worked())
+    run.has_read()
+    return data
 
 
 def divide(

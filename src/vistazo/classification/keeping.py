@@ -99,7 +99,7 @@ def keep(
             sentences=data.sentences,
             broken=data.broken,
             environment=compute.environment(vistazo.__version__),
-            seconds=run.seconds(),
+            seconds=run.spent(),
             comparison=comparison(config, told, part, other, run.folder),
             thresholds=model.thresholds,
             proposal=proposed,

@@ -18,6 +18,7 @@ import numpy as np
 from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.classification import pooling, study_report
+from vistazo.classification.beside import study_comparison
 from vistazo.classification.classifier import open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data, Loaded, divide, load, read
@@ -55,9 +56,11 @@ def plan(config: ClassificationConfig) -> list[Planned]:
     """The runs that the settings ask for, in their order.
 
     Repeat i has the seed `seed + i - 1` for everything: the weights' beginning, the order of pictures and, where the
-    source names no test part, the parts. Folds share the seed; each has its own test part.
+    source names no test part, the parts. Folds share the seed; each has its own test part. Another recipe is trained
+    beside each run that counts only where `beside` asks for it: it may double their time.
     """
-    single = config.model_copy(update={"repeats": None, "folds": None})
+    beside = "on" if config.beside == "on" else "off"
+    single = config.model_copy(update={"repeats": None, "folds": None, "beside": beside})
     if config.repeats:
         seeds = range(config.seed, config.seed + config.repeats)
         return [
@@ -69,7 +72,8 @@ def plan(config: ClassificationConfig) -> list[Planned]:
         Planned(f"fold-{at}", single.model_copy(update={"fold": f"{at}/{config.folds}"}))
         for at in range(1, config.folds + 1)
     ]
-    return [*each, Planned("all", single.model_copy(update={"fold": folds.ALL}), tried=False)]
+    last = single.model_copy(update={"fold": folds.ALL, "beside": "off"})
+    return [*each, Planned("all", last, tried=False)]
 
 
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress, learn: Learn) -> None:
@@ -79,10 +83,6 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     model to begin from knows them, before anything is trained; and whatever `learn` raises.
     """
     loaded = load(source, config, progress)
-    if loaded.index.labels is not None:
-        raise ConfigError(
-            tr("--folds and --repeats cannot measure several labels a picture yet; leave them out.")
-        )
     before: tuple[str, ...] = ()
     if config.folds:
         drawn = folds.draw(loaded.index, folds=config.folds, seed=config.seed, group_by=config.group_by)
@@ -143,8 +143,11 @@ def _train_each(
         figures = read_json(folder / "metrics.json")["metrics"]
         shown = figures["test"] or figures["validation"]
         if shown and one.tried:
-            told = tr("{name}: accuracy {value}, n = {n}", name=one.name, value=percent(shown["accuracy"], 2),
-                      n=shown["n"])  # fmt: skip
+            values = {"name": one.name, "value": percent(shown["accuracy"], 2), "n": shown["n"]}
+            if loaded.index.labels is None:
+                told = tr("{name}: accuracy {value}, n = {n}", **values)
+            else:
+                told = tr("{name}: every label right {value}, n = {n}", **values)
             left = (len(planned) - at) * sum(spent) / len(spent) if spent else 0.0
             after = tr("about {time} left", time=duration(left)) if left else ""
             progress.say(f"{told} · {after}" if after else told)
@@ -171,6 +174,7 @@ def _answers(folder: Path, loaded: Loaded, planned: Planned) -> Tried:
         rows_N=data.rows(part),
         labels_N=data.labels(part),
         probabilities_NK=np.zeros((0, classes)) if measured is None else measured.probabilities,
+        thresholds=model.thresholds,
     )
 
 
@@ -199,6 +203,13 @@ def _keep(
     if config.folds and model["metrics"]["test"]:
         figures[mark("official")] = model["metrics"]["test"]
     classes = loaded.index.classes
+    comparison, beside = study_comparison(
+        whole.config,
+        part,
+        figures[part] or {},
+        [run.folder / one.name for one in planned if one.tried],
+        pooling.summed if config.folds else pooling.meant,
+    )
     study = study_report.Study(
         name=run.folder.name,
         kind="folds" if config.folds else "repeats",
@@ -206,7 +217,7 @@ def _keep(
         part=part,
         figures=figures,
         classes=pooling.by_class(tries, classes, once=bool(config.folds)),
-        confusion=pooling.confusion(tries, len(classes)),
+        confusion=pooling.confusion(tries, len(classes)) if loaded.index.labels is None else None,
         tries=tries,
         final=model,
         index=loaded.index,
@@ -215,7 +226,9 @@ def _keep(
         sentences=whole.sentences,
         settings={name: value for name, value in config.model_dump().items() if value is not None},
         environment=read_json(ours / "environment.json"),
-        seconds=run.seconds(),
+        seconds=run.spent(),
+        comparison=comparison,
+        beside=beside,
     )
     run.write("results.csv", study_report.as_csv(study))
     run.write("results.tex", study_report.as_latex(study))

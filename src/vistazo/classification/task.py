@@ -24,6 +24,7 @@ from vistazo.classification.training import (
     beginning,
     choose_compute,
     decide_from,
+    normaliser_of,
     plan_sentence,
     seen_sentence,
     targets,
@@ -156,7 +157,7 @@ def settle(
     if start:
         normaliser = start.normaliser
     else:
-        normaliser = _normaliser(decided.scaling, data)
+        normaliser = normaliser_of(decided.scaling, data.part("train"))
     frozen = run.config.get("decided"), run.config.get("compute")
     if frozen[0] and frozen[1]:
         decided, choice = Decided(**frozen[0]), Compute(**frozen[1])
@@ -184,15 +185,6 @@ def _first_weights(network: nn.Module, start: Classifier | None, data: Data, nor
         network.whiten(normaliser(first.permute(0, 3, 1, 2)))
     elif isinstance(network, EfficientNetLite0):
         network.load_published()
-
-
-def _normaliser(scaling: str, data: Data) -> Normaliser:
-    channels = data.size[2]
-    if scaling == "unit":
-        return Normaliser.unit(channels)
-    if scaling == "published":
-        return Normaliser([127.0] * channels, [128.0] * channels)
-    return Normaliser.of(data.part("train"))
 
 
 def _stop_at(text: str | None) -> tuple[str, float] | None:

@@ -29,6 +29,7 @@ from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.pictures import augments
 from vistazo.pictures.augmentation import Augmenter
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "beginning",
     "choose_compute",
     "decide_from",
+    "normaliser_of",
     "plan_sentence",
     "seen_sentence",
     "targets",
@@ -212,8 +214,23 @@ def plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batche
     )
 
 
+def normaliser_of(scaling: str, pixels_NHWC: PictureArray) -> Normaliser:
+    """How the pixels of a network that begins anew are scaled; pixels_NHWC: the pictures it learns from."""
+    channels = pixels_NHWC.shape[3]
+    if scaling == "unit":
+        return Normaliser.unit(channels)
+    if scaling == "published":
+        return Normaliser([127.0] * channels, [128.0] * channels)
+    return Normaliser.of(pixels_NHWC)
+
+
 def augmenter(decided: Decided, normaliser: Normaliser, *, seed: int) -> Augmenter | None:
-    """What changes the pictures besides shifts and flips; None where nothing does. Holes are of the mean colour."""
+    """What changes the pictures besides shifts and flips; None where nothing does.
+
+    Holes have the colour that the network is given as 0: nothing to see (DeVries, Taylor 2017, arXiv:1708.04552).
+    That is the mean of the training pictures or of those the published weights learnt from; with a tutorial's
+    pixels / 255 it is black.
+    """
     if not decided.augment:
         return None
     return Augmenter([augments.Augment(*one) for one in decided.augment], seed=seed, fill=normaliser.mean)

@@ -26,6 +26,7 @@ from vistazo.classification.classifier import Classifier
 from vistazo.classification.data import Data
 from vistazo.classification.linear import Linear, fit_linear
 from vistazo.classification.metrics import LEVEL
+from vistazo.engine import history
 from vistazo.engine.figures import wilson_interval
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import number, percent
@@ -205,10 +206,7 @@ def _interval(share: float, n: int) -> str:
 def told(alone: HeadAlone, run: Run) -> list[tuple[str, str]]:
     """What the report says of the stages: names and values."""
     spent = {name: float(value) for name, value in read_json(run.folder / SECONDS).items()}
-    tuning = 0.0
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        for line in (run.folder / "times.jsonl").read_text(encoding="utf-8").splitlines():
-            tuning += float(json.loads(line)["seconds"])
+    tuning = history.seconds(run.folder)
     return [
         (
             tr("began with"),

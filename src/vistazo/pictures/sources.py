@@ -97,9 +97,9 @@ def read_source(
     return found
 
 
-def check(path: Path | Folder, *, every: float = EVERY) -> dict[str, Any]:
+def check(path: Path | Folder, *, classes_file: Path | None = None, every: float = EVERY) -> dict[str, Any]:
     """How a source of pictures is read, without decoding them: {"lines", "findings", "counts"}."""
-    found = read_source(path, classes_file=None, every=every)
+    found = read_source(path, classes_file=classes_file, every=every)
     index = found.index
     counts = dict(zip(index.classes, index.counts(np.ones(len(index), dtype=np.bool_)).tolist(), strict=True))
     if index.labels is None:
