@@ -71,6 +71,17 @@ def test_a_resumed_pace_goes_on_as_the_saved_one():
     ]
 
 
+@pytest.mark.parametrize("at", [10, 1000, 1900])
+def test_the_first_look_after_a_resume_times_the_steps_since_then(at):
+    one, other = Pace(2000, 200.0), Pace(2000, 200.0)
+    for step in range(1, at + 1):
+        one.passed(step, 0.093)
+    other.load_state_dict(one.state_dict())
+    assert not any(other.passed(step, 0.093) for step in range(at + 1, 2001))
+    assert other.planned == 2000
+    assert other.spent == pytest.approx(186)
+
+
 def test_a_training_has_a_step():
     with pytest.raises(ValueError, match="at least one step"):
         Pace(0)

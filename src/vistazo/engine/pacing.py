@@ -38,6 +38,7 @@ class Pace:
             raise ValueError(f"a training has at least one step, not {planned}")
         self.planned, self.seconds = planned, seconds
         self.spent = 0.0  # seconds of training so far, over all its processes
+        self._step = 0  # steps done
         self._anchor = (0, 0.0)  # a step and the progress it stood at when the plan was last changed
         self._looked = (0, 0.0)  # step and seconds of the last look at the clock
         self._rate = 0.0  # seconds a step, the recent ones counting most
@@ -53,6 +54,7 @@ class Pace:
     def passed(self, step: int, seconds: float) -> bool:
         """Tell that `step` steps are done and `seconds` more have passed; whether the plan was changed."""
         self.spent += seconds
+        self._step = step
         if self.seconds is None or step >= self.planned:
             return False
         seen, when = self._looked
@@ -81,10 +83,17 @@ class Pace:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers."""
-        return {"planned": self.planned, "spent": self.spent, "anchor": list(self._anchor)}
+        return {
+            "planned": self.planned,
+            "spent": self.spent,
+            "step": self._step,
+            "anchor": list(self._anchor),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on as the saved one would have."""
+        """Go on as the saved one would have. How fast steps are is found anew: another machine may do them now."""
         self.planned, self.spent = int(state["planned"]), float(state["spent"])
         self._anchor = (int(state["anchor"][0]), float(state["anchor"][1]))
-        self._looked = (self._anchor[0], self.spent)
+        # From here on, and not from the last change: the seconds since then are those of all its steps.
+        self._step = int(state["step"])
+        self._looked = (self._step, self.spent)
