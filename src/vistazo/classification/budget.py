@@ -15,9 +15,8 @@ from vistazo.classification.data import Data
 from vistazo.classification.everyday import LADDER
 from vistazo.classification.models import create, models, require
 from vistazo.classification.recipes import Decided
-from vistazo.classification.training import Program, choose_compute
+from vistazo.classification.training import Program, choose_compute, noise
 from vistazo.classification.transferring import MODEL
-from vistazo.engine.batches import Batch
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.optimizers import Lookahead
 from vistazo.engine.progress import duration
@@ -157,11 +156,9 @@ def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser)
     compute = choose_compute(config, decided, network, normaliser, resolve_device(config.device))
     compute.start()
     program = Program(compute.place(network), decided, config, normaliser, compute)
-    height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
-    noise = torch.randint(0, 256, (max(decided.batch, TRIED_ON), channels, height, width), dtype=torch.uint8)
-    noise = noise.to(compute.device)
-    labels = torch.zeros(decided.batch, dtype=torch.int64, device=compute.device)
-    batch = Batch({"pictures": noise[: decided.batch]}, {"label": labels}, torch.arange(decided.batch))
+    batch = noise(decided, decided.batch, compute.device)
+    asked = noise(decided, TRIED_ON, compute.device).inputs["pictures"]
+    assert isinstance(asked, Tensor)
     average = Lookahead(network)
 
     def step() -> None:
@@ -175,7 +172,7 @@ def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser)
     @torch.no_grad()
     def answer(one: Compute) -> None:
         with one.autocast():
-            network(one.place(normaliser(noise[:TRIED_ON]))).float().sum().item()
+            network(one.place(normaliser(asked))).float().sum().item()
 
     network.train()
     stepping = _time(step, compute)
@@ -185,7 +182,7 @@ def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser)
     return _Tried(compute, stepping, watching, answering)
 
 
-def _time(act: Any, compute: Compute) -> float:
+def _time(act: Callable[[], None], compute: Compute) -> float:
     """Seconds of one call: the middle one of three, after one that warms up; one alone where it is slow."""
     act()
     spent: list[float] = []
