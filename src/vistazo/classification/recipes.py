@@ -195,6 +195,10 @@ def require_sense(config: ClassificationConfig) -> None:
         recipes[config.recipe]
     if config.time and config.epochs:
         raise ConfigError(tr("--time chooses how long to train: leave out --epochs, or --time."))
+    if config.time and config.beside == "on":
+        raise ConfigError(
+            tr("--beside trains a second network, which --time has no share for: leave out one of them.")
+        )
     if config.time and not pacing.seconds(config.time):
         raise ConfigError(tr("--time must be more than nothing."))
 

@@ -192,7 +192,7 @@ def choose_compute(
 
 
 def noise(decided: Decided, count: int, device: str) -> Batch:
-    """A batch to try a network on: `count` pictures of noise, each of the first class or, of several labels, of none."""
+    """A batch to try a network on: pictures of noise, each of the first class or, of several labels, of none."""
     height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
     pictures = torch.randint(0, 256, (count, channels, height, width), dtype=torch.uint8)
     labels = torch.zeros(count, dtype=torch.int64)
