@@ -17,12 +17,12 @@ from vistazo.pictures.loading import Normaliser
 from vistazo.platform import seconds_since_start
 
 
-def planned(limit, pictures=2000, **settings):
-    """The plan for that many seconds from now, for 16 x 16 pictures."""
+def planned(limit, pictures=2000, named=False, **settings):
+    """The plan for that many seconds from now, for 16 x 16 pictures. named: whether the recipe was asked for."""
     config = build(ClassificationConfig, {"recipe": "balanced", "threads": 1, **settings})
     given = Given(pictures, 16, 16, 1)
     parts = {"validation": np.arange(200), "test": np.arange(200)}
-    data = SimpleNamespace(given=given, rows=lambda part: parts[part])
+    data = SimpleNamespace(given=given, named=named, rows=lambda part: parts[part])
     decided = decide(config, given, ("a", "b", "c"))
     return fit_to_time(
         seconds_since_start() + limit, seconds_since_start, config, data, decided, Normaliser.unit(1)
@@ -44,6 +44,14 @@ def test_more_time_gives_an_abler_network_and_never_a_shorter_training_of_the_sa
 def test_the_network_asked_for_is_the_network_trained():
     assert planned(4000, filters="8,16").arguments["filters"] == [8, 16]
     assert planned(60, model="mnist_cnn").model == "mnist_cnn"
+
+
+def test_a_recipe_that_is_named_keeps_its_network_and_only_its_length_is_chosen():
+    long, short = (planned(limit, named=True, recipe="quick") for limit in (60_000, 60))
+    assert long.arguments == short.arguments
+    assert long.arguments["filters"] == [32, 64, 64]
+    assert long.steps >= short.steps > 0
+    assert planned(60, named=True, recipe="best").arguments["residual"]
 
 
 def test_too_short_a_time_is_refused_with_one_that_would_do():

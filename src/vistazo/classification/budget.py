@@ -93,8 +93,8 @@ def fit_to_time(
 def _shapes(
     config: ClassificationConfig, data: Data, decided: Decided
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Every rung that is possible for this data; the one shape asked for, where the settings name it."""
-    fixed = config.filters or config.start or decided.model != "airbench"
+    """Every rung that is possible for this data; the one shape asked for, where a recipe or the settings name it."""
+    fixed = data.named or config.filters or config.start or decided.model != "airbench"
     for rung in LADDER[:1] if fixed else LADDER:
         arguments = dict(decided.arguments)
         if not fixed:

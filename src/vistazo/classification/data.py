@@ -62,7 +62,7 @@ class Loaded:
 class Data:
     """The pictures of a run, in memory or in a file, and the settings they were read by.
 
-    config: with the recipe that auto means here. official: whether the source names the test part itself. ready:
+    config: with the recipe that auto means here. named: whether that recipe was asked for. official: whether the source names the test part itself. ready:
     seconds after the run was opened. pixels: (pictures, height, width, channels) of the rows of `index`.
     """
 
@@ -73,6 +73,7 @@ class Data:
     sentences: tuple[str, ...]
     broken: tuple[Broken, ...]
     official: bool
+    named: bool
     ready: float = 0.0
 
     @cached_property
@@ -148,10 +149,11 @@ def divide(
         assigned = folds.divide(loaded.index, fold=fold, seed=config.seed, group_by=config.group_by)
     else:
         assigned = splits.assign(loaded.index, seed=config.seed, group_by=config.group_by, shares=shares)
+    named = config.recipe == loaded.recipe
     config = config.model_copy(update={"recipe": loaded.recipe})
     official = bool((loaded.index.split == TEST).any())
     sentences = (*loaded.notes, *assigned.sentences)
-    return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official)
+    return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official, named)
 
 
 def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loaded:
