@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import vistazo
+from vistazo.classification import budget
 from vistazo.classification.budget import fit_to_time
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipe import Given
@@ -70,6 +71,17 @@ def test_a_run_with_a_time_freezes_its_plan_and_ends_by_it(verb, wardrobe, in_tm
     assert 0 < decided["seconds"] <= 60
     assert verb("resume", "r", "--epochs=500").code == 2
     assert vistazo.resume("r", quiet=True).epochs == said.json["epochs"]
+
+
+def test_a_training_that_ends_before_its_time_says_why(verb, wardrobe, in_tmp, monkeypatch):
+    monkeypatch.setattr(budget, "MOST_EPOCHS", 3)
+    said = verb("train", wardrobe, "--time=60s", "--filters=8,16", "--threads=1", "--out=r", "--json")
+    assert said.code == 0, said.err
+    sentence = "3 epochs done, the most that --time trains for"
+    assert said.json["epochs"] == 3
+    assert f"{sentence}; the weights of epoch 3 were kept" in said.err
+    assert json.loads((in_tmp / "r/metrics.json").read_text())["ended"] == sentence
+    assert f"3 ({sentence}; kept: epoch 3)" in (in_tmp / "r/report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,16 @@ def test_a_resumed_pace_goes_on_as_the_saved_one():
     ]
 
 
+def test_a_machine_faster_than_the_trial_makes_no_more_steps_than_the_most():
+    pace = Pace(1000, 100.0, most=1500)
+    done, progress = run(pace, lambda step: 0.01)
+    assert done == 1500
+    assert progress[-1] == pytest.approx(1.0, abs=0.01)
+    pace = Pace(1500, 100.0, most=1500)
+    done, progress = run(pace, lambda step: 0.01)
+    assert progress == [step / 1500 for step in range(1500)]
+
+
 @pytest.mark.parametrize("at", [10, 1000, 1900])
 def test_the_first_look_after_a_resume_times_the_steps_since_then(at):
     one, other = Pace(2000, 200.0), Pace(2000, 200.0)

@@ -127,13 +127,15 @@ def _plan(
     steps = int(AIM * left / step)
     if steps < 1:
         return None
-    steps = min(steps, MOST_EPOCHS * steps_of_epoch)
+    most = MOST_EPOCHS * steps_of_epoch
+    steps = min(steps, most)
     return replace(
         decided,
         views=decided.views and views > 1,
         epochs=-(-steps // steps_of_epoch),
         steps=steps,
-        seconds=round(min(left, 1.2 * steps * step), 3),
+        seconds=round(left, 3),
+        most=most,
     )
 
 

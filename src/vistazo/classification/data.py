@@ -62,8 +62,9 @@ class Loaded:
 class Data:
     """The pictures of a run, in memory or in a file, and the settings they were read by.
 
-    config: with the recipe that auto means here. named: whether that recipe was asked for. official: whether the source names the test part itself. ready:
+    config: with the recipe that auto means here. official: whether the source names the test part itself. ready:
     seconds after the run was opened. pixels: (pictures, height, width, channels) of the rows of `index`.
+    named: whether the recipe was asked for.
     """
 
     config: ClassificationConfig

@@ -52,7 +52,8 @@ _SIDES = frozenset(
 class Decided:
     """Everything that settings, recipe and data together decided; frozen in the run. Fields are told at Recipe.
 
-    steps, seconds: of training, where --time decided; None where training is `epochs` long.
+    steps, seconds: of training, where --time decided; None where training is `epochs` long. most: steps that the
+    clock may make of them.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Decided:
     stop_at: str | None = None
     steps: int | None = None
     seconds: float | None = None
+    most: int | None = None
     augment: list[list[Any]] = field(default_factory=list)  # [name, low, high], besides reach and flip
 
 

@@ -130,6 +130,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
             checkpoint_seconds=config.checkpoint_seconds,
             seconds=decided.seconds,
             steps=decided.steps,
+            most=decided.most,
         ),
         schedule=schedule(decided.schedule),
         averager=Lookahead(network) if decided.average == "lookahead" else None,

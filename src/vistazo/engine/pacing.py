@@ -30,13 +30,14 @@ def seconds(text: str) -> float:
 class Pace:
     """The steps of a training: how many are planned, how far along it is.
 
-    planned: steps, at least 1. seconds: what training may take, None for as long as it needs.
+    planned: steps, at least 1. seconds: what training may take, None for as long as it needs. most: steps that are
+    never exceeded however much time is left.
     """
 
-    def __init__(self, planned: int, seconds: float | None = None) -> None:
+    def __init__(self, planned: int, seconds: float | None = None, most: int | None = None) -> None:
         if planned < 1:
             raise ValueError(f"a training has at least one step, not {planned}")
-        self.planned, self.seconds = planned, seconds
+        self.planned, self.seconds, self.most = planned, seconds, most
         self.spent = 0.0  # seconds of training so far, over all its processes
         self._step = 0  # steps done
         self._anchor = (0, 0.0)  # a step and the progress it stood at when the plan was last changed
@@ -72,7 +73,7 @@ class Pace:
             return False
         left = max(1, int((AIM * seconds - self.spent) / max(self._rate, 1e-9)))
         if early:
-            left = max(left, self.planned - step)
+            left = max(min(left, (self.most or step + left) - step), self.planned - step)
         else:
             left = min(left, self.planned - step)
         if step + left == self.planned:
