@@ -159,9 +159,11 @@ def settle(
     else:
         normaliser = _normaliser(decided.scaling, data)
     frozen = run.config.get("decided"), run.config.get("compute")
+    if run.repeats("decided"):  # no clock has a say in what is done again
+        decided = Decided(**run.freeze("decided", {}))
     if frozen[0] and frozen[1]:
         decided, choice = Decided(**frozen[0]), Compute(**frozen[1])
-    elif config.time:
+    elif config.time and not run.repeats("decided"):
         decided, choice = fit_to_time(
             pacing.seconds(config.time), run.seconds, config, data, decided, normaliser
         )

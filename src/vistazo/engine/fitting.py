@@ -23,7 +23,7 @@ from vistazo.engine.batches import Batch, Batches, counter_seed
 from vistazo.engine.optimizers import Schedule, set_rates
 from vistazo.engine.pacing import Pace
 from vistazo.engine.progress import Progress
-from vistazo.engine.runs import Run
+from vistazo.engine.runs import REPLANNED, Run
 from vistazo.errors import NotFiniteLoss, Stopped
 from vistazo.language import tr
 
@@ -143,11 +143,14 @@ def fit(
 ) -> Fitted:
     """Train `program` until the plan, its patience or `stop_at` ends it, and leave the kept weights in its module.
 
-    Resumes from the run's newest checkpoint where there is one. On a stop request it saves a checkpoint and raises
-    Stopped. Raises NotFiniteLoss at the step whose loss is NaN or infinite, DiskError where a checkpoint cannot be
-    written; earlier checkpoints stay good in both cases.
+    Resumes from the run's newest checkpoint where there is one. A plan that follows the clock is written into
+    config.json as it changes, and followed from there by a run that goes on or reproduces another. On a stop request
+    it saves a checkpoint and raises Stopped. Raises NotFiniteLoss at the step whose loss is NaN or infinite, DiskError
+    where a checkpoint cannot be written; earlier checkpoints stay good in both cases.
     """
     pace = Pace(plan.steps or plan.epochs * batches.steps, plan.seconds, plan.most)
+    if plan.seconds is not None:
+        pace.follow(run.freeze(REPLANNED, []), to_the_end=run.repeats(REPLANNED))
     loop = _Loop(program, batches, validate, plan, schedule, averager, run, progress, pace)
     loop.restore()
     return loop.run_to_the_end()
@@ -280,6 +283,8 @@ class _Loop:
         now = time.monotonic()
         if self.pace.passed(self.done, now - self.clock):
             self.progress.replan(self.pace.planned)
+            if self.run.config.get(REPLANNED) != self.pace.changes:  # before a step rests on it
+                self.run.rewrite({**self.run.config, REPLANNED: [*self.pace.changes]})
         self.clock = now
 
     def _look(self) -> None:
