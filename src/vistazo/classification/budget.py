@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from vistazo.classification.data import Data
 from vistazo.classification.everyday import LADDER
 from vistazo.classification.models import create, models, require
 from vistazo.classification.recipes import Decided
-from vistazo.classification.training import Program, choose_compute, noise
+from vistazo.classification.training import Program, choose_compute, drawing, noise
 from vistazo.classification.transferring import MODEL
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.optimizers import Lookahead
@@ -23,7 +24,7 @@ from vistazo.engine.progress import duration
 from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.networks.layers import WhiteningConv
-from vistazo.pictures.loading import Normaliser
+from vistazo.pictures.loading import Normaliser, PictureBatches
 
 __all__ = ["fit_to_time"]
 
@@ -61,20 +62,22 @@ def fit_to_time(
     `steps` and `seconds` of training.
     Raises ConfigError where not even one step fits, naming a time that would do.
     """
-    steps_of_epoch = max(1, data.given.pictures // decided.batch)
+    began = elapsed()
+    batches = drawing(data, decided, config, normaliser, resolve_device(config.device))
+    limit -= elapsed() - began  # training makes them once more
     shapes = list(_shapes(config, data, decided))
-    first = _try(replace(decided, arguments=shapes[0][1]), config, normaliser)
+    first = _try(replace(decided, arguments=shapes[0][1]), config, normaliser, batches)
     for at in range(len(shapes) - 1, -1, -1):
         rung, arguments = shapes[at]
         able = replace(decided, arguments=arguments)
         left = limit - elapsed() - REPORT
         if at:
             costlier = _operations(decided.model, arguments) / _operations(decided.model, shapes[0][1])
-            if first.step * costlier / WIDER * steps_of_epoch * rung.least > left:
+            if first.step * costlier / WIDER * batches.steps * rung.least > left:
                 continue
-        tried = first if at == 0 else _try(able, config, normaliser)
-        planned = _plan(limit - elapsed(), limit, config, able, data, tried, steps_of_epoch)
-        if planned is not None and (planned.steps or 0) >= rung.least * steps_of_epoch:
+        tried = first if at == 0 else _try(able, config, normaliser, batches)
+        planned = _plan(limit - elapsed(), limit, config, able, data, tried, batches.steps)
+        if planned is not None and (planned.steps or 0) >= rung.least * batches.steps:
             return planned, tried.compute
     needed = elapsed() + REPORT + 3 * first.step + _measuring(data, first, 1)
     needed += _warming(config, decided, data, first)
@@ -152,21 +155,24 @@ def _warming(config: ClassificationConfig, decided: Decided, data: Data, tried: 
     return transfer.seconds_before(data.given.pictures, others, decided.flip, tried.watching)
 
 
-def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser) -> _Tried:
-    """Train and answer for a moment, on noise."""
+def _try(
+    decided: Decided, config: ClassificationConfig, normaliser: Normaliser, batches: PictureBatches
+) -> _Tried:
+    """Train for a moment as training will, its batches drawn and changed alike, and answer for noise."""
     network = create(decided.model, decided.arguments)
     compute = choose_compute(config, decided, network, normaliser, resolve_device(config.device))
     compute.start()
     program = Program(compute.place(network), decided, config, normaliser, compute)
-    batch = noise(decided, decided.batch, compute.device)
     asked = noise(decided, TRIED_ON, compute.device).inputs["pictures"]
     assert isinstance(asked, Tensor)
-    average = Lookahead(network)
+    average, done = Lookahead(network), count()
 
     def step() -> None:
+        batch = batches.draw(0, next(done) % batches.steps)
         for optimizer in program.optimizers[0]:
             optimizer.zero_grad(set_to_none=True)
-        program.step(batch, 0).backward()  # type: ignore[no-untyped-call,unused-ignore]
+        for part in batch.parts(config.accumulate):
+            program.step(part, 0).backward()  # type: ignore[no-untyped-call,unused-ignore]
         for optimizer in program.optimizers[0]:
             optimizer.step()
         average.update(5, 10)
@@ -201,7 +207,7 @@ def _operations(model: str, arguments: dict[str, Any]) -> float:
     """Multiplications of one forward pass for one picture; nothing is computed."""
     found = 0.0
 
-    def count(module: nn.Module, _: object, output: Tensor) -> None:
+    def add(module: nn.Module, _: object, output: Tensor) -> None:
         nonlocal found
         weight = module.filters if isinstance(module, WhiteningConv) else module.weight
         assert isinstance(weight, Tensor)
@@ -211,6 +217,6 @@ def _operations(model: str, arguments: dict[str, Any]) -> float:
         network = create(model, arguments).eval()
         for one in network.modules():
             if isinstance(one, (nn.Conv2d, nn.Linear, WhiteningConv)):
-                one.register_forward_hook(count)
+                one.register_forward_hook(add)
         network(torch.zeros(1, arguments["channels"], arguments["height"], arguments["width"]))
     return found

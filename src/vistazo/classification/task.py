@@ -19,14 +19,12 @@ from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import (
     Program,
-    augmenter,
-    balancing,
     beginning,
     choose_compute,
     decide_from,
+    drawing,
     plan_sentence,
     seen_sentence,
-    targets,
 )
 from vistazo.engine import device as devices
 from vistazo.engine import pacing
@@ -37,7 +35,7 @@ from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.networks.airbench import Airbench
 from vistazo.networks.efficientnet_lite import EfficientNetLite0
-from vistazo.pictures.loading import Normaliser, PictureBatches
+from vistazo.pictures.loading import Normaliser
 
 __all__ = ["open_model", "read", "settle", "train"]
 
@@ -82,19 +80,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         thresholds=several.plain(len(data.index.classes)) if data.several else None,
         background=config.background,
     )
-    batches = PictureBatches(
-        data.part("train"),
-        {"label": targets(data)},
-        data.rows("train"),
-        size=decided.batch,
-        reach=decided.reach,
-        flip=decided.flip,
-        seed=config.seed,
-        device=choice.device,
-        augmenter=augmenter(decided, normaliser, seed=config.seed),
-        classes=len(data.index.classes),
-        **balancing(data, decided),
-    )
+    batches = drawing(data, decided, config, normaliser, choice.device)
     progress.say(plan_sentence(decided, choice, network, batches))
     progress.say(seen_sentence(decided))
     if uneven:

@@ -38,6 +38,7 @@ __all__ = [
     "beginning",
     "choose_compute",
     "decide_from",
+    "drawing",
     "noise",
     "plan_sentence",
     "seen_sentence",
@@ -189,6 +190,25 @@ def choose_compute(
     layout = "channels_last" if decided.model == "efficientnet_lite0" else config.layout
     choices = devices.candidates(device, precision=config.precision, layout=layout, threads=config.threads)
     return devices.probe(choices, attempt, about=about, seconds=1.0)
+
+
+def drawing(
+    data: Data, decided: Decided, config: ClassificationConfig, normaliser: Normaliser, device: str
+) -> PictureBatches:
+    """What training draws its batches from, changed as it is decided."""
+    return PictureBatches(
+        data.part("train"),
+        {"label": targets(data)},
+        data.rows("train"),
+        size=decided.batch,
+        reach=decided.reach,
+        flip=decided.flip,
+        seed=config.seed,
+        device=device,
+        augmenter=augmenter(decided, normaliser, seed=config.seed),
+        classes=len(data.index.classes),
+        **balancing(data, decided),
+    )
 
 
 def noise(decided: Decided, count: int, device: str) -> Batch:
