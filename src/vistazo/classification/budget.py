@@ -18,6 +18,7 @@ from vistazo.classification.models import create, models, require
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import Program, choose_compute, drawing, noise
 from vistazo.classification.transferring import MODEL
+from vistazo.engine import pacing
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.optimizers import Lookahead
 from vistazo.engine.progress import duration
@@ -26,7 +27,7 @@ from vistazo.language import tr
 from vistazo.networks.layers import WhiteningConv
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["fit_to_time"]
+__all__ = ["REPORT", "SHARE_OF_REPORT", "TooShort", "fit_to_time"]
 
 AIM = 0.93  # share of the time left that is planned for; the rest is for a machine that slows down
 REPORT = 1.2  # seconds of report and model, besides a share of the budget
@@ -38,6 +39,14 @@ VIEWS_UP_TO = 0.12  # share of the budget that the answers of several views may 
 TRIED_ON = 256  # pictures that are answered for, to know how long that takes
 
 
+class TooShort(ConfigError):
+    """Not even one step fits. instead: the recipe that may fit where `auto` chose this one, '' where none may."""
+
+    def __init__(self, sentence: str, instead: str = "") -> None:
+        super().__init__(sentence)
+        self.instead = instead
+
+
 @dataclass(frozen=True)
 class _Tried:
     """Seconds of a training step, and of answering for one picture in one view: while training, and in fp32."""
@@ -47,6 +56,10 @@ class _Tried:
     watching: float
     answering: float
 
+    def times(self, answers: int) -> "_Tried":
+        """With the figures found so many times."""
+        return replace(self, answering=answers * self.answering)
+
 
 def fit_to_time(
     limit: float,
@@ -55,18 +68,23 @@ def fit_to_time(
     data: Data,
     decided: Decided,
     normaliser: Normaliser,
+    *,
+    runs: int = 1,
 ) -> tuple[Decided, Compute]:
     """The ablest network that can be trained long enough in what is left of `limit` seconds, and how it computes.
 
-    limit: from the start of the run's command to its end. elapsed: how much of it has passed. What comes back has
-    `steps` and `seconds` of training.
-    Raises ConfigError where not even one step fits, naming a time that would do.
+    limit: from the start of the run's command to its end. elapsed: how much of it has passed. runs: how many share
+    config.time, of which `limit` is this one's part. What comes back has `steps` and `seconds` of training.
+    Raises TooShort where not even one step fits, naming a time that would do.
     """
+    given = limit
     began = elapsed()
     batches = drawing(data, decided, config, normaliser, resolve_device(config.device))
     limit -= elapsed() - began  # training makes them once more
     shapes = list(_shapes(config, data, decided))
-    first = _try(replace(decided, arguments=shapes[0][1]), config, normaliser, batches)
+    # The network of one of several runs answers twice: for the run's own figures, and for those of all runs.
+    answers = 1 if runs == 1 else 2
+    first = _try(replace(decided, arguments=shapes[0][1]), config, normaliser, batches).times(answers)
     for at in range(len(shapes) - 1, -1, -1):
         rung, arguments = shapes[at]
         able = replace(decided, arguments=arguments)
@@ -75,22 +93,41 @@ def fit_to_time(
             costlier = _operations(decided.model, arguments) / _operations(decided.model, shapes[0][1])
             if first.step * costlier / WIDER * batches.steps * rung.least > left:
                 continue
-        tried = first if at == 0 else _try(able, config, normaliser, batches)
+        tried = first if at == 0 else _try(able, config, normaliser, batches).times(answers)
         planned = _plan(limit - elapsed(), limit, config, able, data, tried, batches.steps)
         if planned is not None and (planned.steps or 0) >= rung.least * batches.steps:
             return planned, tried.compute
-    needed = elapsed() + REPORT + 3 * first.step + _measuring(data, first, 1)
-    needed += _warming(config, decided, data, first)
-    raise ConfigError(
-        tr(
+    rest = REPORT + 3 * first.step + _measuring(data, first, 1) + _warming(config, decided, data, first)
+    raise _too_short(config, data, given, elapsed(), rest, runs)
+
+
+def _too_short(
+    config: ClassificationConfig, data: Data, limit: float, spent: float, rest: float, runs: int
+) -> TooShort:
+    """The sentence, with a time that would do. limit, spent, rest: seconds of this run; `runs` share the time."""
+    needed = 1.5 * (spent + rest)
+    instead = "balanced" if config.recipe == "transfer" and not data.named else ""
+    if runs == 1:
+        sentence = tr(
             "--time {given} is too short: {spent} have passed and the rest needs {rest} at least. "
             "Give --time {needed}s.",
             given=config.time,
-            spent=duration(elapsed()),
-            rest=duration(needed - elapsed()),
-            needed=int(1.5 * needed) + 2,
+            spent=duration(spent),
+            rest=duration(rest),
+            needed=int(needed) + 2,
         )
+        return TooShort(sentence, instead)
+    besides = pacing.seconds(config.time or "0") - runs * limit  # before the first run and after the last
+    sentence = tr(
+        "--time {given} is too short for {runs} runs: {share} are left for each, which needs {rest} at least. "
+        "Give --time {needed}s.",
+        given=config.time,
+        runs=runs,
+        share=duration(max(0.0, limit)),
+        rest=duration(spent + rest),
+        needed=int(max(0.0, besides) + runs * needed) + 2,
     )
+    return TooShort(sentence, instead)
 
 
 def _shapes(

@@ -25,7 +25,9 @@ from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 
-__all__ = ["Data", "Loaded", "divide", "ease", "load", "read"]
+__all__ = ["RECIPE", "Data", "Loaded", "divide", "ease", "load", "read", "settled_recipe"]
+
+RECIPE = "recipe"  # in config.json: what auto means there, where more than the pictures decided it
 
 COMPARED = 3000  # pictures that are compared with each other
 Pixels = npt.NDArray[np.uint8]
@@ -122,7 +124,7 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
 
     Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with.
     """
-    loaded = load(source, config, progress)
+    loaded = load(source, config, progress, recipe=settled_recipe(run))
     recipe = recipes[loaded.recipe]
     # Frozen, so that a run that is trained beside another one has that one's parts.
     shares = run.freeze("parts", {"validation": recipe.validation, "test": recipe.test})
@@ -157,10 +159,17 @@ def divide(
     return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official, named)
 
 
-def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loaded:
+def settled_recipe(run: Run) -> str:
+    """What auto means in this run where more than its pictures decided that: a time, or the run it repeats; else ''."""
+    if RECIPE in run.config or run.repeats(RECIPE):
+        return str(run.freeze(RECIPE, ""))
+    return ""
+
+
+def load(source: Any, config: ClassificationConfig, progress: Progress, *, recipe: str = "") -> Loaded:
     """Find and decode the pictures, and tell how; a source that was loaded for such a config is taken as it is.
 
-    Raises SourceError where they cannot be used.
+    recipe: what auto means; '' for what suits the pictures. Raises SourceError where they cannot be used.
     """
     settings = {name: value for name, value in config.model_dump().items() if name not in _DIVIDING}
     if isinstance(source, Loaded):
@@ -181,8 +190,13 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
     )  # what the network is like must not depend on the test part
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
     asked = config.recipe
-    config = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
-    notes = (*found.notes, *([chosen_sentence()] if config.recipe == "transfer" != asked else []))
+    suited = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
+    config = config.model_copy(update={"recipe": recipe}) if recipe else suited
+    why = [chosen_sentence()] if config.recipe == "transfer" != asked else []
+    if config.recipe != suited.recipe == "transfer":
+        why = [tr("A pretrained network would need more than --time {time}; recipe {recipe} learns from your pictures "
+                  "alone.", time=config.time, recipe=config.recipe)]  # fmt: skip
+    notes = (*found.notes, *why)
     height, width = picture_size(config, height=height, width=width, pictures=len(own))
     channels = int(config.channels or channels)
     loaded = cache.load(

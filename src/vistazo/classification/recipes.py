@@ -177,6 +177,7 @@ def with_recipe(
     """The settings with the recipe that auto means for these pictures, as they are before they are resized."""
     if config.recipe != AUTO:
         return config
+    several = config.repeats or (config.folds or 0) + 1  # runs that share a time
     photographs = (
         not config.model
         and not config.filters
@@ -185,7 +186,7 @@ def with_recipe(
             height=height,
             width=width,
             channels=int(config.channels or channels),
-            seconds=pacing.seconds(config.time) if config.time else None,
+            seconds=pacing.seconds(config.time) / several if config.time else None,
         )
     )
     return config.model_copy(update={"recipe": "transfer" if photographs else "balanced"})
