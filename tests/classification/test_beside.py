@@ -108,6 +108,24 @@ def test_a_comparison_can_be_asked_for_or_left_out(verb, wardrobe, in_tmp, words
     assert ("Beside the tutorial" in page) is words[0].startswith("--recipe=tutorial")
 
 
+def test_a_time_is_the_runs_own_and_no_comparison_is_trained(verb, wardrobe, in_tmp, monkeypatch):
+    monkeypatch.setattr("vistazo.classification.budget.MOST_EPOCHS", 1)
+    said = verb("train", wardrobe, "--recipe=tutorial-fashion", "--time=60s", "--threads=1", "--out=r")
+    assert said.code == 0, said.err
+    sentence = "Recipe everyday was not trained beside it: --time has no share for a second network."
+    assert said.err.count(sentence) == 1
+    page = words((in_tmp / "r" / "report.html").read_text(encoding="utf-8"))
+    assert sentence in page[page.index("Beside the tutorial") :]
+    assert not (in_tmp / "r" / "everyday").exists()
+
+
+def test_a_comparison_that_is_asked_for_with_a_time_is_refused_before_training(verb, wardrobe, in_tmp):
+    said = verb("train", wardrobe, "--recipe=quick", "--time=60s", "--beside=on", "--out=r")
+    assert said.code == 2
+    assert "--beside trains a second network, which --time has no share for" in said.err
+    assert not (in_tmp / "r" / "history.jsonl").exists()
+
+
 def test_a_comparison_that_fails_is_told_and_the_run_stands(verb, wardrobe, in_tmp, monkeypatch):
     def nothing(pictures):
         raise TooFewExamples("There is too little to learn from.")

@@ -135,6 +135,15 @@ def test_a_person_reads_every_figure_in_a_line(verb, source, tiny, in_tmp):
     assert "left out, because the model was trained on them: " in said.out
 
 
+def test_a_time_is_kept_to_with_several_labels(verb, source, in_tmp, monkeypatch):
+    monkeypatch.setattr("vistazo.classification.budget.MOST_EPOCHS", 2)
+    said = verb("train", source, "--time=60s", "--filters=8,16", "--threads=1", "--out=run", "--json")
+    assert said.code == 0, said.err
+    decided = json.loads((in_tmp / "run/config.json").read_text())["decided"]
+    assert decided["objective"] == "binary_cross_entropy"
+    assert decided["steps"] >= 1
+
+
 # ---------------------------------------------------------------- the same again
 def run_words(source, *more):
     return ["train", source, "--filters=8,16", "--epochs=3", "--precision=fp32", "--layout=contiguous",

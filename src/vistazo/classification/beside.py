@@ -55,10 +55,14 @@ def train_beside(
 ) -> Beside | None:
     """Train the everyday recipe in RUN/<its name> on the same parts, where a comparison is wanted; else None.
 
-    What it cannot learn from is told and costs no more than its row: the run itself stands.
+    What it cannot learn from is told and costs no more than its row: the run itself stands. With --time none is
+    trained, which is told too.
     """
     wanted = config.beside == "on" if config.beside else recipes[config.recipe].claim is not None
     if not wanted or config.recipe == BESIDE:
+        return None
+    if config.time:  # all of it is the run's own
+        progress.say(_left_out())
         return None
     progress.say(tr("beside it, on the same parts: recipe {recipe}", recipe=BESIDE))
     values = {name: getattr(config, name) for name in _INHERITED}
@@ -82,6 +86,12 @@ def train_beside(
     if figures:
         progress.say(tr("recipe {recipe}: {figures}", recipe=BESIDE, figures=measured(figures)))
     return Beside(BESIDE, told)
+
+
+def _left_out() -> str:
+    return tr(
+        "Recipe {recipe} was not trained beside it: --time has no share for a second network.", recipe=BESIDE
+    )
 
 
 @dataclass(frozen=True)
@@ -170,6 +180,8 @@ def _section(
     if claim is not None and changed:
         settings = ", ".join(f"{name} {value}" for name, value in changed.items())
         texts.append(tr("Set otherwise than in the tutorial: {settings}.", settings=settings))
+    if claim is not None and config.time and config.beside is None:
+        texts.append(_left_out())
     rows.append(_row(tr("here, recipe {recipe}", recipe=config.recipe), ours))
     if recipe:
         rows.append(_row(tr("here, recipe {recipe}", recipe=recipe), theirs))

@@ -1,7 +1,7 @@
 """The pictures of a run: found, decoded, divided, and told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 
-__all__ = ["Data", "Loaded", "divide", "ease", "load", "read", "spread"]
+__all__ = ["RECIPE", "Data", "Loaded", "divide", "ease", "load", "read", "settled_recipe", "spread"]
+
+RECIPE = "recipe"  # in config.json: what auto means there, where more than the pictures decided it
 
 COMPARED = 3000  # pictures that are compared with each other
 Pixels = npt.NDArray[np.uint8]
@@ -63,8 +65,8 @@ class Loaded:
 class Data:
     """The pictures of a run, in memory or in a file, and the settings they were read by.
 
-    config: with the recipe that auto means here. official: whether the source names the test part itself. pixels:
-    (pictures, height, width, channels) of the rows of `index`.
+    config: with the recipe that auto means here. official: whether the source names the test part itself. named:
+    whether the recipe was asked for. pixels: (pictures, height, width, channels) of the rows of `index`.
     """
 
     config: ClassificationConfig
@@ -74,6 +76,7 @@ class Data:
     sentences: tuple[str, ...]
     broken: tuple[Broken, ...]
     official: bool
+    named: bool
 
     @cached_property
     def given(self) -> Given:
@@ -130,7 +133,7 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
     Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with, ConfigError
     where the model to begin from has learnt from all that would be tested.
     """
-    loaded = load(source, config, progress)
+    loaded = load(source, config, progress, recipe=settled_recipe(run))
     recipe = recipes[loaded.recipe]
     # Frozen, so that a run that is trained beside another one has that one's parts.
     shares = run.freeze("parts", {"validation": recipe.validation, "test": recipe.test})
@@ -163,16 +166,24 @@ def divide(
         assigned = folds.divide(loaded.index, fold=fold, seed=config.seed, group_by=config.group_by)
     else:
         assigned = splits.assign(loaded.index, seed=config.seed, group_by=config.group_by, shares=shares)
+    named = config.recipe == loaded.recipe
     config = config.model_copy(update={"recipe": loaded.recipe})
     official = bool((loaded.index.split == TEST).any())
     sentences = (*loaded.notes, *assigned.sentences)
-    return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official)
+    return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official, named)
 
 
-def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loaded:
+def settled_recipe(run: Run) -> str:
+    """What auto means in this run where more than its pictures decided that: a time, or the run it repeats; else ''."""
+    if RECIPE in run.config or run.repeats(RECIPE):
+        return str(run.freeze(RECIPE, ""))
+    return ""
+
+
+def load(source: Any, config: ClassificationConfig, progress: Progress, *, recipe: str = "") -> Loaded:
     """Find and decode the pictures, and tell how; a source that was loaded for such a config is taken as it is.
 
-    Raises SourceError where they cannot be used.
+    recipe: what auto means; '' for what suits the pictures. Raises SourceError where they cannot be used.
     """
     settings = {name: value for name, value in config.model_dump().items() if name not in _DIVIDING}
     if isinstance(source, Loaded):
@@ -193,8 +204,13 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
     )  # what the network is like must not depend on the test part
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
     asked = config.recipe
-    config = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
-    notes = (*found.notes, *([chosen_sentence()] if config.recipe == "transfer" != asked else []))
+    suited = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
+    config = config.model_copy(update={"recipe": recipe}) if recipe else suited
+    why = [chosen_sentence()] if config.recipe == "transfer" != asked else []
+    if config.recipe != suited.recipe == "transfer":
+        why = [tr("A pretrained network would need more than --time {time}; recipe {recipe} learns from your pictures "
+                  "alone.", time=config.time, recipe=config.recipe)]  # fmt: skip
+    notes = (*found.notes, *why)
     height, width = picture_size(config, height=height, width=width, pictures=len(own))
     channels = int(config.channels or channels)
     loaded = cache.load(

@@ -36,7 +36,8 @@ from vistazo.pictures.index import Broken, Index
 
 __all__ = ["Told", "build", "mistakes"]
 
-_ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment"])  # told in words of their own
+# Told in words of their own.
+_ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment", "most"])
 # Names that are shown as words: of environment.json, of what was decided, of an epoch's figures.
 _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),

@@ -21,9 +21,10 @@ from vistazo.classification import pooling, study_report
 from vistazo.classification.beside import study_comparison
 from vistazo.classification.classifier import open_model
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.data import Data, Loaded, divide, load, read
+from vistazo.classification.data import RECIPE, Data, Loaded, divide, load, read, settled_recipe
 from vistazo.classification.keeping import measure
 from vistazo.classification.pooling import Tried
+from vistazo.classification.sharing import Shares
 from vistazo.engine import runs, working
 from vistazo.engine.device import Compute
 from vistazo.engine.progress import Progress, duration
@@ -82,7 +83,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     learn: trains one run. Raises TooFewExamples and ConfigError where the pictures do not allow so many folds, or the
     model to begin from knows them, before anything is trained; and whatever `learn` raises.
     """
-    loaded = load(source, config, progress)
+    loaded = load(source, config, progress, recipe=settled_recipe(run))
     before: tuple[str, ...] = ()
     if config.folds:
         drawn = folds.draw(loaded.index, folds=config.folds, seed=config.seed, group_by=config.group_by)
@@ -92,9 +93,8 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     _refuse_seen(config, loaded, planned)
     whole = read(run, loaded, config, Progress(quiet=True))
     whole = replace(whole, sentences=tuple(dict.fromkeys((*before, *whole.sentences))))
-    _train_each(run, loaded, planned, progress, learn)
+    tries = _train_each(run, loaded, planned, progress, learn)
     run.status("measuring")
-    tries = [_answers(run.folder / one.name, loaded, one) for one in planned if one.tried]
     _keep(run, config, loaded, whole, planned, tries)
 
 
@@ -122,8 +122,12 @@ def _refuse_seen(config: ClassificationConfig, loaded: Loaded, planned: Sequence
 
 def _train_each(
     run: Run, loaded: Loaded, planned: Sequence[Planned], progress: Progress, learn: Learn
-) -> None:
+) -> list[Tried]:
+    """What each run answers; it is asked at once, so that the runs after it know the time that is left for them."""
+    tries: list[Tried] = []
+    shares = Shares(run, planned[0].config.time, [one.name for one in planned])
     shared: dict[str, Any] = {}
+    recipe = {RECIPE: loaded.recipe} if planned[0].config.time else {}  # which the time of all runs decided
     spent: list[float] = []
     for at, one in enumerate(planned, 1):
         done = (run.folder / one.name / MODEL).exists()
@@ -135,7 +139,7 @@ def _train_each(
             settings=one.config.model_dump(mode="json"),
             identity={"task": run.config["task"], **one.config.identity()},
             train=partial(_learn, learn, loaded, one.config, progress),
-            frozen=shared,
+            frozen={**shared, **shares.of(at - 1), **recipe},
         )
         # All compute alike: figures of one study must not differ by what a probe found at another moment.
         shared = {"compute": read_json(folder / "config.json")["compute"]}
@@ -151,6 +155,9 @@ def _train_each(
             left = (len(planned) - at) * sum(spent) / len(spent) if spent else 0.0
             after = tr("about {time} left", time=duration(left)) if left else ""
             progress.say(f"{told} · {after}" if after else told)
+        if one.tried:
+            tries.append(_answers(folder, loaded, one))
+    return tries
 
 
 def _learn(learn: Learn, loaded: Loaded, config: ClassificationConfig, progress: Progress, run: Run) -> None:

@@ -39,6 +39,8 @@ __all__ = [
     "beginning",
     "choose_compute",
     "decide_from",
+    "drawing",
+    "noise",
     "normaliser_of",
     "plan_sentence",
     "seen_sentence",
@@ -169,21 +171,15 @@ def choose_compute(
     config: ClassificationConfig, decided: Decided, network: nn.Module, normaliser: Normaliser, device: str
 ) -> Compute:
     """The fastest precision and layout for this network here, tried on a copy so that training starts untouched."""
-    height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
+    height, width = (decided.arguments[name] for name in ("height", "width"))
     size = min(decided.batch, 128, max(8, 128 * 64 * 64 // (height * width)))
-    pictures = torch.randint(0, 256, (size, channels, height, width), dtype=torch.uint8)
-    labels = torch.zeros(size, dtype=torch.int64)
-    if decided.objective == SEVERAL:
-        labels = torch.zeros(size, decided.arguments["classes"])
     kept = network.state_dict()
 
     def attempt(choice: Compute) -> Callable[[], None]:
         copy = create(decided.model, decided.arguments)
         copy.load_state_dict(kept)
         program = Program(choice.place(copy), decided, config, normaliser, choice)
-        moved = Batch(
-            {"pictures": pictures.to(choice.device)}, {"label": labels.to(choice.device)}, torch.arange(size)
-        )
+        moved = noise(decided, size, choice.device)
 
         def step() -> None:
             copy.zero_grad()
@@ -196,6 +192,35 @@ def choose_compute(
     layout = "channels_last" if decided.model == "efficientnet_lite0" else config.layout
     choices = devices.candidates(device, precision=config.precision, layout=layout, threads=config.threads)
     return devices.probe(choices, attempt, about=about, seconds=1.0)
+
+
+def drawing(
+    data: Data, decided: Decided, config: ClassificationConfig, normaliser: Normaliser, device: str
+) -> PictureBatches:
+    """What training draws its batches from, changed as it is decided."""
+    return PictureBatches(
+        data.part("train"),
+        {"label": targets(data)},
+        data.rows("train"),
+        size=decided.batch,
+        reach=decided.reach,
+        flip=decided.flip,
+        seed=config.seed,
+        device=device,
+        augmenter=augmenter(decided, normaliser, seed=config.seed),
+        classes=len(data.index.classes),
+        **balancing(data, decided),
+    )
+
+
+def noise(decided: Decided, count: int, device: str) -> Batch:
+    """A batch to try a network on: pictures of noise, each of the first class or, of several labels, of none."""
+    height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
+    pictures = torch.randint(0, 256, (count, channels, height, width), dtype=torch.uint8)
+    labels = torch.zeros(count, dtype=torch.int64)
+    if decided.objective == SEVERAL:
+        labels = torch.zeros(count, decided.arguments["classes"])
+    return Batch({"pictures": pictures.to(device)}, {"label": labels.to(device)}, torch.arange(count))
 
 
 def plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batches: PictureBatches) -> str:

@@ -3,7 +3,7 @@
     status.json       phase, process, heartbeat, seconds of all processes so far; rewritten while the run works
     lock              held by the working process; a killed process lets go of it by dying
     control           write 'stop' or 'pause' into it and the run obeys within a second
-    config.json       what was asked (settings, source), what the data was, what a probe or a budget decided
+    config.json       what was asked (settings, source), what the data was, what a probe, a budget or the clock decided
     environment.json  machine and versions
     index.parquet     the examples, their parts and groups
     history.jsonl     one line an epoch; equal for equal runs (times.jsonl beside it holds the seconds)
@@ -35,11 +35,23 @@ from vistazo.config import differing
 from vistazo.errors import DiskError, RunBusy, RunDiffers, RunError, Stopped
 from vistazo.language import tr
 
-__all__ = ["LAST", "MODEL", "Run", "create", "inside", "model_file", "open_existing", "read_json", "resolve"]
+__all__ = [
+    "LAST",
+    "MODEL",
+    "REPLANNED",
+    "Run",
+    "create",
+    "inside",
+    "model_file",
+    "open_existing",
+    "read_json",
+    "resolve",
+]
 
 LAST = "last"
 RUNS = Path("runs")
 MODEL = "model.vistazo"
+REPLANNED = "replanned"  # in config.json: how the clock changed a training's plan, see `engine/pacing.py`
 Phase = Literal["starting", "reading", "training", "measuring", "finished", "stopped", "failed"]
 
 
@@ -97,12 +109,16 @@ class Run:
 
     def _repeated(self, name: str, value: Any) -> Any:
         """What the run that this one reproduces had decided, where it learnt from this data on such a device."""
-        kept = self.config.get("reproduces", {})
-        if name not in kept.get("frozen", {}) or self.config.get("data", kept["data"]) != kept["data"]:
+        if not self.repeats(name):
             return value
-        found = kept["frozen"][name]
+        found = self.config["reproduces"]["frozen"][name]
         elsewhere = name == "compute" and found["device"] != value["device"]
         return value if elsewhere else found
+
+    def repeats(self, name: str) -> bool:
+        """Whether a decision of that name is taken over from the run that this one reproduces, on the same data."""
+        kept = self.config.get("reproduces", {})
+        return name in kept.get("frozen", {}) and self.config.get("data", kept["data"]) == kept["data"]
 
     def rewrite(self, config: dict[str, Any]) -> None:
         """Replace config.json."""
