@@ -110,3 +110,13 @@ def test_a_test_part_that_is_all_known_is_refused(verb, tiny, parts, folder_of_p
     assert said.code == 2
     assert "has learnt from every picture of the test part" in said.err
     assert len(said.err.splitlines()) == 1
+
+
+def test_a_fold_that_tests_what_the_model_has_learnt_is_refused(
+    verb, tiny, parts, folder_of_pictures, in_tmp
+):
+    source = folder_of_pictures(in_tmp / "s", "red", "green", each=30)
+    parts(source, "first")
+    said = verb("train", source, *tiny, "--fold=1/3", "--from", "first", "--out", "run", "--quiet")
+    assert said.code == 2
+    assert "of the pictures that would be tested" in said.err

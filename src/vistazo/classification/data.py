@@ -14,7 +14,7 @@ from vistazo import platform
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import picture_size, recipes, require_sense, with_recipe
-from vistazo.classification.starting import with_parts_of
+from vistazo.classification.starting import require_unlearnt, with_parts_of
 from vistazo.classification.transferring import chosen_sentence
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run, model_file
@@ -138,10 +138,15 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
     # Frozen, so that a run that is trained beside another one has that one's parts.
     shares = run.freeze("parts", {"validation": recipe.validation, "test": recipe.test})
     data = divide(loaded, config, shares=(shares["validation"], shares["test"]))
-    if config.start:
-        named = set(loaded.index.split.tolist())
-        index, more = with_parts_of(data.index, model_file(config.start), named=named)
-        data = replace(data, index=index, sentences=(*data.sentences, *more))
+    alone = run.outer is None and not (config.folds or config.repeats)
+    if config.start and alone:  # of several runs, each has the parts of its fold or seed
+        model = model_file(config.start)
+        if config.fold:
+            require_unlearnt(data.index.hash[data.rows(TEST)], model)
+        else:
+            named = set(loaded.index.split.tolist())
+            index, more = with_parts_of(data.index, model, named=named)
+            data = replace(data, index=index, sentences=(*data.sentences, *more))
     loaded.say(data.sentences, progress)
     run.freeze("data", {"fingerprint": fingerprint(data.index), "size": list(data.size)})
     if not (run.folder / "index.parquet").exists():

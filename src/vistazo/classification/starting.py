@@ -11,7 +11,7 @@ from vistazo.language import tr
 from vistazo.pictures.index import OUT, TEST, TRAIN, VALIDATION, Index, read_index
 from vistazo.pictures.splits import join_copies
 
-__all__ = ["learnt", "with_parts_of"]
+__all__ = ["learnt", "require_unlearnt", "with_parts_of"]
 
 Hashes = npt.NDArray[np.bytes_]
 
@@ -23,6 +23,20 @@ def learnt(model: Path) -> Hashes:
     """Hashes of the pictures a model was trained on or chosen by; none where its run's folder is not at hand."""
     parts = _parts(model)
     return np.concatenate((parts[TRAIN], parts[VALIDATION]))
+
+
+def require_unlearnt(tested: Hashes, model: Path) -> None:
+    """Raise ConfigError where the model has learnt from a picture that a fold or another seed would test."""
+    known = int(np.isin(tested, learnt(model)).sum())
+    if known:
+        raise ConfigError(
+            tr(
+                "{path} has learnt from {n} of the pictures that would be tested, so its figures would flatter: "
+                "leave out --from, or --folds and --repeats.",
+                path=model,
+                n=known,
+            )
+        )
 
 
 def with_parts_of(index: Index, model: Path, *, named: Collection[str]) -> tuple[Index, list[str]]:

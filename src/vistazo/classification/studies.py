@@ -25,12 +25,13 @@ from vistazo.classification.data import RECIPE, Data, Loaded, divide, load, read
 from vistazo.classification.keeping import measure
 from vistazo.classification.pooling import Tried
 from vistazo.classification.sharing import Shares
+from vistazo.classification.starting import require_unlearnt
 from vistazo.engine import runs, working
 from vistazo.engine.device import Compute
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import percent
 from vistazo.engine.runs import MODEL, Run, read_json
-from vistazo.errors import ConfigError, DiskError
+from vistazo.errors import DiskError
 from vistazo.language import mark, tr
 from vistazo.pictures import folds
 
@@ -105,19 +106,8 @@ def _refuse_seen(config: ClassificationConfig, loaded: Loaded, planned: Sequence
     """
     if not config.start:
         return
-    path = runs.model_file(config.start)
-    seen = open_model(bundles.load(path), path).trained_on()
     tested = [divide(loaded, one.config).rows("test") for one in planned if one.tried]
-    learnt = int(np.isin(loaded.index.hash[np.unique(np.concatenate(tested))], seen).sum())
-    if learnt:
-        raise ConfigError(
-            tr(
-                "{path} has learnt from {n} of the pictures that would be tested, so its figures would flatter: "
-                "leave out --from, or --folds and --repeats.",
-                path=path,
-                n=learnt,
-            )
-        )
+    require_unlearnt(loaded.index.hash[np.unique(np.concatenate(tested))], runs.model_file(config.start))
 
 
 def _train_each(
