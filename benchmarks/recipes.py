@@ -13,6 +13,7 @@ so that seeds may accumulate over several days. Delete the file after a change t
 import json
 import re
 import statistics
+import struct
 import sys
 import tempfile
 import zipfile
@@ -38,19 +39,22 @@ SOURCES = {"mnist": DATA / "mnist", "fashion": DATA / "fashion-mnist", "cifar": 
 
 
 def drawings(folder: Path, seed: int) -> Path:
-    """Quick, Draw! as arrays with a test part of 20 %, drawn by class from the seed."""
+    """Quick, Draw! as IDX files with a test part of 20 %, drawn by class from the seed."""
+    folder.mkdir()
     rng = np.random.default_rng(seed)
-    parts: dict[str, list[np.ndarray]] = {"x_train": [], "y_train": [], "x_test": [], "y_test": []}
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"train": [], "t10k": []}
     for label, file in enumerate(sorted((DATA / "quickdraw").glob("*.npy"))):
         pictures = np.load(file).reshape(-1, 28, 28)
         order = rng.permutation(len(pictures))
         cut = len(order) // 5
-        for part, rows in (("test", order[:cut]), ("train", order[cut:])):
-            parts[f"x_{part}"].append(pictures[rows])
-            parts[f"y_{part}"].append(np.full(len(rows), label))
-    path = folder / f"drawings-{seed}.npz"
-    np.savez(path, **{name: np.concatenate(several) for name, several in parts.items()})
-    return path
+        for part, rows in (("t10k", order[:cut]), ("train", order[cut:])):
+            parts[part].append((pictures[rows], np.full(len(rows), label, np.uint8)))
+    for part, several in parts.items():
+        for column, name in enumerate(("images-idx3", "labels-idx1")):
+            array = np.concatenate([one[column] for one in several])
+            header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            (folder / f"{part}-{name}-ubyte").write_bytes(header + array.tobytes())
+    return folder
 
 
 def run(name: str, seed: int) -> dict[str, object]:
@@ -59,7 +63,7 @@ def run(name: str, seed: int) -> dict[str, object]:
     if recipe == "keras":
         return {"name": name, "seed": seed, **program(data)}
     with tempfile.TemporaryDirectory() as folder:
-        source = drawings(Path(folder), seed) if data == "drawings" else SOURCES[data]
+        source = SOURCES.get(data) or drawings(Path(folder) / "drawings", seed)
         one = vistazo("train", str(source), "--recipe", recipe, "--seed", str(seed), cwd=Path(folder))
         figures = one.json()["metrics"]
         return {
