@@ -134,6 +134,13 @@ def test_filters_are_taken_by_a_network_that_has_them_and_refused_by_another():
         decided(model="mnist_cnn", filters="8,16")
 
 
+def test_easy_pictures_are_turned_and_zoomed_by_the_best_recipe_alone():
+    easy, hard = {**DATA, "ease": 0.95}, {**DATA, "ease": 0.5}
+    assert [name for name, _, _ in decided(easy, recipe="best").augment] == ["shear", "rotate", "zoom"]
+    assert decided(hard, recipe="best").augment == decided(easy, recipe="balanced").augment == []
+    assert decided(easy, recipe="best", augment="recipe,noise").augment[-1][0] == "noise"
+
+
 def test_a_batch_is_never_larger_than_the_data():
     assert decided({**DATA, "pictures": 5}).batch <= 5
     assert decided({**DATA, "pictures": 5}, batch=100).batch == 5

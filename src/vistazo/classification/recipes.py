@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.everyday import EVERYDAY
+from vistazo.classification.everyday import EASY, EVERYDAY
 from vistazo.classification.recipe import Given, Recipe
 from vistazo.classification.transferring import TRANSFER, prefers_transfer
 from vistazo.classification.tutorials import TUTORIALS
@@ -129,7 +129,7 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         ) from None
     seen = augments.settle(
         config.augment,
-        recipe.augment,
+        (recipe.augment_easy if given.ease >= EASY else None) or recipe.augment,
         flip=config.flip,
         suits=flips(classes, given.channels),
         height=given.height,
