@@ -78,7 +78,7 @@ def test_a_run_on_few_pictures_proposes_folds_as_a_command_that_works(verb, sour
 def test_the_command_repeats_what_was_set(in_tmp, settings, kind, words):
     config = build(ClassificationConfig, settings)
     index = index_of([at % 2 for at in range(20)]).replace(kind=kind)
-    data = Data(config, index, None, (16, 16, 1), (), (), False)
+    data = Data(config, index, None, (16, 16, 1), (), (), official=False, named=True)
     asked = {"source": "source", "settings": config.model_dump(mode="json")}
     with runs.create("my run", name="r", asked=asked, identity={}) as run:
         line = proposing.proposal(run, config, data)
