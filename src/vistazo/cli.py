@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+FOUND = 1  # by `check --strict`
 OUR_FAULT = 4
 INTERRUPTED = 3
 
@@ -116,17 +117,21 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
     from vistazo.tables.config import TableConfig
 
-    _common(values)
+    common = _common(values)
     given = {name: value for name, value in values.items() if value is not None}
     settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
     shown = {name: given[name] for name in _SHOWN if name in given}
-    asked = bool(shown) or values["augmented"] or values["out"] is not None
-    return tasks.check(
+    told = tasks.check(
         values["source"],
         config.build(TableConfig, settings),
-        augmented=shown if asked else None,
-        out=values["out"],
+        augmented=shown if shown or values["augmented"] else None,
+        fix=[kind.strip() for kind in (values["fix"] or "").split(",") if kind.strip()],
+        quiet=common["quiet"],
+        **{name: values[name] for name in ("out", "labels", "move", "undo")},
     )
+    if values["strict"] and told["findings"]:
+        told["exit_code"] = FOUND
+    return told
 
 
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
@@ -277,6 +282,21 @@ def _differences(told: dict[str, Any]) -> list[str]:
 def _show_checked(told: dict[str, Any]) -> list[str]:
     source, kinds = shlex.quote(told["source"]), {one["kind"] for one in told.get("columns", ())}
     lines = list(told["lines"])
+    if told.get("moved"):
+        return [*lines, tr("next:   vistazo check {source}", source=source)]
+    if "files" in told:
+        review = shlex.quote(told["files"]["review"])
+        return [
+            *lines,
+            tr("next:   vistazo train {source} --corrections {review}", source=source, review=review),
+        ]
+    if "found" in told and told["findings"]:
+        lines.append(
+            tr(
+                "next:   vistazo check {source} --out FOLDER (a page with pictures, and review.csv)",
+                source=source,
+            )
+        )
     if not kinds or "date" in kinds:
         lines.append(tr("next:   vistazo train {source}", source=source))
     if kinds:
@@ -390,7 +410,45 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 type=bool,
                 help=tr("write a picture of what the network will see"),
             ),
-            _option("out", "--out", "--salida", help=tr("where to write it (default: augmented.png)")),
+            _option(
+                "out",
+                "--out",
+                "--salida",
+                help=tr(
+                    "folder for a page of what was found and review.csv; or a .png of what the network will see"
+                ),
+            ),
+            _option(
+                "labels",
+                "--labels",
+                "--etiquetas",
+                is_flag=True,
+                type=bool,
+                help=tr("look for wrong labels too; takes minutes"),
+            ),
+            _option(
+                "fix",
+                "--fix",
+                "--arreglar",
+                help=tr(
+                    "kinds of findings whose suggestion becomes the action in review.csv, as in blank,duplicate"
+                ),
+            ),
+            _option(
+                "move",
+                "--move",
+                "--mover",
+                help=tr("move the files that a review.csv marks with move, into SOURCE-quarantine"),
+            ),
+            _option("undo", "--undo", "--deshacer", help=tr("bring back what a log of moves tells of")),
+            _option(
+                "strict",
+                "--strict",
+                "--estricto",
+                is_flag=True,
+                type=bool,
+                help=tr("exit with 1 where anything is found"),
+            ),
             *(one for name in _SHOWN for one in _derived(ClassificationConfig, only=name)),
             *_derived(TableConfig),
         ]
@@ -612,11 +670,13 @@ class _Verb(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         values: dict[str, Any] = super().invoke(ctx)
         told = self.act(dict(values))
+        code: int = told.pop("exit_code", 0)
         if values["json"]:
             click.echo(json.dumps(told, ensure_ascii=True))
         else:
             for line in self.show(told):
                 click.echo(line)
+        ctx.exit(code)
 
 
 def _asked(arguments: Sequence[str], *flags: str) -> str | None:
@@ -648,9 +708,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                    params=[*_shared_options(), _version()],
                    options_metavar=tr("[OPTIONS]"), subcommand_metavar=tr("COMMAND [ARGS]..."))  # fmt: skip
     try:
-        group.main(_after_the_verb(words), prog_name="vistazo", standalone_mode=False)
+        code = group.main(_after_the_verb(words), prog_name="vistazo", standalone_mode=False)
         _flush()
-        return 0
+        return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0

@@ -13,7 +13,7 @@ A task is a package with these modules:
 import importlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -233,30 +233,51 @@ def check(
     *,
     augmented: Mapping[str, Any] | None = None,
     out: str | os.PathLike[str] | None = None,
+    labels: bool = False,
+    fix: Sequence[str] = (),
+    move: str | os.PathLike[str] | None = None,
+    undo: str | os.PathLike[str] | None = None,
+    quiet: bool = True,
 ) -> dict[str, Any]:
-    """How a source is read: {"source", "lines" for people, "findings", "counts"}.
+    """How a source is read and what is wrong in it: {"source", "lines" for people, "findings", "counts"}.
 
     augmented: settings of a classification run whose changes of pictures are to be drawn, into `out`.
+    Of pictures: out: the folder of a page and review.csv, or a .png to draw into; labels: look for wrong ones too; fix:
+    kinds of findings whose suggestions become actions; move: the review.csv whose files with the action move are to be
+    moved; undo: the log that moving wrote, to bring them back.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
     path = platform.existing(source)
     if not path.exists():
         raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
-    from vistazo.pictures import manifests
+    from vistazo.pictures import folders, manifests
     from vistazo.tables import reading
 
+    place = None if out is None else Path(out)
+    if place is not None and folders.is_picture(place.name) and not place.is_dir():
+        augmented, place, drawing = augmented or {}, None, place
+    else:
+        drawing = Path("augmented.png") if place is None else place / "augmented.png"
     if path.is_file() and reading.is_table(path) and not manifests.names_pictures(path):
         from vistazo.tables import checking
 
+        _require_pictures(source, labels=labels, fix=fix, move=move, undo=undo, out=place)
         if augmented is not None:
             raise UsageError(
                 tr("--augmented shows pictures, and {path} is a table; leave it out.", path=source)
             )
         told = checking.check(reading.read_table(path, config))
     else:
-        from vistazo.pictures import sources
+        from vistazo.classification import checking as pictures
 
-        told = sources.check(path)
+        if move is not None and undo is not None:
+            raise UsageError(tr("--move and --undo exclude one another: choose one."))
+        if move is not None:
+            return {"source": str(source), **pictures.move(path, platform.existing(move))}
+        if undo is not None:
+            return {"source": str(source), **pictures.undo(path, platform.existing(undo))}
+        asked = pictures.Asked(labels, tuple(fix), place)
+        told = pictures.check(path, asked, seed=0, progress=Progress(quiet=quiet))
         if augmented is not None:
             from vistazo.classification.config import ClassificationConfig
 
@@ -264,9 +285,17 @@ def check(
             platform.wait_quietly()
             from vistazo.classification import showing
 
-            drawn = showing.show(path, shown, Path(out or "augmented.png"))
+            drawn = showing.show(path, shown, drawing)
             told = {**told, **drawn, "lines": [*told["lines"], *drawn["lines"]]}
     return {"source": str(source), **told}
+
+
+def _require_pictures(source: object, **asked: Any) -> None:
+    for name, value in asked.items():
+        if value:
+            raise UsageError(
+                tr("--{name} is for pictures, and {path} is a table; leave it out.", name=name, path=source)
+            )
 
 
 def resume(

@@ -29,6 +29,7 @@ _INHERITED = (
         "fold",
         "channels",
         "classes",
+        "corrections",
         "group_by",
         "max_broken",
         "deterministic",

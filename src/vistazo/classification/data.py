@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from vistazo import bundle as bundles
 from vistazo import platform
+from vistazo.classification import leaks
 from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.correcting import Corrections, kept
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import picture_size, recipes, require_sense, with_recipe
 from vistazo.classification.transferring import chosen_sentence
@@ -118,7 +120,7 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
 
     Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with.
     """
-    loaded = load(source, config, progress)
+    loaded = load(source, config, progress, kept(run, config.corrections))
     recipe = recipes[loaded.recipe]
     # Frozen, so that a run that is trained beside another one has that one's parts.
     shares = run.freeze("parts", {"validation": recipe.validation, "test": recipe.test})
@@ -148,13 +150,16 @@ def divide(
         assigned = splits.assign(loaded.index, seed=config.seed, group_by=config.group_by, shares=shares)
     config = config.model_copy(update={"recipe": loaded.recipe})
     official = bool((loaded.index.split == TEST).any())
-    sentences = (*loaded.notes, *assigned.sentences)
+    sentences = (*loaded.notes, *assigned.sentences, *leaks.grouped_sentences(assigned.index))
     return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official)
 
 
-def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loaded:
+def load(
+    source: Any, config: ClassificationConfig, progress: Progress, corrections: Corrections | None
+) -> Loaded:
     """Find and decode the pictures, and tell how; a source that was loaded for such a config is taken as it is.
 
+    corrections: what is left out or has another label than the source says.
     Raises SourceError where they cannot be used.
     """
     settings = {name: value for name, value in config.model_dump().items() if name not in _DIVIDING}
@@ -164,6 +169,7 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
         source = source.source
     require_sense(config)
     found = sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
+    found = corrections.apply(found) if corrections else found
     for note in found.notes:
         progress.say(note)
     splits.require_trainable(found.index)
@@ -186,6 +192,7 @@ def load(source: Any, config: ClassificationConfig, progress: Progress) -> Loade
     if loaded.broken:
         index = index.take(loaded.rows)
         splits.require_trainable(index)
+    index = leaks.group_copies(index, loaded.pixels)
     counted = tr("pictures: {n} of {height} x {width} pixels, {colour}", n=len(index), height=height, width=width,
                  colour=tr("grey") if channels == 1 else tr("colour"))  # fmt: skip
     size = (height, width, channels)

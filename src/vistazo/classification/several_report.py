@@ -50,6 +50,7 @@ def headline(told: "Told") -> list[Block]:
             "Validation chose the thresholds, so this figure leans to the bright side; there was no test part."
         ),
     ]
+    lines += filter(None, [told.leak])
     title = (
         tr("Pictures of the test part with every label right")
         if told.part == "test"

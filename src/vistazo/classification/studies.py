@@ -20,6 +20,7 @@ from vistazo import platform
 from vistazo.classification import pooling, study_report
 from vistazo.classification.classifier import open_model
 from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.correcting import kept
 from vistazo.classification.data import Data, Loaded, divide, load, read
 from vistazo.classification.keeping import measure
 from vistazo.classification.pooling import Tried
@@ -78,7 +79,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     learn: trains one run. Raises TooFewExamples and ConfigError where the pictures do not allow so many folds, or the
     model to begin from knows them, before anything is trained; and whatever `learn` raises.
     """
-    loaded = load(source, config, progress)
+    loaded = load(source, config, progress, kept(run, config.corrections))
     if loaded.index.labels is not None:
         raise ConfigError(
             tr("--folds and --repeats cannot measure several labels a picture yet; leave them out.")

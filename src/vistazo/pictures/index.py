@@ -78,6 +78,7 @@ class Index:
     kind: 'folder', 'archive', 'idx', 'npy', 'manifest' or 'arrays'.
     labels: where a picture may have several labels, (rows, classes) bool, which it has; `label` is UNLABELLED
         then. None where each has one.
+    alike: (rows,) int64, equal for near copies of one picture, -1 for pictures without; None where none was found.
     Raises ValueError where the columns contradict one another.
     """
 
@@ -90,6 +91,7 @@ class Index:
     source: str
     kind: str
     labels: NDArray[np.bool_] | None = None
+    alike: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("label", np.int64), ("split", "U10"), ("group", np.int64), ("hash", "S32")):
@@ -112,6 +114,13 @@ class Index:
                 raise ValueError("a picture has both a label and labels")
             labels.flags.writeable = False
             object.__setattr__(self, "labels", labels)
+
+        if self.alike is not None:
+            alike = np.asarray(self.alike, dtype=np.int64).view()
+            if alike.shape != (len(self.where),):
+                raise ValueError(f"alike has shape {alike.shape}, not ({len(self.where)},)")
+            alike.flags.writeable = False
+            object.__setattr__(self, "alike", alike)
 
     def __len__(self) -> int:
         return len(self.where)
@@ -144,8 +153,9 @@ class Index:
     def take(self, rows: NDArray[np.int64]) -> Self:
         """The Index of these rows, in this order."""
         columns = {name: getattr(self, name)[rows] for name in ("label", "split", "group", "hash")}
-        if self.labels is not None:
-            columns["labels"] = self.labels[rows]
+        for name in ("labels", "alike"):
+            if getattr(self, name) is not None:
+                columns[name] = getattr(self, name)[rows]
         return self.replace(where=tuple(self.where[row] for row in rows), **columns)
 
 

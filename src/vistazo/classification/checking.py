@@ -1,0 +1,227 @@
+"""`vistazo check` of pictures: one look at each, what was found, told in words, as JSON, as a page, as review.csv."""
+
+import contextlib
+import posixpath
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vistazo import platform
+from vistazo.bundle import disk_sentence
+from vistazo.engine.progress import Progress
+from vistazo.engine.reports import number
+from vistazo.errors import ConfigError, DiskError, SourceError, UsageError
+from vistazo.language import tr
+from vistazo.pictures import health, looking, moving, review_page, reviewing, sources
+from vistazo.pictures.folders import hidden, is_picture, listing
+from vistazo.pictures.health import KINDS, Finding, named
+from vistazo.pictures.stores import Source
+from vistazo.registry import nearest
+
+__all__ = ["PAGE", "REVIEW", "Asked", "check", "move", "undo"]
+
+PAGE, REVIEW = "check.html", "review.csv"
+EXAMPLES = 3  # of each kind, in words
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a check is asked for. labels: to look for wrong ones. fix: kinds whose suggestions become actions.
+
+    out: the folder of the page and review.csv; None for neither.
+    """
+
+    labels: bool = False
+    fix: tuple[str, ...] = ()
+    out: Path | None = None
+
+    def require_sense(self) -> None:
+        """Raise ConfigError or UsageError where this cannot be meant."""
+        for kind in self.fix:
+            if kind not in KINDS:
+                near = nearest(kind, list(KINDS))
+                known = ", ".join(KINDS)
+                if near:
+                    raise ConfigError(
+                        tr("--fix: there is no kind '{kind}'. Did you mean '{near}'? Known: {known}.", kind=kind,
+                           near=near, known=known)
+                    )  # fmt: skip
+                raise ConfigError(
+                    tr("--fix: there is no kind '{kind}'. Known: {known}.", kind=kind, known=known)
+                )
+        if self.fix and self.out is None:
+            raise UsageError(tr("--fix writes its choices into review.csv: say where, with --out FOLDER."))
+
+
+def check(path: Path, asked: Asked, *, seed: int, progress: Progress) -> dict[str, Any]:
+    """Look at every picture of a source: {"lines" for people, "findings", "counts", "found", and "files" if written}.
+
+    counts: pictures of each class. found: findings of each kind.
+    Raises SourceError, ConfigError, UsageError, MissingExtra, DiskError.
+    """
+    asked.require_sense()
+    if asked.labels:
+        from vistazo.classification import suspects
+
+        suspects.require_cleanlab()
+    found = sources.read_source(path, classes_file=None)
+    threads = platform.physical_cores()
+    looks = looking.look(found.store, size=looking.sight(found.store), threads=threads)
+    findings = health.examine(found.index, looks, found.broken, _foreign(found))
+    notes = list(found.notes)
+    if asked.labels:
+        told, sentence = _suspects(found, looks, seed=seed, progress=progress)
+        notes.append(sentence)
+        order = list(KINDS)
+        findings = sorted([*findings, *told], key=lambda one: order.index(one.kind))
+    answer: dict[str, Any] = {
+        "lines": [*_lines(found, notes), *_found_lines(findings)],
+        "findings": [one.to_json() for one in findings],
+        "counts": _counts(found),
+        "found": dict(Counter(one.kind for one in findings)),
+    }
+    if asked.out is not None:
+        files = _write(found, findings, asked.out, path.name or "source", fix=asked.fix, threads=threads)
+        answer["files"] = {name: str(file) for name, file in files.items()}
+        answer["lines"] += [
+            tr("page:    {path}", path=files["page"]),
+            tr("review:  {path}", path=files["review"]),
+        ]
+    return answer
+
+
+def _suspects(
+    found: Source, looks: looking.Looks, *, seed: int, progress: Progress
+) -> tuple[list[Finding], str]:
+    platform.wait_quietly()
+    from vistazo.classification import suspects
+    from vistazo.engine import device as devices
+
+    compute = devices.Compute(
+        devices.resolve_device("auto"), "fp32", "channels_last", platform.physical_cores()
+    )
+    return suspects.find(found.store, found.index, looks, compute=compute, seed=seed, progress=progress)
+
+
+# ---------------------------------------------------------------- in words
+def _counts(found: Source) -> dict[str, int]:
+    index = found.index
+    return dict(zip(index.classes, index.counts(np.ones(len(index), dtype=np.bool_)).tolist(), strict=True))
+
+
+def _lines(found: Source, notes: Sequence[str]) -> list[str]:
+    counts = _counts(found)
+    if found.index.labels is None:
+        lines = [tr("pictures: {n}, classes: {classes}", n=len(found.index), classes=len(counts))]
+    else:
+        lines = [tr("pictures: {n}, labels: {labels}", n=len(found.index), labels=len(counts))]
+    return [*lines, *notes, *(f"  {name}: {count}" for name, count in counts.items())]
+
+
+def _found_lines(findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return [tr("Nothing was found that needs a look.")]
+    lines = []
+    for kind in KINDS:
+        mine = [one for one in findings if one.kind == kind]
+        if mine:
+            lines.append(f"{named(kind)} ({kind}): {number(len(mine))}")
+            lines += [f"  {one.path}: {one.detail}" for one in mine[:EXAMPLES]]
+            if len(mine) > EXAMPLES:
+                lines.append("  " + tr("... and {n} more", n=len(mine) - EXAMPLES))
+    return lines
+
+
+def _foreign(found: Source) -> list[str]:
+    """Files beside pictures that are not named like pictures."""
+    folders = {posixpath.dirname(name) for name in found.index.where}
+    if found.index.kind == "folder":
+        names = listing(Path(found.index.source)).files
+    elif found.index.kind == "archive" and zipfile.is_zipfile(found.index.source):
+        with zipfile.ZipFile(found.index.source) as archive:
+            names = sorted(one.filename for one in archive.infolist() if not one.is_dir())
+    else:
+        return []
+    return [
+        name
+        for name in names
+        if not is_picture(name)
+        and posixpath.dirname(name) in folders
+        and not any(map(hidden, name.split("/")))
+    ]
+
+
+# ---------------------------------------------------------------- files
+def _write(
+    found: Source, findings: Sequence[Finding], out: Path, name: str, *, fix: Sequence[str], threads: int
+) -> dict[str, Path]:
+    rows = reviewing.rows_of(findings, fix)
+    page = review_page.build(
+        found.index, found.store, findings, rows, name=name, looked_at=len(found.index), threads=threads
+    )
+    files = {"page": out / PAGE, "review": out / REVIEW}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _keep_choices(files["review"])
+        platform.replace_file(files["page"], [page.encode("utf-8")])
+    except OSError as error:
+        raise DiskError(disk_sentence(out, error)) from error
+    reviewing.write(files["review"], rows)
+    return files
+
+
+def _keep_choices(review: Path) -> None:
+    """A review that was there may hold an hour of a person's choices: then it is kept under the next free name."""
+    if not review.exists():
+        return
+    with contextlib.suppress(SourceError):
+        if not reviewing.corrections(reviewing.read(review), review):
+            return
+    number_of = 1
+    while (kept := review.with_name(f"review-{number_of}.csv")).exists():
+        number_of += 1
+    review.rename(kept)
+
+
+# ---------------------------------------------------------------- moving
+def move(path: Path, review: Path) -> dict[str, Any]:
+    """Move the files that a review marks with `move`: {"lines", "findings", "counts", "moved"}.
+
+    Raises what `reviewing.read` and `moving.move` raise, UsageError where nothing is marked.
+    """
+    asked = reviewing.corrections(reviewing.read(review), review)
+    names = [name.replace("\\", "/") for name, one in asked.items() if one.verb == "move"]
+    if not names:
+        raise UsageError(tr("{path} marks no file with the action move, so nothing was moved.", path=review))
+    done = moving.move(path, names)
+    lines = [
+        tr("{n} files were moved to {folder}", n=done.files, folder=done.log.parent),
+        *_left(done),
+        tr("bring them back with: vistazo check {path} --undo {log}", path=path, log=done.log),
+    ]
+    return _moved(lines, done)
+
+
+def undo(path: Path, log: Path) -> dict[str, Any]:
+    """Bring back what a log tells of: {"lines", "findings", "counts", "moved"}. Raises as `moving.undo` does."""
+    done = moving.undo(path, log)
+    return _moved([tr("{n} files were brought back", n=done.files), *_left(done)], done)
+
+
+def _left(done: moving.Moved) -> list[str]:
+    return [tr("left as it is: {name} ({reason})", name=name, reason=reason) for name, reason in done.left]
+
+
+def _moved(lines: list[str], done: moving.Moved) -> dict[str, Any]:
+    left = [{"file": name, "reason": reason} for name, reason in done.left]
+    return {
+        "lines": lines,
+        "findings": [],
+        "counts": {},
+        "moved": {"files": done.files, "log": str(done.log), "left": left},
+    }

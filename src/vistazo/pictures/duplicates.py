@@ -1,0 +1,391 @@
+"""Copies of a picture that are not the same bytes: compressed again, made smaller or larger.
+
+Every picture becomes a small one: 16 x 16 of light and 8 x 8 of either colour difference. Of its low frequencies come
+64 bits; pictures that agree in nearly all of them are compared frequency band by frequency band. Compressing and
+resizing leave every band of a picture alike, while two different pictures agree, at most, in the coarse ones. How much
+agreement in the fine ones means a copy is asked of the source itself: handwritten ones are alike, photographs are not.
+
+Whole numbers up to the bits, so that the same pictures give the same answer whatever the threads.
+
+Shape suffixes: N pictures, S values of a small picture, F frequencies, P pairs.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SMALL_COLOUR", "SMALL_GREY", "Pairs", "clusters", "near", "shrink"]
+
+Pixels = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+SIDE, COLOUR_SIDE = 16, 8
+SMALL_GREY = SIDE * SIDE
+SMALL_COLOUR = SMALL_GREY + 2 * COLOUR_SIDE**2
+_BLOCK = 1 << 20  # numbers converted at once: what stays in a processor's own memory
+
+# Light and colour differences of red, green, blue, in 256ths: ITU-R BT.601.
+_LIGHT, _BLUE, _RED = (77, 150, 29), (-77, -150, 227), (179, -150, -29)
+
+BITS = 64
+EVERY = 4096  # pictures up to which every one is compared with every other
+TURNS, REACH = 8, 6  # orders that more pictures are sorted in, and neighbours in each that are compared
+LEAST_BITS, MOST_BITS = 4, 9  # of 64 that may differ: of 95 copies in 100, 5 or fewer do
+MOST_PAIRS = 2  # candidates a picture, roughly
+DECOYS = 2  # more bits than that differ between pairs that look alike and, but for few, are no copies
+SAMPLE = 4096  # of them
+
+# What copies reach, of JPEG quality 50 to 95 and half to twice the size, in 98 of 100 on photographs and drawings.
+_BANDS = {"coarse": (0.5, 6.0), "middle": (6.0, 9.0), "fine": (9.0, 99.0)}
+COARSE, MIDDLE, FINE = 0.4, 0.88, 0.6
+COLOUR, LIGHT = 8.0, 12.0  # levels
+FALSE = 0.0002  # pairs a picture that chance may make
+CROWD, RATIO = 2, 0.1  # look-alikes that make a crowd, and how much nearer than those a copy has to be
+PLAIN = 3.0  # levels: pictures of less contrast are nothing to know them by
+NOISE = 6.0  # of a frequency, in levels: what compressing adds
+_SCALE = 1000  # waves as whole numbers: sums stay below 2**24
+
+
+# ---------------------------------------------------------------- small pictures
+def shrink(pixels_NHWC: Pixels) -> Pixels:
+    """(N, 256) or, of colour, (N, 384) uint8: the mean light of 16 x 16 fields, then of 8 x 8 blue and red less light.
+
+    pixels_NHWC: uint8 (pictures, height, width, 1 or 3). Differences are halved, 128 is none. Sums are whole numbers
+    below 2**24, which float32 holds exactly, so threads do not matter.
+    """
+    count, height, width, channels = pixels_NHWC.shape
+    across = _across(width, channels)
+    down = _area(height, SIDE).astype(np.float32)
+    found = np.empty((count, SMALL_GREY if channels == 1 else SMALL_COLOUR), dtype=np.uint8)
+    step = max(1, _BLOCK // (height * width * channels))
+    for first in range(0, count, step):
+        block = pixels_NHWC[first : first + step]
+        lines = block.reshape(-1, width * channels).astype(np.float32) @ across
+        lines = np.floor(lines / 256).reshape(len(block), height, -1)
+        found[first : first + step, :SMALL_GREY] = _down(lines[:, :, :SIDE], down, 0)
+        if channels == 3:
+            coarse = _area(height, COLOUR_SIDE).astype(np.float32)
+            for at in range(2):
+                start = SIDE + at * COLOUR_SIDE
+                into = SMALL_GREY + at * COLOUR_SIDE**2
+                found[first : first + step, into : into + COLOUR_SIDE**2] = _down(
+                    lines[:, :, start : start + COLOUR_SIDE], coarse, 128
+                )
+    return found
+
+
+def _down(lines_NHW: Floats, weights: Floats, middle: int) -> Pixels:
+    """The fields of rows that were summed up already, 256 times as large; columns come before rows."""
+    count, height = lines_NHW.shape[:2]
+    turned = np.ascontiguousarray(lines_NHW.transpose(0, 2, 1)).reshape(-1, height)
+    levels = np.floor((turned @ weights + 32768) / 65536)
+    if middle:
+        levels = levels // 2 + middle
+    return levels.astype(np.uint8).reshape(count, -1)
+
+
+@cache
+def _area(there: int, here: int) -> Ints:
+    """(there, here) whole weights, 256 in each column: how much of each pixel lies in each of `here` equal fields."""
+    edges = np.arange(here + 1) * there
+    pixels = np.arange(there + 1) * here
+    overlap = np.minimum(pixels[1:, None], edges[None, 1:]) - np.maximum(pixels[:-1, None], edges[None, :-1])
+    shares = np.maximum(overlap, 0)
+    weights = shares * 256 // shares.sum(0)
+    # What rounding down left goes to the largest remainders, the first ones first.
+    left = shares * 256 % shares.sum(0)
+    order = np.argsort(-left, axis=0, kind="stable")
+    rank = np.argsort(order, axis=0, kind="stable")
+    return np.asarray(weights + (rank < 256 - weights.sum(0)), dtype=np.int64)
+
+
+@cache
+def _across(width: int, channels: int) -> Floats:
+    """(width * channels, fields) whole weights of light, and of colour differences, in fields along a row."""
+    if channels == 1:
+        return (_area(width, SIDE) * 256).astype(np.float32)
+    fine, coarse = _area(width, SIDE), _area(width, COLOUR_SIDE)
+    columns = [fine[:, None, :] * np.array(_LIGHT)[:, None]]
+    columns += [coarse[:, None, :] * np.array(one)[:, None] for one in (_BLUE, _RED)]
+    return np.concatenate(columns, axis=2).reshape(width * 3, -1).astype(np.float32)
+
+
+# ---------------------------------------------------------------- frequencies
+@cache
+def _waves(side: int) -> NDArray[np.float64]:
+    """(side * side, side * side) an orthonormal cosine transform in two dimensions, a frequency a column."""
+    at = np.arange(side)
+    one = np.cos(np.pi * (2 * at[:, None] + 1) * at[None] / (2 * side)) * math.sqrt(2 / side)
+    one[:, 0] /= math.sqrt(2)
+    return np.kron(one, one)
+
+
+def _radius(side: int) -> NDArray[np.float64]:
+    """(side * side,) how fine each frequency is."""
+    at = np.arange(side)
+    return np.hypot(at[:, None], at[None]).ravel()
+
+
+@cache
+def _asked(colour: bool) -> Floats:
+    """(S, 64) whole-number waves whose signs become the bits, the lowest of light and, of colour, 2 x 8 of colour.
+
+    The bytes of a code hold low and high frequencies alike, so that any of them can lead an order.
+    """
+    shares = [(SIDE, 0, 48 if colour else BITS)]
+    if colour:
+        shares += [(COLOUR_SIDE, SMALL_GREY + at * COLOUR_SIDE**2, 8) for at in range(2)]
+    waves = np.zeros((SMALL_COLOUR if colour else SMALL_GREY, BITS))
+    column = 0
+    for side, first, several in shares:
+        order = np.argsort(_radius(side), kind="stable")
+        lowest = order[1 : several + 1] if side == SIDE else order[:several]  # light without its mean
+        waves[first : first + side * side, column : column + several] = _waves(side)[:, lowest]
+        column += several
+    whole = np.rint(waves * (127 / np.abs(waves).max(0)))
+    return whole.reshape(-1, 8, 8).transpose(0, 2, 1).reshape(-1, BITS).astype(np.float32)
+
+
+def _codes(small_NS: Pixels) -> NDArray[np.uint64]:
+    """(N,) 64 bits of each picture: whether a frequency is above what half of the pictures have."""
+    waves = _asked(small_NS.shape[1] == SMALL_COLOUR)
+    middle = np.median(_sampled(small_NS).astype(np.float32) @ waves, axis=0)
+    found = np.empty(len(small_NS), dtype=np.uint64)
+    for first in range(0, len(small_NS), 8192):
+        values = small_NS[first : first + 8192].astype(np.float32) @ waves
+        found[first : first + 8192] = np.packbits(values > middle, axis=1).view(np.uint64)[:, 0]
+    return found
+
+
+def _sampled(small_NS: Pixels, most: int = 4096) -> Pixels:
+    every = max(1, len(small_NS) // most)
+    return small_NS[::every][:most]
+
+
+# ---------------------------------------------------------------- who may be a copy of whom
+Block = tuple[Ints, Ints, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Candidates (lower row, higher row) whose codes differ in few bits; others that differ in a few more.
+
+    alike: how many pairs of the second kind there are; of `decoys` they are a sample.
+    """
+
+    pairs: tuple[Ints, Ints]
+    decoys: tuple[Ints, Ints]
+    alike: int
+
+
+def _candidates(codes: NDArray[np.uint64]) -> _Found:
+    blocks = list(_every_pair(codes) if len(codes) <= EVERY else _neighbours(codes))
+    differ = np.zeros(BITS + 1, dtype=np.int64)
+    for *_, block in blocks:
+        differ += np.bincount(block.ravel(), minlength=BITS + 1)
+    # Where most pictures are alike (digits), fewer bits may differ, or there would be a thousand pairs a picture.
+    most = int(np.searchsorted(np.cumsum(differ), MOST_PAIRS * len(codes), side="right")) - 1
+    most = max(LEAST_BITS, min(most, MOST_BITS))
+    alike = int(differ[most + 1 : most + 1 + DECOYS].sum())
+    every = max(1, alike // SAMPLE)
+    decoys = [_chosen(block, most + 1, most + DECOYS, every) for block in blocks]
+    keys = [
+        np.minimum(one, other) * len(codes) + np.maximum(one, other)
+        for one, other in (_chosen(block, 0, most, 1) for block in blocks)
+    ]
+    found = np.unique(np.concatenate(keys))
+    one, other = (np.concatenate(column) for column in zip(*decoys, strict=True))
+    return _Found((found // len(codes), found % len(codes)), (one, other), alike)
+
+
+def _chosen(block: Block, least: int, most: int, every: int) -> tuple[Ints, Ints]:
+    """The pairs of a block that differ in so many bits; only the first of `every` so many."""
+    rows, others, differ = block
+    close = np.nonzero((differ >= least) & (differ <= most))
+    return rows[close[0][::every]], others[close[-1][::every]]
+
+
+def _every_pair(codes: NDArray[np.uint64]) -> Iterator[Block]:
+    """(rows, other rows, how many bits differ between each and each), every pair once."""
+    rows = np.arange(len(codes))
+    for first in range(0, len(codes), 256):
+        block = rows[first : first + 256]
+        differ = np.bitwise_count(codes[block, None] ^ codes[None, first:])
+        differ[np.tril_indices(len(block), m=differ.shape[1])] = BITS
+        yield block, rows[first:], differ
+
+
+def _neighbours(codes: NDArray[np.uint64]) -> Iterator[Block]:
+    """(rows, partners, how many bits differ), of codes that lie together when sorted with each of their bytes in front.
+
+    Copies agree in at least one beginning. As Manku, Jain, Das Sarma 2007, "Detecting near-duplicates for web
+    crawling", but with a fixed reach, so that many alike ones cost no more than others.
+    """
+    for turn in range(TURNS):
+        by = np.uint64(turn * BITS // TURNS)
+        turned = (codes << by) | (codes >> (np.uint64(BITS) - by)) if turn else codes
+        order = np.argsort(turned, kind="stable")
+        ordered = codes[order]
+        for away in range(1, REACH + 1):
+            yield order[:-away], order[away:], np.bitwise_count(ordered[away:] ^ ordered[:-away])
+
+
+# ---------------------------------------------------------------- who is one
+@dataclass(frozen=True, eq=False)
+class _Likeness:
+    """How much the pictures of pairs agree, (P,) each.
+
+    coarse: how far the coarse frequencies are apart, as a share of their size. middle, fine: cosines in the bands of
+    middle and fine frequencies. colour: how far the colours are apart, in levels of 0 to 255. light: the mean light.
+    plain: whether one of them is too plain to be told from others.
+    """
+
+    coarse: Floats
+    middle: Floats
+    fine: Floats
+    colour: Floats
+    light: Floats
+    plain: NDArray[np.bool_]
+
+
+def _compared(small_NS: Pixels, one_P: Ints, other_P: Ints, size_F: NDArray[np.float64]) -> _Likeness:
+    """size_F: how large each frequency of light usually is; weighed by it, all of them count alike."""
+    rows, at = np.unique(np.concatenate([one_P, other_P]), return_inverse=True)
+    levels = small_NS[rows].astype(np.float32)
+    waves_NF = _light(levels) / size_F.astype(np.float32)
+    one, other = at[: len(one_P)], at[len(one_P) :]
+    found = {}
+    for name, (low, high) in _BANDS.items():
+        band = waves_NF[:, (_radius(SIDE) >= low) & (_radius(SIDE) < high)]
+        length = np.sqrt(np.square(band).sum(1)) + 1e-6
+        if name == "coarse":
+            apart = np.sqrt(_sum_of(band, one, other, lambda a, b: np.square(a - b)))
+            found[name] = apart / np.minimum(length[one], length[other])
+        else:
+            found[name] = _sum_of(band, one, other, np.multiply) / (length[one] * length[other])
+    colour = np.zeros(len(one), dtype=np.float32)
+    if levels.shape[1] > SMALL_GREY:
+        both = levels[:, SMALL_GREY:]
+        colour = np.sqrt(_sum_of(both, one, other, lambda a, b: np.square(a - b)) / both.shape[1])
+    light = levels[:, :SMALL_GREY]
+    plain = light.std(1) < PLAIN
+    return _Likeness(
+        found["coarse"],
+        found["middle"],
+        found["fine"],
+        colour,
+        np.abs(light.mean(1)[one] - light.mean(1)[other]),
+        plain[one] | plain[other],
+    )
+
+
+def _sum_of(values_NF: Floats, one: Ints, other: Ints, combine: Callable[[Floats, Floats], Floats]) -> Floats:
+    """(P,) sums of what two rows give together, a block of pairs at a time."""
+    found = np.empty(len(one), dtype=np.float32)
+    step = 8192
+    for first in range(0, len(one), step):
+        here = slice(first, first + step)
+        found[here] = combine(values_NF[one[here]], values_NF[other[here]]).sum(1)
+    return found
+
+
+def _light(levels_NS: Floats) -> Floats:
+    """(N, 256) the frequencies of light, as whole numbers."""
+    return levels_NS[:, :SMALL_GREY] @ _whole_waves()
+
+
+@cache
+def _whole_waves() -> Floats:
+    waves = _waves(SIDE)
+    return np.rint(waves * (_SCALE)).astype(np.float32)
+
+
+def _fine_enough(likeness: _Likeness, alike: int, count: int) -> float:
+    """The agreement in fine frequencies that makes a copy in this source.
+
+    likeness: of decoys, pairs that look alike and are no copies; `alike` is how many there are among `count` pictures.
+    Fisher's transform of their agreement is normal, so it says from where on less than FALSE of them a picture remain.
+    """
+    if alike <= FALSE * count or not len(likeness.fine):
+        return FINE
+    transformed = np.arctanh(np.clip(likeness.fine, -0.999, 0.999))
+    middle, above = np.quantile(transformed, [0.5, 0.84])
+    distance = NormalDist().inv_cdf(1 - FALSE * count / alike)
+    return max(FINE, math.tanh(float(middle + distance * max(above - middle, 0.05))))
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of copies: (P,) rows, the lower first. fine: how much agreement in fine frequencies was asked for."""
+
+    one: Ints
+    other: Ints
+    fine: float
+
+
+def near(small_NS: Pixels) -> Pairs:
+    """The pairs of pictures of which one is a copy of the other, or both of a third.
+
+    small_NS: what `shrink` made, all of one width. Plain pictures, without anything to know them by, are no copies.
+    """
+    if len(small_NS) < 2:
+        return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), FINE)
+    found = _candidates(_codes(small_NS))
+    size_F = np.sqrt(
+        _light(_sampled(small_NS).astype(np.float32)).var(0, dtype=np.float64) + (NOISE * _SCALE) ** 2
+    )
+    decoys = _compared(small_NS, *found.decoys, size_F)
+    fine = _fine_enough(decoys, found.alike, len(small_NS))
+    # Where pictures are alike, even one that stands apart is judged as if it stood in the usual crowd.
+    usual = float(np.median(1 - decoys.fine)) if fine > FINE else math.inf
+    one, other = found.pairs
+    told = _compared(small_NS, one, other, size_F)
+    copy = (told.coarse <= COARSE) & (told.middle >= MIDDLE) & (told.fine >= fine)
+    copy &= (told.colour <= COLOUR) & (told.light <= LIGHT) & ~told.plain
+    copy &= _apart_from_the_crowd(one, other, 1 - told.fine, 1 - fine, usual, len(small_NS))
+    return Pairs(one[copy], other[copy], fine)
+
+
+def _apart_from_the_crowd(
+    one: Ints, other: Ints, apart_P: Floats, most: float, usual: float, count: int
+) -> NDArray[np.bool_]:
+    """(P,) whether two are far nearer to one another than either is to those that merely look alike: a stroke, a 1.
+
+    apart_P: how far each pair is apart in fine frequencies; beyond `most` it is no copy. As the ratio of Lowe 2004,
+    "Distinctive image features from scale-invariant keypoints", 7.1, to the middle one of CROWD others or more;
+    `usual` stands for the middle one of pictures with fewer.
+    """
+    away = apart_P > most
+    rows = np.concatenate([one[away], other[away]])
+    apart = np.concatenate([apart_P[away], apart_P[away]])
+    order = np.lexsort((apart, rows))
+    rows, apart = rows[order], apart[order]
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    several = np.diff(first, append=len(rows))
+    middle = np.full(count, usual, dtype=np.float32)
+    crowded = several >= CROWD
+    middle[rows[first[crowded]]] = np.minimum(apart[(first + several // 2)[crowded]], usual)
+    return np.asarray(apart_P <= RATIO * np.minimum(middle[one], middle[other]))
+
+
+def clusters(pairs: Pairs, count: int) -> Ints:
+    """(count,) the lowest row of all that are copies of one another, -1 for pictures without a copy."""
+    lowest = np.arange(count)
+    while True:
+        before = lowest.copy()
+        least = np.minimum(lowest[pairs.one], lowest[pairs.other])
+        np.minimum.at(lowest, pairs.one, least)
+        np.minimum.at(lowest, pairs.other, least)
+        lowest = lowest[lowest]
+        if (lowest == before).all():
+            break
+    alone = np.ones(count, dtype=np.bool_)
+    alone[pairs.one] = alone[pairs.other] = False
+    lowest[alone] = -1
+    return lowest
