@@ -166,6 +166,8 @@ def _predict(values: dict[str, Any]) -> dict[str, Any]:
     if not common["quiet"]:
         for note in getattr(model, "notes", ()):
             click.echo(note, err=True)
+        if values["sort_into"]:
+            click.echo(tr("copies, by class: {path}", path=values["sort_into"]), err=True)
     return {"predictions": predictions, "unreadable": unreadable}
 
 
@@ -199,7 +201,9 @@ def _suited(verb: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in inspect.signature(verb).parameters:
-            raise UsageError(tr("This model does not take --{name}; leave it out.", name=name))
+            raise UsageError(
+                tr("This model does not take --{name}; leave it out.", name=name.replace("_", "-"))
+            )
     return given
 
 
@@ -487,6 +491,12 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 "--mejores",
                 type=_whole(1),
                 help=tr("classes named for each picture or row (default: 5)"),
+            ),
+            _option(
+                "sort_into",
+                "--sort-into",
+                "--ordenar-en",
+                help=tr("copy each picture into a folder of its class, in this folder"),
             ),
             _option(
                 "steps",

@@ -130,7 +130,8 @@ def _found_lines(findings: Sequence[Finding]) -> list[str]:
     for kind in KINDS:
         mine = [one for one in findings if one.kind == kind]
         if mine:
-            lines.append(f"{named(kind)} ({kind}): {number(len(mine))}")
+            known = named(kind) if named(kind) == kind else f"{named(kind)} ({kind})"
+            lines.append(f"{known}: {number(len(mine))}")
             lines += [f"  {one.path}: {one.detail}" for one in mine[:EXAMPLES]]
             if len(mine) > EXAMPLES:
                 lines.append("  " + tr("... and {n} more", n=len(mine) - EXAMPLES))

@@ -196,7 +196,8 @@ def load(
     counted = tr("pictures: {n} of {height} x {width} pixels, {colour}", n=len(index), height=height, width=width,
                  colour=tr("grey") if channels == 1 else tr("colour"))  # fmt: skip
     size = (height, width, channels)
-    whole = Loaded(source, settings, index, loaded.pixels, size, broken, config.recipe, notes)
+    told = list(found.notes)  # said above
+    whole = Loaded(source, settings, index, loaded.pixels, size, broken, config.recipe, notes, told)
     whole.say([counted, *notes[len(found.notes) :]], progress)
     return whole
 

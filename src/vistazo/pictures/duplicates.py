@@ -36,7 +36,7 @@ _LIGHT, _BLUE, _RED = (77, 150, 29), (-77, -150, 227), (179, -150, -29)
 BITS = 64
 EVERY = 4096  # pictures up to which every one is compared with every other
 TURNS, REACH = 8, 6  # orders that more pictures are sorted in, and neighbours in each that are compared
-LEAST_BITS, MOST_BITS = 4, 9  # of 64 that may differ: of 95 copies in 100, 5 or fewer do
+LEAST_BITS, MOST_BITS = 4, 11  # of 64 that may differ: of 95 copies in 100, 5 or fewer do
 MOST_PAIRS = 2  # candidates a picture, roughly
 DECOYS = 2  # more bits than that differ between pairs that look alike and, but for few, are no copies
 SAMPLE = 4096  # of them
@@ -45,8 +45,10 @@ SAMPLE = 4096  # of them
 _BANDS = {"coarse": (0.5, 6.0), "middle": (6.0, 9.0), "fine": (9.0, 99.0)}
 COARSE, MIDDLE, FINE = 0.4, 0.88, 0.6
 COLOUR, LIGHT = 8.0, 12.0  # levels
+CLOSE = (0.2, 0.9, 0.25)  # coarse, middle and fine of what was made half as large and compressed at once
+SELDOM = 0.01  # pairs a picture that may agree so well without being copies
 FALSE = 0.0002  # pairs a picture that chance may make
-CROWD, RATIO = 2, 0.1  # look-alikes that make a crowd, and how much nearer than those a copy has to be
+CROWD, RATIO = 2, 0.08  # look-alikes that make a crowd, and how much nearer than those a copy is
 PLAIN = 3.0  # levels: pictures of less contrast are nothing to know them by
 NOISE = 6.0  # of a frequency, in levels: what compressing adds
 _SCALE = 1000  # waves as whole numbers: sums stay below 2**24
@@ -192,9 +194,9 @@ def _candidates(codes: NDArray[np.uint64]) -> _Found:
     # Where most pictures are alike (digits), fewer bits may differ, or there would be a thousand pairs a picture.
     most = int(np.searchsorted(np.cumsum(differ), MOST_PAIRS * len(codes), side="right")) - 1
     most = max(LEAST_BITS, min(most, MOST_BITS))
-    alike = int(differ[most + 1 : most + 1 + DECOYS].sum())
+    alike = int(differ[MOST_BITS + 1 : MOST_BITS + 1 + DECOYS].sum())
     every = max(1, alike // SAMPLE)
-    decoys = [_chosen(block, most + 1, most + DECOYS, every) for block in blocks]
+    decoys = [_chosen(block, MOST_BITS + 1, MOST_BITS + DECOYS, every) for block in blocks]
     keys = [
         np.minimum(one, other) * len(codes) + np.maximum(one, other)
         for one, other in (_chosen(block, 0, most, 1) for block in blocks)
@@ -342,26 +344,34 @@ def near(small_NS: Pixels) -> Pairs:
     )
     decoys = _compared(small_NS, *found.decoys, size_F)
     fine = _fine_enough(decoys, found.alike, len(small_NS))
-    # Where pictures are alike, even one that stands apart is judged as if it stood in the usual crowd.
-    usual = float(np.median(1 - decoys.fine)) if fine > FINE else math.inf
     one, other = found.pairs
     told = _compared(small_NS, one, other, size_F)
     copy = (told.coarse <= COARSE) & (told.middle >= MIDDLE) & (told.fine >= fine)
+    # A small and hard compressed copy has lost the fine frequencies; where nothing else agrees so well in the coarse
+    # ones, those are enough.
+    if found.alike * float(_close(decoys).mean() if len(decoys.fine) else 0.0) <= SELDOM * len(small_NS):
+        copy |= _close(told)
     copy &= (told.colour <= COLOUR) & (told.light <= LIGHT) & ~told.plain
-    copy &= _apart_from_the_crowd(one, other, 1 - told.fine, 1 - fine, usual, len(small_NS))
+    # Where pictures are alike, one that stands apart is judged as if it stood in the usual crowd; where few are, hardly.
+    crowd = min(1.0, found.alike / len(small_NS))
+    if crowd:
+        usual = float(np.median(1 - decoys.fine))
+        copy &= 1 - told.fine <= RATIO / crowd * _crowd_of(one, other, 1 - told.fine, usual, len(small_NS))
     return Pairs(one[copy], other[copy], fine)
 
 
-def _apart_from_the_crowd(
-    one: Ints, other: Ints, apart_P: Floats, most: float, usual: float, count: int
-) -> NDArray[np.bool_]:
-    """(P,) whether two are far nearer to one another than either is to those that merely look alike: a stroke, a 1.
+def _close(likeness: _Likeness) -> NDArray[np.bool_]:
+    return (likeness.coarse <= CLOSE[0]) & (likeness.middle >= CLOSE[1]) & (likeness.fine >= CLOSE[2])
 
-    apart_P: how far each pair is apart in fine frequencies; beyond `most` it is no copy. As the ratio of Lowe 2004,
+
+def _crowd_of(one: Ints, other: Ints, apart_P: Floats, usual: float, count: int) -> Floats:
+    """(P,) how far either of two is, in fine frequencies, from those that merely look like it: a stroke, a 1.
+
+    A copy is far nearer. apart_P: how far each pair is apart. As the ratio of Lowe 2004,
     "Distinctive image features from scale-invariant keypoints", 7.1, to the middle one of CROWD others or more;
     `usual` stands for the middle one of pictures with fewer.
     """
-    away = apart_P > most
+    away = apart_P > RATIO * usual  # the others may be copies
     rows = np.concatenate([one[away], other[away]])
     apart = np.concatenate([apart_P[away], apart_P[away]])
     order = np.lexsort((apart, rows))
@@ -371,7 +381,7 @@ def _apart_from_the_crowd(
     middle = np.full(count, usual, dtype=np.float32)
     crowded = several >= CROWD
     middle[rows[first[crowded]]] = np.minimum(apart[(first + several // 2)[crowded]], usual)
-    return np.asarray(apart_P <= RATIO * np.minimum(middle[one], middle[other]))
+    return np.minimum(middle[one], middle[other])
 
 
 def clusters(pairs: Pairs, count: int) -> Ints:

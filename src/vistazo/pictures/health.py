@@ -209,7 +209,10 @@ def _unusual(index: Index, looks: Looks) -> Iterator[Finding]:
         lambda row: tr("{share} of it is white", share=percent(float(looks.burnt[row]), 0)),
     )
     yield from _each(
-        index, "blurred", _blurred(looks, lit[~white]), lambda row: tr("it is far less sharp than the others")
+        index,
+        "blurred",
+        _blurred(looks, lit[~white & ~_tiny(looks, good, lit)]),
+        lambda row: tr("it is far less sharp than the others"),
     )
     yield from _shapes(index, looks, good)
 
@@ -228,10 +231,15 @@ def _blurred(looks: Looks, rows: Ints) -> Ints:
     return rows[(sharp < middle - BLURRED * max(deviation, 0.25)) & (sharp < BLURRED_BELOW)]
 
 
+def _tiny(looks: Looks, good: Ints, rows: Ints) -> NDArray[np.bool_]:
+    """Whether rows have few pixels where others have many."""
+    short = np.minimum(looks.height, looks.width)
+    return np.asarray((short[rows] < TINY) & (short[rows] <= np.median(short[good]) / 2))
+
+
 def _shapes(index: Index, looks: Looks, good: Ints) -> Iterator[Finding]:
     height, width = looks.height[good].astype(np.float64), looks.width[good].astype(np.float64)
-    short = np.minimum(height, width)
-    tiny = good[(short < TINY) & (short <= np.median(short) / 2)]
+    tiny = good[_tiny(looks, good, good)]
 
     def size(row: int) -> str:
         return tr("{width} × {height} pixels", width=int(looks.width[row]), height=int(looks.height[row]))

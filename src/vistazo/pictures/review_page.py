@@ -124,7 +124,7 @@ def _words() -> dict[str, str]:
         "action": tr("action"),
         "apply": tr("apply to ticked"),
         "suggestion": tr("as suggested"),
-        "keep": tr("keep"),
+        "keep": tr("leave it as it is"),
         "exclude": tr("exclude"),
         "relabel": tr("relabel"),
         "move": tr("move the file"),
