@@ -254,10 +254,9 @@ def check(
     from vistazo.tables import reading
 
     place = None if out is None else Path(out)
+    drawing = Path("augmented.png") if place is None else place / "augmented.png"
     if place is not None and folders.is_picture(place.name) and not place.is_dir():
-        augmented, place, drawing = augmented or {}, None, place
-    else:
-        drawing = Path("augmented.png") if place is None else place / "augmented.png"
+        augmented, drawing, place = augmented or {}, place, None
     if path.is_file() and reading.is_table(path) and not manifests.names_pictures(path):
         from vistazo.tables import checking
 

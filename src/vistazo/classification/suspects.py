@@ -174,7 +174,8 @@ def _features(
         channels=channels, height=height, width=width, classes=2, size=max(INSIDE, height, width), frozen=0
     )
     network.load_published()
-    network = compute.place(network.eval())
+    network.eval()
+    compute.place(network)  # a module is moved in place
     normaliser = Normaliser([127.0] * channels, [128.0] * channels)
     found = torch.empty((len(rows), FEATURES), dtype=torch.float16)
     kept: list[int] = []

@@ -125,7 +125,7 @@ def _waves(side: int) -> NDArray[np.float64]:
     at = np.arange(side)
     one = np.cos(np.pi * (2 * at[:, None] + 1) * at[None] / (2 * side)) * math.sqrt(2 / side)
     one[:, 0] /= math.sqrt(2)
-    return np.kron(one, one)
+    return np.asarray(np.kron(one, one), dtype=np.float64)
 
 
 def _radius(side: int) -> NDArray[np.float64]:
@@ -151,7 +151,7 @@ def _asked(colour: bool) -> Floats:
         waves[first : first + side * side, column : column + several] = _waves(side)[:, lowest]
         column += several
     whole = np.rint(waves * (127 / np.abs(waves).max(0)))
-    return whole.reshape(-1, 8, 8).transpose(0, 2, 1).reshape(-1, BITS).astype(np.float32)
+    return np.asarray(whole.reshape(-1, 8, 8).transpose(0, 2, 1).reshape(-1, BITS), dtype=np.float32)
 
 
 def _codes(small_NS: Pixels) -> NDArray[np.uint64]:
@@ -260,21 +260,22 @@ def _compared(small_NS: Pixels, one_P: Ints, other_P: Ints, size_F: NDArray[np.f
     """size_F: how large each frequency of light usually is; weighed by it, all of them count alike."""
     rows, at = np.unique(np.concatenate([one_P, other_P]), return_inverse=True)
     levels = small_NS[rows].astype(np.float32)
-    waves_NF = _light(levels) / size_F.astype(np.float32)
+    waves_NF = np.asarray(_light(levels) / size_F.astype(np.float32), dtype=np.float32)
     one, other = at[: len(one_P)], at[len(one_P) :]
     found = {}
     for name, (low, high) in _BANDS.items():
         band = waves_NF[:, (_radius(SIDE) >= low) & (_radius(SIDE) < high)]
         length = np.sqrt(np.square(band).sum(1)) + 1e-6
         if name == "coarse":
-            apart = np.sqrt(_sum_of(band, one, other, lambda a, b: np.square(a - b)))
-            found[name] = apart / np.minimum(length[one], length[other])
+            found[name] = np.sqrt(_sum_of(band, one, other, _squared)) / np.minimum(
+                length[one], length[other]
+            )
         else:
             found[name] = _sum_of(band, one, other, np.multiply) / (length[one] * length[other])
     colour = np.zeros(len(one), dtype=np.float32)
     if levels.shape[1] > SMALL_GREY:
         both = levels[:, SMALL_GREY:]
-        colour = np.sqrt(_sum_of(both, one, other, lambda a, b: np.square(a - b)) / both.shape[1])
+        colour = np.sqrt(_sum_of(both, one, other, _squared) / both.shape[1])
     light = levels[:, :SMALL_GREY]
     plain = light.std(1) < PLAIN
     return _Likeness(
@@ -285,6 +286,10 @@ def _compared(small_NS: Pixels, one_P: Ints, other_P: Ints, size_F: NDArray[np.f
         np.abs(light.mean(1)[one] - light.mean(1)[other]),
         plain[one] | plain[other],
     )
+
+
+def _squared(one: Floats, other: Floats) -> Floats:
+    return np.asarray(np.square(one - other), dtype=np.float32)
 
 
 def _sum_of(values_NF: Floats, one: Ints, other: Ints, combine: Callable[[Floats, Floats], Floats]) -> Floats:
@@ -352,7 +357,7 @@ def near(small_NS: Pixels) -> Pairs:
     if found.alike * float(_close(decoys).mean() if len(decoys.fine) else 0.0) <= SELDOM * len(small_NS):
         copy |= _close(told)
     copy &= (told.colour <= COLOUR) & (told.light <= LIGHT) & ~told.plain
-    # Where pictures are alike, one that stands apart is judged as if it stood in the usual crowd; where few are, hardly.
+    # Where pictures are alike, one that stands apart is judged as if in the usual crowd; where few are, hardly.
     crowd = min(1.0, found.alike / len(small_NS))
     if crowd:
         usual = float(np.median(1 - decoys.fine))

@@ -175,7 +175,8 @@ def _labels(index: Index, rows: Ints) -> tuple[str, set[int]]:
 
 def _of_another_label(index: Index, row: int, rows: Ints) -> int:
     own = _class(index, row)
-    return next(other for other in rows.tolist() if _class(index, other) != own)
+    labelled: list[int] = rows[index.labelled[rows]].tolist()
+    return next(other for other in labelled if _class(index, other) != own)
 
 
 def _class(index: Index, row: int) -> str:

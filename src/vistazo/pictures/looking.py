@@ -183,5 +183,4 @@ def _light_of(pixels_NHWC: Pixels) -> Floats:
     if pixels_NHWC.shape[3] == 1:
         return pixels_NHWC[..., 0].astype(np.float32)
     weights = np.array([77, 150, 29], dtype=np.float32) / 256
-    light: Floats = pixels_NHWC.astype(np.float32) @ weights
-    return light
+    return np.asarray(pixels_NHWC.astype(np.float32) @ weights, dtype=np.float32)
