@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vistazo import platform
 from vistazo.bundle import disk_sentence
 from vistazo.engine.progress import Progress
@@ -73,18 +71,15 @@ def check(path: Path, asked: Asked, *, seed: int, progress: Progress) -> dict[st
     threads = platform.physical_cores()
     looks = looking.look(found.store, size=looking.sight(found.store), threads=threads)
     findings = health.examine(found.index, looks, found.broken, _foreign(found))
-    notes = list(found.notes)
+    answer = sources.check(found)
     if asked.labels:
-        told, sentence = _suspects(found, looks, seed=seed, progress=progress)
-        notes.append(sentence)
+        doubted, sentence = _suspects(found, looks, seed=seed, progress=progress)
+        answer["lines"].append(sentence)
         order = list(KINDS)
-        findings = sorted([*findings, *told], key=lambda one: order.index(one.kind))
-    answer: dict[str, Any] = {
-        "lines": [*_lines(found, notes), *_found_lines(findings)],
-        "findings": [one.to_json() for one in findings],
-        "counts": _counts(found),
-        "found": dict(Counter(one.kind for one in findings)),
-    }
+        findings = sorted([*findings, *doubted], key=lambda one: order.index(one.kind))
+    answer["lines"] += _found_lines(findings)
+    answer["findings"] = [one.to_json() for one in findings]
+    answer["found"] = dict(Counter(one.kind for one in findings))
     if asked.out is not None:
         files = _write(found, findings, asked.out, path.name or "source", fix=asked.fix, threads=threads)
         answer["files"] = {name: str(file) for name, file in files.items()}
@@ -109,20 +104,6 @@ def _suspects(
 
 
 # ---------------------------------------------------------------- in words
-def _counts(found: Source) -> dict[str, int]:
-    index = found.index
-    return dict(zip(index.classes, index.counts(np.ones(len(index), dtype=np.bool_)).tolist(), strict=True))
-
-
-def _lines(found: Source, notes: Sequence[str]) -> list[str]:
-    counts = _counts(found)
-    if found.index.labels is None:
-        lines = [tr("pictures: {n}, classes: {classes}", n=len(found.index), classes=len(counts))]
-    else:
-        lines = [tr("pictures: {n}, labels: {labels}", n=len(found.index), labels=len(counts))]
-    return [*lines, *notes, *(f"  {name}: {count}" for name, count in counts.items())]
-
-
 def _found_lines(findings: Sequence[Finding]) -> list[str]:
     if not findings:
         return [tr("Nothing was found that needs a look.")]

@@ -66,9 +66,8 @@ def read_source(source: str | Path | Pairs | Mapping[str, Pairs], *, classes_fil
     return found
 
 
-def check(path: Path) -> dict[str, Any]:
-    """How a source of pictures is read, without decoding them: {"lines", "findings", "counts"}."""
-    found = read_source(path, classes_file=None)
+def check(found: Source) -> dict[str, Any]:
+    """How a source of pictures is read, without decoding them: {"lines", "counts"}; `health` tells what is wrong."""
     index = found.index
     counts = dict(zip(index.classes, index.counts(np.ones(len(index), dtype=np.bool_)).tolist(), strict=True))
     if index.labels is None:
@@ -77,12 +76,7 @@ def check(path: Path) -> dict[str, Any]:
         lines = [tr("pictures: {n}, labels: {labels}", n=len(index), labels=len(counts))]
     lines += found.notes
     lines += [f"  {name}: {count}" for name, count in counts.items()]
-    lines += [tr("left out: {name} ({reason})", name=one.where, reason=one.reason) for one in found.broken]
-    findings = [
-        {"kind": "broken", "path": one.where, "detail": one.reason, "suggestion": tr("mend or remove it")}
-        for one in found.broken
-    ]
-    return {"lines": lines, "findings": findings, "counts": counts}
+    return {"lines": lines, "counts": counts}
 
 
 def _existing(given: str | Path) -> Path | None:
