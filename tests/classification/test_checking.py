@@ -121,7 +121,7 @@ def test_fix_chooses_by_kind_and_training_takes_it_from_there(verb, animals, tin
     }  # fmt: skip
     said = verb("train", "animals", "--corrections", "out/review.csv", *tiny, "--epochs", "1", "--out", "r")
     assert said.code == 0, said.err
-    assert "Corrections of review.csv: 3 pictures left out, 0 of another class." in said.err
+    assert "Corrections of review.csv: pictures left out: 3, of another class: 0." in said.err
     assert json.loads(Path("r/metrics.json").read_text(encoding="utf-8"))["broken"] == []
 
 
@@ -195,7 +195,7 @@ def test_marked_files_are_moved_and_undone(verb, animals):
     assert [one["kind"] for one in verb("check", "animals", "--json").json["findings"]] == ["not-a-picture"]
     assert (animals.parent / "animals-quarantine" / "1" / "ñu" / "=green.png").exists()
     said = verb("revisar", "animals", "--deshacer", told["moved"]["log"])
-    assert said.code == 0 and "3 files were brought back" in said.out
+    assert said.code == 0 and "files brought back: 3" in said.out
     assert {path: path.read_bytes() for path in animals.rglob("*") if path.is_file()} == before
 
 

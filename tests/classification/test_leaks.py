@@ -81,7 +81,7 @@ def test_the_figure_without_near_copies_is_that_of_the_others():
     leak = leaks.measure(index, right)
     assert (leak.learnt, leak.tested, leak.n) == (2, 2, 4)
     assert leak.accuracy == 0.5
-    assert "2 of these pictures have a near copy" in leak.sentence() and "50.00%" in leak.sentence()
+    assert "are among these: 2. Without them" in leak.sentence() and "50.00%" in leak.sentence()
     assert set(leak.to_json()) >= {"tested", "learnt_from", "accuracy_without", "n_without"}
 
 
@@ -111,11 +111,11 @@ def test_a_run_tells_what_leaks_and_the_report_says_the_figure_without(
     (in_tmp / "s" / "train" / "a" / "copy.jpg").write_bytes(encoded(copy, quality=75))
     said = verb("train", "s", *tiny, "--out", "r")
     assert said.code == 0, said.err
-    assert "Of the official test part, 1 pictures have a near copy among those learnt from (1)" in said.err
+    assert "Near copies of pictures learnt from (1) in the official test part: 1;" in said.err
     told = json.loads((in_tmp / "r" / "metrics.json").read_text(encoding="utf-8"))
     assert told["near_copies"]["n_without"] == 11
     page = (in_tmp / "r" / "report.html").read_text(encoding="utf-8")
-    assert "1 of these pictures have a near copy among those that were learnt from." in page
+    assert "Near copies of pictures that were learnt from are among these: 1." in page
     index = read_index(in_tmp / "r" / "index.parquet")
     row, other = (index.where.index(name) for name in ("train/a/copy.jpg", "test/a/4.png"))
     assert index.group[row] == index.group[other]

@@ -163,7 +163,7 @@ def test_pictures_are_left_out_and_given_another_class_and_the_files_stay(animal
     assert table["dog/a2x.png"] == "dog"
     assert [found.store.name(row) for row in range(10)] == list(found.index.where)
     assert {path: path.read_bytes() for path in animals.rglob("*.png")} == before
-    assert found.notes[-1] == "Corrections of r.csv: 2 pictures left out, 1 of another class."
+    assert found.notes[-1] == "Corrections of r.csv: pictures left out: 2, of another class: 1."
 
 
 def test_windows_paths_and_names_with_an_apostrophe_are_found(animals, tmp_path):
@@ -180,9 +180,10 @@ def test_windows_paths_and_names_with_an_apostrophe_are_found(animals, tmp_path)
 def test_paths_that_are_not_there_are_told_and_those_that_were_moved_away_are_not(animals, tmp_path):
     lines = [f"none/{at}.png,,,exclude" for at in range(7)]
     found = corrected(animals, tmp_path / "r.csv", *lines, "gone.png,,,move", "cat/a0x.png,,,exclude")
-    assert found.notes[-2] == "Corrections of r.csv: 1 pictures left out, 0 of another class."
-    assert found.notes[-1].startswith("r.csv names 7 pictures that are not in ")
-    assert found.notes[-1].endswith("none/0.png, none/1.png, none/2.png, none/3.png, none/4.png ....")
+    assert found.notes[-2] == "Corrections of r.csv: pictures left out: 1, of another class: 0."
+    assert found.notes[-1].startswith("r.csv names pictures that ")
+    told = ", ".join(f"none/{at}.png" for at in range(5))
+    assert found.notes[-1].endswith(f"does not have: 7 ({told} ...).")
 
 
 @pytest.mark.parametrize(
@@ -220,4 +221,4 @@ def test_a_broken_file_that_is_excluded_is_not_broken_any_more(tmp_path, picture
     assert len(read_source(tmp_path / "m.csv", classes_file=None).broken) == 1
     found = corrected(tmp_path / "m.csv", tmp_path / "r.csv", "b/2.png,,,exclude")
     assert found.broken == ()
-    assert "1 pictures left out" in found.notes[-1]
+    assert "pictures left out: 1" in found.notes[-1]

@@ -182,7 +182,7 @@ def move(path: Path, review: Path) -> dict[str, Any]:
         raise UsageError(tr("{path} marks no file with the action move, so nothing was moved.", path=review))
     done = moving.move(path, names)
     lines = [
-        tr("{n} files were moved to {folder}", n=done.files, folder=done.log.parent),
+        tr("files moved to {folder}: {n}", n=done.files, folder=done.log.parent),
         *_left(done),
         tr("bring them back with: vistazo check {path} --undo {log}", path=path, log=done.log),
     ]
@@ -192,7 +192,7 @@ def move(path: Path, review: Path) -> dict[str, Any]:
 def undo(path: Path, log: Path) -> dict[str, Any]:
     """Bring back what a log tells of: {"lines", "findings", "counts", "moved"}. Raises as `moving.undo` does."""
     done = moving.undo(path, log)
-    return _moved([tr("{n} files were brought back", n=done.files), *_left(done)], done)
+    return _moved([tr("files brought back: {n}", n=done.files), *_left(done)], done)
 
 
 def _left(done: moving.Moved) -> list[str]:

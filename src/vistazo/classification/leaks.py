@@ -53,8 +53,8 @@ def grouped_sentences(index: Index) -> list[str]:
     if len(tested):
         told.append(
             tr(
-                "Of the official test part, {tested} pictures have a near copy among those learnt from ({learnt}); the "
-                "report tells the accuracy without them.",
+                "Near copies of pictures learnt from ({learnt}) in the official test part: {tested}; the report tells the "
+                "accuracy without them.",
                 tested=number(len(tested)),
                 learnt=number(len(learnt)),
             )
@@ -89,8 +89,8 @@ class Leak:
     def sentence(self) -> str:
         """For the report, below the accuracy."""
         return tr(
-            "{tested} of these pictures have a near copy among those that were learnt from. Without them: {value} "
-            "({level} interval {low} to {high}, n = {n}).",
+            "Near copies of pictures that were learnt from are among these: {tested}. "
+            "Without them: {value} ({level} interval {low} to {high}, n = {n}).",
             tested=number(self.tested),
             value=percent(self.accuracy, 2),
             level=metrics.LEVEL,

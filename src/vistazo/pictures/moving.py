@@ -264,7 +264,8 @@ def _told(error: OSError, source: Path, done: int, log: Path) -> str:
             reason=reason,
         )
     return tr(
-        "{n} files were moved before it failed ({reason}). Bring them back with: vistazo check {path} --undo {log}",
+        "It failed after {n} of the files were moved ({reason}). "
+        "Bring them back with: vistazo check {path} --undo {log}",
         n=done,
         reason=reason,
         path=source,

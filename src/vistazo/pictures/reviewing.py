@@ -279,7 +279,7 @@ def apply(found: Source, asked: Mapping[str, Correction], path: Path) -> Source:
     notes = [
         *found.notes,
         tr(
-            "Corrections of {file}: {excluded} pictures left out, {relabelled} of another class.",
+            "Corrections of {file}: pictures left out: {excluded}, of another class: {relabelled}.",
             file=path.name,
             excluded=int(out.sum()) + len(gone),
             relabelled=relabelled,
@@ -288,7 +288,7 @@ def apply(found: Source, asked: Mapping[str, Correction], path: Path) -> Source:
     if missing:
         notes.append(
             tr(
-                "{file} names {n} pictures that are not in {source}: {names}.",
+                "{file} names pictures that {source} does not have: {n} ({names}).",
                 file=path.name,
                 n=len(missing),
                 source=index.source or "array",
