@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import http.server
 import io
 import json
 import os
@@ -9,6 +10,8 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ import pytest
 from PIL import Image
 
 from vistazo import cli, language, platform
+from vistazo.remote import fetching
 
 platform.wait_quietly()  # before anything imports torch, here and in every process the tests start
 
@@ -286,3 +290,100 @@ def photographs() -> Callable[..., np.ndarray]:
 def encoded() -> Callable[..., bytes]:
     """An encoded picture: `encoded(pixels, "JPEG", quality=50)`."""
     return _encoded
+
+
+# ---------------------------------------------------------------- a web server
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Serves what `Web.put` says, with the faults it was told to have."""
+
+    web: "Web"
+
+    def do_GET(self) -> None:
+        self.web.asked.append((self.path, dict(self.headers)))
+        how = self.web.files.get(self.path)
+        if how is None:
+            self.send_error(404)
+        elif how.get("codes"):
+            self.send_error(how["codes"].pop(0))
+        elif "to" in how:
+            self.send_response(302)
+            self.send_header("Location", how["to"])
+            self.end_headers()
+        elif how.get("etag") and self.headers.get("If-None-Match") == how["etag"]:
+            self.send_response(304)
+            self.end_headers()
+        else:
+            self._send(how)
+
+    def _send(self, how: dict[str, Any]) -> None:
+        content, first = how["content"], 0
+        asked = self.headers.get("Range")
+        valid = self.headers.get("If-Range") in (None, how.get("etag"))
+        if asked and valid and how.get("ranges", True):
+            first = int(asked.removeprefix("bytes=").partition("-")[0])
+            if first >= len(content):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        if how.get("etag"):
+            self.send_header("ETag", how["etag"])
+        if how.get("length", True):
+            self.send_header("Content-Length", str(len(content) - first + how.get("lie", 0)))
+        for name, value in how.get("headers", {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        body = content[first:]
+        if how.get("cuts"):
+            body = body[: how["cuts"].pop(0)]
+        if "then" in how:  # another file from now on
+            self.web.files[self.path] = how["then"]
+        with contextlib.suppress(OSError):  # the client has gone
+            for at in range(0, len(body), 1 << 16):
+                self.wfile.write(body[at : at + (1 << 16)])
+                time.sleep(how.get("pause", 0))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class Web:
+    """A server on a real socket. asked: (path, headers) of every request."""
+
+    def __init__(self, address: str) -> None:
+        self.url = address
+        self.files: dict[str, dict[str, Any]] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+
+    def put(self, path: str, content: bytes = b"", **how: Any) -> str:
+        """Serve `content` at that path and give its address.
+
+        etag, headers; ranges=False ignores Range; cuts: bytes after which each answer breaks off; codes: errors that
+        come first; lie: bytes promised beyond those sent; length=False says none; to: a redirect; then: what the path
+        serves after the first answer; pause: seconds between 64 KB.
+        """
+        self.files[path] = {"content": content, **how}
+        return self.url + path
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """A web server that lasts for one test; no proxy stands between."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    handler = type("Handler", (_Handler,), {})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        handler.web = Web(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield handler.web
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow one another at once."""
+    monkeypatch.setattr(fetching, "PAUSE", 0.001)

@@ -293,3 +293,53 @@ def test_waiting_threads_sleep_unless_the_user_said_otherwise(monkeypatch):
     monkeypatch.delenv("GOMP_SPINCOUNT")
     platform.wait_quietly()
     assert (os.environ["GOMP_SPINCOUNT"], os.environ["KMP_BLOCKTIME"]) == ("1000", "200")
+
+
+# ---------------------------------------------------------------- memory and files
+def test_free_memory_is_some_and_no_more_than_there_is():
+    found = platform.free_memory()
+    assert 1 << 20 < found <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_its_own_limit_counts():
+    code = (
+        "import resource; from vistazo import platform;"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); print(platform.free_memory())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 500 << 20 < int(found) < 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "names"),
+    [
+        ("0::/jobs/7", "", ("memory.max", "memory.current")),
+        ("5:memory:/jobs/7", "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
+    ],
+)
+def test_the_limits_of_control_groups_count_and_what_files_take_does_not(tmp_path, line, kind, names):
+    def group(path, limit, taken, files):
+        folder = tmp_path / kind / path
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / names[0]).write_text(f"{limit}\n")
+        (folder / names[1]).write_text(f"{taken}\n")
+        (folder / "memory.stat").write_text(f"anon 5\ninactive_file {files}\nactive_file 1\n")
+
+    group("jobs/7", "max", 10, 0)
+    assert platform._free_in_control_groups(line, tmp_path) == []
+    group("jobs", 1000, 600, 299)
+    assert platform._free_in_control_groups(f"9:cpu:/x\n{line}\n", tmp_path) == [700]
+    group("jobs/7", 500, 450, 9)
+    assert platform._free_in_control_groups(line, tmp_path) == [60, 700]
+
+
+@pytest.mark.parametrize("seeking", [False, True])
+def test_writing_at_a_place_leaves_the_rest(tmp_path, monkeypatch, seeking):
+    if seeking:  # as on Windows
+        monkeypatch.delattr(os, "pwrite")
+    path = tmp_path / "file"
+    path.write_bytes(b"..........")
+    with open(path, "r+b") as file:
+        platform.write_at(file.fileno(), b"abc", 3)
+        platform.write_at(file.fileno(), b"z", 11)
+    assert path.read_bytes() == b"...abc....\0z"

@@ -110,7 +110,8 @@ def _trained(result: Any) -> dict[str, Any]:
 
 
 # Settings of a run that decide how its pictures look: options of `check --augmented`.
-_SHOWN = ("augment", "recipe", "flip", "size", "channels", "classes", "seed")
+_SHOWN = ("augment", "recipe", "flip", "size", "channels", "background", "seed")
+_READING = ("classes", "every")  # that decide how a source is read
 
 
 def _check(values: dict[str, Any]) -> dict[str, Any]:
@@ -121,13 +122,15 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in values.items() if value is not None}
     settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
     shown = {name: given[name] for name in _SHOWN if name in given}
+    asked = bool(shown) or values["augmented"]
+    shown |= {name: given[name] for name in _READING if name in given}
     told = tasks.check(
         values["source"],
         config.build(TableConfig, settings),
-        augmented=shown if shown or values["augmented"] else None,
+        augmented=shown if asked else None,
         fix=[kind.strip() for kind in (values["fix"] or "").split(",") if kind.strip()],
         quiet=common["quiet"],
-        **{name: values[name] for name in ("out", "labels", "move", "undo")},
+        **{name: values[name] for name in (*_READING, "task", "out", "labels", "move", "undo")},
     )
     if values["strict"] and told["findings"]:
         told["exit_code"] = FOUND
@@ -137,10 +140,19 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
-    _common(values)
+    common = _common(values)
     model, source = tasks.load(values.pop("model")), values.pop("source")
+    source = _fetched(source, common["quiet"])
     told: dict[str, Any] = model.evaluate(source, **_suited(model.evaluate, values))
     return {"task": model.task, **told}
+
+
+def _fetched(source: str, quiet: bool) -> Any:
+    """A source as it was given; for an address, what can be read of it."""
+    from vistazo import tasks
+    from vistazo.remote.addresses import is_url
+
+    return tasks.locate(source, quiet=quiet) if is_url(source) else source
 
 
 def _predict(values: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +161,8 @@ def _predict(values: dict[str, Any]) -> dict[str, Any]:
 
     common, out, files = _common(values), values.pop("out"), values.pop("files")
     model = tasks.load(values.pop("model"))
+    if model.task != "classification":  # which opens addresses itself, and answers by them
+        files = [_fetched(file, common["quiet"]) for file in files]
     stream = model.predict(files, **_suited(model.predict, values))
     if out:
         return answers.write(stream, Path(out), columns=model.columns, pictures=model.pictures)
@@ -187,7 +201,7 @@ def _explain(values: dict[str, Any]) -> dict[str, Any]:
                 "Only models of tables explain a row; the report beside this model shows what there is to see."
             )
         )
-    told: dict[str, Any] = model.explain_file(values["source"], values["row"])
+    told: dict[str, Any] = model.explain_file(_fetched(values["source"], common["quiet"]), values["row"])
     if not common["quiet"]:
         for note in model.notes:
             click.echo(note, err=True)
@@ -217,6 +231,17 @@ def _models(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _data(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo.engine.progress import Progress
+    from vistazo.pictures import getting
+
+    common, name, out = _common(values), values["name"], values["out"]
+    if name is None:
+        return {"sets": getting.listing()}
+    folder = Path(out) if out else Path("data", name)
+    return getting.get(name, folder, say=Progress(quiet=common["quiet"]).say)
+
+
 def _recipes(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo.classification.recipes import recipes
 
@@ -225,6 +250,28 @@ def _recipes(values: dict[str, Any]) -> dict[str, Any]:
             {"name": name, "model": recipes[name].model, "help": tr(recipes[name].help)} for name in recipes
         ]
     }
+
+
+def _cache(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo.pictures import entries
+
+    told: dict[str, Any] = {"folder": str(entries.root())}
+    if values["action"] in ("clear", "vaciar"):
+        told["removed"], told["freed"] = entries.clear()
+    found = entries.kept()
+    told["entries"] = [
+        {
+            "folder": one.folder.name,
+            "source": one.source,
+            "pictures": one.pictures,
+            "size": list(one.size),
+            "bytes": one.bytes,
+            "used": round(one.used),
+            "complete": one.complete,
+        }
+        for one in found
+    ]
+    return {**told, "bytes": sum(one.bytes for one in found), "limit": entries.limit(entries.root())}
 
 
 # ---------------------------------------------------------------- what a person reads
@@ -288,6 +335,8 @@ def _show_checked(told: dict[str, Any]) -> list[str]:
     lines = list(told["lines"])
     if told.get("moved"):
         return [*lines, tr("next:   vistazo check {source}", source=source)]
+    if "task" in told:  # what has to be said because it is not recognised
+        source += f" --task {told['task']}"
     if "files" in told:
         review = shlex.quote(told["files"]["review"])
         return [
@@ -352,10 +401,60 @@ def _show_models(told: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _show_data(told: dict[str, Any]) -> list[str]:
+    from vistazo.remote.fetching import amount
+
+    if "sets" not in told:
+        classes = f" --classes {shlex.quote(told['classes'])}" if told["classes"] else ""
+        return [
+            tr("{name} is in {folder}", name=told["name"], folder=told["folder"]),
+            tr("next:   vistazo train {source}", source=shlex.quote(told["train"]) + classes),
+        ]
+    wide = max(len(one["name"]) for one in told["sets"])
+    lines = []
+    for one in told["sets"]:
+        size = f" ({amount(one['bytes'])})" if one["bytes"] else ""
+        lines += [f"{one['name']:<{wide}}  {one['what']}{size}", f"{'':<{wide}}  {one['licence']}"]
+    return [*lines, tr("next:   vistazo data NAME")]
+
+
 def _show_recipes(told: dict[str, Any]) -> list[str]:
     wide = max(len(one["name"]) for one in told["recipes"])
     lines = [f"{one['name']:<{wide}} {one['help']} ({one['model']})" for one in told["recipes"]]
     return [*lines, tr("next:   vistazo train SOURCE --recipe NAME")]
+
+
+def _show_cache(told: dict[str, Any]) -> list[str]:
+    from datetime import datetime
+
+    from vistazo.pictures.entries import size_in_words
+
+    lines = []
+    if "removed" in told:
+        lines.append(
+            tr("removed: {n} sets of pictures, {size}", n=told["removed"], size=size_in_words(told["freed"]))
+        )
+    for one in told["entries"]:
+        used = datetime.fromtimestamp(one["used"]).strftime("%Y-%m-%d %H:%M")
+        height, width, channels = one["size"]
+        count = tr(
+            "{n} pictures of {height} × {width} × {channels}",
+            n=f"{one['pictures']:,}",
+            height=height,
+            width=width,
+            channels=channels,
+        )
+        state = "" if one["complete"] else " · " + tr("not finished")
+        lines.append(f"{size_in_words(one['bytes']):>8}  {used}  {count}  {one['source']}{state}")
+    lines.append(
+        tr(
+            "decoded pictures in {folder}: {size} of {limit} at most",
+            folder=told["folder"],
+            size=size_in_words(told["bytes"]),
+            limit=size_in_words(told["limit"]),
+        )
+    )
+    return [*lines, tr("next:   vistazo cache clear")] if told["entries"] else lines
 
 
 # ---------------------------------------------------------------- the table
@@ -381,6 +480,8 @@ _VERBS: dict[str, tuple[str, str, Act, Show]] = {
     "explain": ("explicar", mark("say why a row of a table gets its answer"), _explain, _show_explained),
     "models": ("modelos", mark("list the networks"), _models, _show_models),
     "recipes": ("recetas", mark("list the recipes"), _recipes, _show_recipes),
+    "cache": ("cache", mark("list or clear the decoded pictures kept on disk"), _cache, _show_cache),
+    "data": ("datos", mark("get a known data set, or list them"), _data, _show_data),
     "demo": ("demo", mark("train on 2,000 pictures that come with Vistazo"), _demo, _show_trained),
 }
 _ALIASES = {spanish: verb for verb, (spanish, *_) in _VERBS.items()}
@@ -423,6 +524,12 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 ),
             ),
             _option(
+                "task",
+                "--task",
+                "--tarea",
+                help=tr("classification, where each box of a picture is to be looked at by itself"),
+            ),
+            _option(
                 "labels",
                 "--labels",
                 "--etiquetas",
@@ -453,7 +560,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 type=bool,
                 help=tr("exit with 1 where anything is found"),
             ),
-            *(one for name in _SHOWN for one in _derived(ClassificationConfig, only=name)),
+            *(one for name in (*_SHOWN, *_READING) for one in _derived(ClassificationConfig, only=name)),
             *_derived(TableConfig),
         ]
     if verb == "evaluate":
@@ -474,6 +581,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 "--clases",
                 help=tr("text file with one class name a line, for IDX files"),
             ),
+            _every(),
         ]
     if verb == "predict":
         return [
@@ -505,6 +613,7 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 type=_whole(1),
                 help=tr("steps to forecast (default: the model's)"),
             ),
+            _every(),
         ]
     if verb == "explain":
         return [
@@ -518,6 +627,14 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 help=tr("row of the table, as predict tells it (default: the first)"),
             ),
         ]
+    if verb == "cache":
+        actions = click.Choice(["list", "clear", "listar", "vaciar"])
+        return [click.Argument(["action"], type=actions, default="list", metavar="[list|clear]")]
+    if verb == "data":
+        return [
+            click.Argument(["name"], type=text, required=False, metavar=tr("[NAME]")),
+            _option("out", "--out", "--salida", help=tr("folder to put it in (default: data/NAME)")),
+        ]
     if verb == "demo":
         return [
             _option("out", "--out", "--salida", help=tr("folder of the run")),
@@ -525,6 +642,12 @@ def _parameters(verb: str) -> list[click.Parameter]:
                     help=tr("number that everything random is drawn from")),
         ]  # fmt: skip
     return []
+
+
+def _every() -> click.Parameter:
+    from vistazo.classification.config import ClassificationConfig
+
+    return _derived(ClassificationConfig, only="every")[0]
 
 
 def _train_options() -> list[click.Parameter]:

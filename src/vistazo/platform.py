@@ -13,6 +13,7 @@ import platform as _platform
 import re
 import signal
 import sys
+import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ __all__ = [
     "command_begins",
     "disk_failure",
     "existing",
+    "free_memory",
     "keep_freed_blocks",
     "machine",
     "on_stop_signals",
@@ -36,9 +38,11 @@ __all__ = [
     "seconds_since_start",
     "system_language",
     "wait_quietly",
+    "write_at",
 ]
 
 _IMPORTED = time.time()
+_SEEKING = threading.Lock()
 
 
 # ---------------------------------------------------------------- language and terminal
@@ -128,6 +132,19 @@ def replace_file(path: Path, parts: Iterable[bytes]) -> None:
             beside.unlink()
         raise
     _flush_folder(path.parent)
+
+
+def write_at(handle: int, data: bytes, place: int) -> None:
+    """Write all of `data` at a place of an open file, from any thread. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        if hasattr(os, "pwrite"):
+            written = os.pwrite(handle, view, place)
+        else:  # Windows
+            with _SEEKING:
+                os.lseek(handle, place, os.SEEK_SET)
+                written = os.write(handle, view)
+        view, place = view[written:], place + written
 
 
 def _flush_folder(folder: Path) -> None:
@@ -279,6 +296,72 @@ def peak_memory() -> int | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(most if sys.platform == "darwin" else most * 1024)
+
+
+def free_memory() -> int:
+    """Bytes that this process may take without others being put aside: the least of what is free, its control group's
+    limit and its own; files that the system keeps in memory count as free."""
+    found = [_free_in_the_machine()]
+    with contextlib.suppress(OSError, ValueError):
+        found += _free_in_control_groups(Path("/proc/self/cgroup").read_text(encoding="utf-8"))
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            found.append(max(0, limit - taken))
+    return min(found)
+
+
+def _free_in_the_machine() -> int:
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return int(next(one for one in lines if one.startswith("MemAvailable:")).split()[1]) * 1024
+    if sys.platform == "win32":
+        with contextlib.suppress(AttributeError, OSError):
+            return _free_on_windows()
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # macOS tells only how much there is
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 2 << 30
+
+
+def _free_on_windows() -> int:
+    class Status(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
+            (name, ctypes.c_ulonglong)
+            for name in ("total", "available", "pages", "pages_free", "address", "address_free", "extended")
+        ]
+
+    status = Status(length=ctypes.sizeof(Status))
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined,unused-ignore]
+        raise OSError
+    return int(status.available)
+
+
+def _free_in_control_groups(told: str, root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """What the limits of the process's control group and those above it leave. told: /proc/self/cgroup."""
+    found = []
+    for line in told.splitlines():
+        _, kinds, path = line.split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        names = (
+            ("memory.max", "memory.current")
+            if not kinds
+            else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        )
+        top = root / kinds
+        folder = top / path.lstrip("/")
+        for level in (folder, *folder.parents):
+            with contextlib.suppress(OSError, ValueError):
+                limit, taken = (int((level / name).read_text()) for name in names)
+                stat = dict(one.split() for one in (level / "memory.stat").read_text().splitlines())
+                kept = sum(int(stat.get(name, 0)) for name in ("inactive_file", "active_file"))
+                found.append(max(0, limit - taken + kept))
+            if level == top:
+                break
+    return found
 
 
 def physical_cores() -> int:

@@ -22,9 +22,11 @@ from vistazo import platform
 from vistazo.config import Config, build
 from vistazo.engine import runs, working
 from vistazo.engine.progress import Progress
-from vistazo.errors import ConfigError, RunError, SourceMissing, UsageError
+from vistazo.errors import ConfigError, RunError, SourceError, SourceMissing, UsageError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
+from vistazo.remote import addresses
+from vistazo.remote.addresses import is_url, name_of
 from vistazo.tables.config import TableConfig
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
     "Trained",
     "check",
     "load",
+    "locate",
     "recognise",
     "reproduce",
     "resume",
@@ -80,7 +83,8 @@ def recognise(source: Any, settings: Mapping[str, Any]) -> tuple[str, str]:
 
     A setting that only one task has decides. Otherwise: a table with a column of pictures' paths is a manifest, one
     with a column of dates a series, any other a table whose target must be named; all else is pictures.
-    Raises ConfigError where settings of two tasks are mixed or the target is missing, SourceError.
+    Raises ConfigError where settings of two tasks are mixed or the target is missing, SourceError, also where pictures
+    have boxes: what they are for must be said until detection is here.
     """
     owners = {
         name: [task for task in tasks if name in tasks[task].config().model_fields] for name in settings
@@ -97,6 +101,8 @@ def recognise(source: Any, settings: Mapping[str, Any]) -> tuple[str, str]:
                 other=tr(other),
             )
         )
+    if isinstance(source, Path):
+        _refuse_boxes(source)
     if named:
         (task, name), *_ = named.items()
         return task, tr("task: {task}, because of --{name}", task=tr(task), name=_flag(task, name))
@@ -106,6 +112,24 @@ def recognise(source: Any, settings: Mapping[str, Any]) -> tuple[str, str]:
         if reading.is_table(source):
             return _recognise_table(source, settings)
     return "classification", tr("task: {task}", task=tr("classification"))
+
+
+def _refuse_boxes(path: Path) -> None:
+    from vistazo.pictures import formats
+
+    kind = formats.holds_boxes(path)
+    if kind:
+        name = formats.KINDS[kind]
+        shown = tr(name)
+        raise SourceError(
+            tr(
+                "{path} has boxes around the things in its pictures ({format}), and this version of Vistazo does not "
+                "learn to find things yet. To learn what each box shows, cut out of its picture, add --task "
+                "classification.",
+                path=path,
+                format=shown,
+            )
+        )
 
 
 def _recognise_table(path: Path, settings: Mapping[str, Any]) -> tuple[str, str]:
@@ -202,29 +226,72 @@ def train(
     Raises VistazoError, each with one sentence; Stopped where a signal or the control file asked for it.
     """
     platform.command_begins()
-    path = platform.existing(source).absolute() if isinstance(source, (str, os.PathLike)) else None
     name = task or ""
     if name:
         config = build(tasks[name].config(), settings)  # a mistyped setting is told before a missing file
-    if path is not None and not path.exists():
-        raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+    given = locate(source, quiet=quiet)
     if not name:
-        name, why = recognise(source if path is None else path, settings)
+        name, why = recognise(given, settings)
         Progress(quiet=quiet).say(why)
         config = build(tasks[name].config(), settings)
     config = config.anchored()
     asked = {
         "task": name,
-        "source": None if path is None else str(path),
+        "source": _remembered(source, given),
         "settings": config.model_dump(mode="json"),
     }
     identity = {"task": name, **config.identity()}
-    plain = path.name.split(".")[0] if path is not None else "arrays"
-    given = source if path is None else path
+    plain = (
+        name_of(source)
+        if is_url(source)
+        else given.name.split(".")[0]
+        if isinstance(given, Path)
+        else "arrays"
+    )
     with runs.create(os.fspath(out) if out else None, name=plain, asked=asked, identity=identity) as run:
         if run.finished:  # a result of other data must not pass for the result of this data
             tasks[name].module().read(run, given, config, Progress(quiet=True))
         return _work(run, given, config, name, quiet)
+
+
+def locate(source: Any, *, quiet: bool) -> Any:
+    """What a source is: a path that exists, a folder elsewhere, or, where it is arrays, itself.
+
+    The file at an address is copied into the cache first. Raises SourceError, MissingExtra, DiskError.
+    """
+    if is_url(source):
+        from vistazo.remote.opening import opened
+
+        return opened(source, say=Progress(quiet=quiet).say, anew=True)
+    if not isinstance(source, (str, os.PathLike)):
+        return source
+    path = platform.existing(source).absolute()
+    if not path.exists():
+        raise _nothing_at(source)
+    return path
+
+
+def _remembered(source: Any, given: Any) -> str | None:
+    """What config.json keeps of a source: never a password or a key."""
+    if is_url(source):
+        return addresses.shown(source)
+    return str(given) if isinstance(given, Path) else None
+
+
+def _nothing_at(source: str | os.PathLike[str]) -> SourceMissing:
+    """The error for a path where nothing is; it may be the name of a data set that can be had."""
+    from vistazo.pictures.known import known_as
+
+    name = known_as(os.fspath(source))
+    if name:
+        return SourceMissing(
+            tr(
+                "There is nothing at {path}. The data set of that name: vistazo data {name}",
+                path=source,
+                name=name,
+            )
+        )
+    return SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
 
 
 def check(
@@ -232,24 +299,30 @@ def check(
     config: TableConfig,
     *,
     augmented: Mapping[str, Any] | None = None,
+    every: str | None = None,
+    classes: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
+    task: str | None = None,
     labels: bool = False,
     fix: Sequence[str] = (),
     move: str | os.PathLike[str] | None = None,
     undo: str | os.PathLike[str] | None = None,
-    quiet: bool = True,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """How a source is read and what is wrong in it: {"source", "lines" for people, "findings", "counts"}.
 
-    augmented: settings of a classification run whose changes of pictures are to be drawn, into `out`.
-    Of pictures: out: the folder of a page and review.csv, or a .png to draw into; labels: look for wrong ones too; fix:
-    kinds of findings whose suggestions become actions; move: the review.csv whose files with the action move are to be
-    moved; undo: the log that moving wrote, to bring them back.
+    What follows is of pictures alone.
+    augmented: settings of a classification run whose changes of pictures are to be drawn.
+    every: time between two frames of a video, as in '2s'. classes: file with names of numbered classes.
+    task: classification, where boxes are to be cut out.
+    out: the folder of a page and review.csv, or a .png to draw into. labels: look for wrong ones too. fix: kinds of
+    findings whose suggestions become actions. move: the review.csv whose files with the action move are to be moved.
+    undo: the log that moving wrote, to bring them back.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
-    path = platform.existing(source)
-    if not path.exists():
-        raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=source))
+    path = locate(source, quiet=quiet) if is_url(source) else platform.existing(source)
+    if isinstance(path, Path) and not path.exists():
+        raise _nothing_at(source)
     from vistazo.pictures import folders, manifests
     from vistazo.tables import reading
 
@@ -257,36 +330,66 @@ def check(
     drawing = Path("augmented.png") if place is None else place / "augmented.png"
     if place is not None and folders.is_picture(place.name) and not place.is_dir():
         augmented, drawing, place = augmented or {}, place, None
-    if path.is_file() and reading.is_table(path) and not manifests.names_pictures(path):
+    if (
+        isinstance(path, Path)
+        and path.is_file()
+        and reading.is_table(path)
+        and not manifests.names_pictures(path)
+    ):
         from vistazo.tables import checking
 
-        _require_pictures(source, labels=labels, fix=fix, move=move, undo=undo, out=place)
+        asked = {"labels": labels, "fix": fix, "move": move, "undo": undo, "out": place}
+        _require_pictures(path, task=task == "classification", **asked)
         if augmented is not None:
             raise UsageError(
-                tr("--augmented shows pictures, and {path} is a table; leave it out.", path=source)
+                tr("--augmented shows pictures, and {path} is a table; leave it out.", path=path)
             )
         told = checking.check(reading.read_table(path, config))
     else:
         from vistazo.classification import checking as pictures
+        from vistazo.pictures.every import interval
 
-        if move is not None and undo is not None:
-            raise UsageError(tr("--move and --undo exclude one another: choose one."))
-        if move is not None:
-            return {"source": str(source), **pictures.move(path, platform.existing(move))}
-        if undo is not None:
-            return {"source": str(source), **pictures.undo(path, platform.existing(undo))}
-        asked = pictures.Asked(labels, tuple(fix), place)
-        told = pictures.check(path, asked, seed=0, progress=Progress(quiet=quiet))
+        wanted = pictures.Asked(
+            crops=_cuts_boxes(task, source),
+            every=interval(every),
+            classes=None if classes is None else Path(classes),
+            labels=labels,
+            fix=tuple(fix),
+            out=place,
+            move=None if move is None else Path(move),
+            undo=None if undo is None else Path(undo),
+        )
+        told = pictures.check(path, wanted, seed=0, progress=Progress(quiet=quiet))
         if augmented is not None:
-            from vistazo.classification.config import ClassificationConfig
+            told = _drawn(path, augmented, drawing, told)
+    return {"source": addresses.shown(source) if is_url(source) else str(source), **told}
 
-            shown = build(ClassificationConfig, augmented).anchored()
-            platform.wait_quietly()
-            from vistazo.classification import showing
 
-            drawn = showing.show(path, shown, drawing)
-            told = {**told, **drawn, "lines": [*told["lines"], *drawn["lines"]]}
-    return {"source": str(source), **told}
+def _cuts_boxes(task: str | None, source: object) -> bool:
+    """Whether --task asks for the boxes of pictures. Raises UsageError for a task that is not of pictures."""
+    if task is not None and task != "classification":
+        learns_from = tasks[task].learns_from  # or there is no such task
+        raise UsageError(
+            tr(
+                "--task {task} learns from {kind}, and {path} has pictures; leave it out.",
+                task=task,
+                kind=tr(learns_from),
+                path=source,
+            )
+        )
+    return task is not None
+
+
+def _drawn(path: Any, augmented: Mapping[str, Any], drawing: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """What was told, and of a picture of what the network will see."""
+    from vistazo.classification.config import ClassificationConfig
+
+    config = build(ClassificationConfig, augmented).anchored()
+    platform.wait_quietly()
+    from vistazo.classification import showing
+
+    drawn = showing.show(path, config, drawing)
+    return {**told, **drawn, "lines": [*told["lines"], *drawn["lines"]]}
 
 
 def _require_pictures(source: object, **asked: Any) -> None:
@@ -322,7 +425,7 @@ def resume(
                 raise RunError(
                     tr("{folder} was trained on arrays: give them again with source=.", folder=run.folder)
                 )
-            source = Path(asked["source"])
+            source = asked["source"] if is_url(asked["source"]) else Path(asked["source"])
         if epochs is not None:
             if asked["settings"].get("time"):
                 raise UsageError(
@@ -362,7 +465,9 @@ def reproduce(
         )
     if source is None and asked.get("source") is None:
         raise RunError(tr("{folder} was trained on arrays: give them again with source=.", folder=folder))
-    given = Path(asked["source"]) if source is None else source
+    given = source
+    if source is None:
+        given = asked["source"] if is_url(asked["source"]) else Path(asked["source"])
     if isinstance(given, Path) and not given.exists():
         raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=given))
     place = _reproduced(folder) if out is None else Path(out)
@@ -406,6 +511,10 @@ def _work(run: runs.Run, source: Any, config: Config, task: str, quiet: bool) ->
         progress.say(tr("{folder} is finished already; this is its result.", folder=run.folder))
         return _result(run, task)
     run.clear_control()
+    if is_url(source):  # of a run that goes on
+        from vistazo.remote.opening import opened
+
+        source = opened(source, say=progress.say)
     # Only now, with the folder in place, is torch imported; a signal from here on ends in a resumable run.
     with platform.on_stop_signals(run.stop):
         with working.outcome(run):

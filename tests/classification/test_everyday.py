@@ -35,6 +35,15 @@ def test_colour_pictures_are_seen_more_often_and_by_more():
         assert sum(grey[2]["filters"]) <= sum(colour[2]["filters"])
 
 
+def test_wide_networks_of_colour_pictures_are_smooth():
+    activations = {
+        (name, channels): plan(name, 45_000, channels=channels)[2].get("activation")
+        for name in EVERYDAY
+        for channels in (1, 3)
+    }
+    assert {key for key, chosen in activations.items() if chosen == "silu"} == {("balanced", 3), ("best", 3)}
+
+
 def test_what_neighbours_answer_already_needs_less():
     hard, easy = plan("balanced", 54_000, ease=EASY - 0.01), plan("balanced", 54_000, ease=EASY)
     assert easy[0] < hard[0]

@@ -8,6 +8,7 @@ from PIL import Image
 
 from vistazo.classification import leaks
 from vistazo.pictures import folds, splits
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, Index, read_index
 
 
@@ -38,7 +39,7 @@ def doubled(photographs):
 
 def test_near_copies_never_straddle_parts(doubled):
     pixels, index = doubled
-    grouped = leaks.group_copies(index, pixels)
+    grouped = leaks.group_copies(index, PictureArray(pixels))
     assert (grouped.alike[:60] == grouped.alike[60:]).mean() > 0.95
     parts = splits.assign(grouped, seed=0, group_by="auto").index.split
     assert (parts[:60] == parts[60:])[grouped.alike[:60] >= 0].all()
@@ -51,7 +52,7 @@ def test_near_copies_never_straddle_parts(doubled):
 @pytest.mark.parametrize("group_by", ["none", "parent", r"regex:(\d)\."])
 def test_whatever_the_rule_of_groups_near_copies_are_one(doubled, group_by):
     pixels, index = doubled
-    grouped = leaks.group_copies(index, pixels)
+    grouped = leaks.group_copies(index, PictureArray(pixels))
     groups, _ = splits.find_groups(grouped, group_by=group_by)
     assert (groups[:60] == groups[60:])[grouped.alike[:60] >= 0].all()
 
@@ -59,7 +60,7 @@ def test_whatever_the_rule_of_groups_near_copies_are_one(doubled, group_by):
 def test_sources_without_near_copies_are_divided_as_ever(photographs, clothes):
     pixels = clothes[0][..., None]
     index = index_of([f"{at}" for at in range(400)], clothes[1].astype(int).tolist())
-    assert leaks.group_copies(index, pixels) is index
+    assert leaks.group_copies(index, PictureArray(pixels)) is index
     assert leaks.grouped_sentences(index) == []
 
 
@@ -68,7 +69,7 @@ def test_identical_pictures_alone_are_no_near_copies(photographs):
     pixels = np.concatenate([photographs(30)] * 2)
     hashes = [f"{at % 30:032x}" for at in range(60)]
     index = index_of([f"{at}" for at in range(60)], [0, 1] * 30, hashes=hashes)
-    assert leaks.group_copies(index, pixels) is index
+    assert leaks.group_copies(index, PictureArray(pixels)) is index
 
 
 def test_the_figure_without_near_copies_is_that_of_the_others():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vistazo.engine.batches import Batch, counter_seed, epoch_order, weighted_order
+from vistazo.engine.batches import Batch, counter_seed, epoch_order, near_order, weighted_order
 
 
 def batch(n, *, weights=None):
@@ -127,3 +127,26 @@ def test_a_weighted_order_is_a_function_of_its_seed_and_epoch_alone():
 def test_draws_of_one_example_are_not_side_by_side():
     order = weighted_order(torch.tensor([1.0] * 90 + [30.0] * 3), seed=0, epoch=0)
     assert (order.diff() == 0).sum() < 30
+
+
+@pytest.mark.parametrize(
+    ("count", "run", "window"), [(1000, 8, 128), (1001, 8, 100), (5, 8, 2), (64, 1, 64), (1, 1, 1)]
+)
+def test_an_order_that_stays_near_is_whole_and_its_windows_hold_whole_runs(count, run, window):
+    order = near_order(count, seed=1, epoch=2, run=run, window=window)
+    assert sorted(order.tolist()) == list(range(count))
+    assert torch.equal(order, near_order(count, seed=1, epoch=2, run=run, window=window))
+    if count > 10:
+        assert not torch.equal(order, near_order(count, seed=1, epoch=3, run=run, window=window))
+        assert not torch.equal(order, near_order(count, seed=2, epoch=2, run=run, window=window))
+    for first in range(0, count, window):
+        runs = {at // run for at in order[first : first + window].tolist()}
+        assert len(runs) <= window // run + 2  # one cut at either end
+
+
+def test_near_orders_mix_a_file_that_is_sorted_by_class():
+    labels = torch.arange(100_000) // 10_000
+    order = near_order(100_000, seed=0, epoch=0, run=20, window=40_000)
+    for first in range(0, 100_000, 500):
+        counts = torch.bincount(labels[order[first : first + 500]], minlength=10)
+        assert counts.min() > 15, first  # of 50 expected

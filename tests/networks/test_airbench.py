@@ -32,6 +32,24 @@ def test_every_size_gives_one_score_per_class(
     assert half.dtype == full.dtype == torch.float32
 
 
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize(("activation", "least"), [("relu", 0.0), ("silu", -0.27847)])
+def test_every_value_passed_on_has_gone_through_the_activation(activation, least, residual) -> None:
+    torch.manual_seed(0)
+    network = Airbench(
+        channels=3, height=32, width=32, classes=3, filters=(16, 16), residual=residual, activation=activation
+    )
+    pictures = 3 * torch.randn(64, 3, 32, 32)
+    network.whiten(pictures)
+    passed_on: list[float] = []
+    for group in network.groups:
+        group.register_forward_hook(lambda _, given, result: passed_on.extend((given[0].min(), result.min())))
+    network(pictures)
+    # x · sigmoid(x) is smallest, -0.27846, at x = -1.278; a ReLU ends at 0.
+    assert len(passed_on) == 4
+    assert all(least <= one <= least / 4 for one in passed_on)
+
+
 @pytest.mark.parametrize(
     ("filters", "entry", "parameters"),
     # By hand: 9 × inputs × outputs + 9 × outputs², and two biases an output, for each group; the head.
@@ -53,6 +71,7 @@ def test_the_parameters_are_as_many_as_the_docstring_says(filters, entry, parame
         ({"height": 15}, "16 to 128 pixels a side, not 15 × 28"),
         ({"classes": 1}, "at least two classes, not 1"),
         ({"entry": "half"}, "not 'half'"),
+        ({"activation": "gelu"}, "'relu' and 'silu', not 'gelu'"),
         ({"filters": (16,) * 6}, "cannot be halved by 6 groups"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from vistazo.errors import TooManyBroken
+from vistazo.pictures import decoding
 from vistazo.pictures.decoding import UndecodablePicture, decode, load, survey
 from vistazo.pictures.stores import Arrays, Files
 
@@ -252,3 +253,45 @@ def test_the_survey_finds_the_median_size_and_whether_there_is_colour(tmp_path):
 def test_a_grey_picture_stored_as_rgb_is_grey(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encode(Image.open(io.BytesIO(picture(mode="L"))).convert("RGB"), "JPEG"))
     assert survey(Files(tmp_path, ("a.jpg",)), np.arange(1), most=1, seed=0) == (10, 12, 1)
+
+
+# ---------------------------------------------------------------- what telephones and browsers write
+@pytest.mark.parametrize("background", ["white", "black", "#204060"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparency_shows_the_background(background, channels):
+    clear = Image.new("RGBA", (12, 10), (200, 30, 90, 0))
+    clear.paste((200, 30, 90, 255), (0, 0, 6, 10))
+    wanted = Image.new("RGB", (12, 10), background)
+    wanted.paste((200, 30, 90), (0, 0, 6, 10))
+    found = decode(encode(clear, "PNG"), height=10, width=12, channels=channels, background=background)
+    expected = np.asarray(wanted.convert("L" if channels == 1 else "RGB")).reshape(10, 12, channels)
+    np.testing.assert_allclose(found.astype(int), expected, atol=1)
+
+
+def test_an_avif_picture_is_read():
+    found = decode_to(encode(photo(), "AVIF", quality=95), 48, 64)
+    np.testing.assert_allclose(found.astype(int), decode_to(encode(photo(), "PNG"), 48, 64), atol=6)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_heic_picture_is_read_the_way_up_it_was_taken(orientation):
+    import pillow_heif
+
+    sink = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pillow_heif.from_pillow(photo(64, 48)).save(sink, quality=95, exif=exif.tobytes())
+    upright = photo(64, 48) if orientation == 1 else photo(64, 48).transpose(Image.Transpose.ROTATE_270)
+    found = decode_to(sink.getvalue(), upright.height, upright.width)
+    np.testing.assert_allclose(found.astype(int), np.asarray(upright), atol=12)
+
+
+def test_without_the_extra_a_heic_picture_says_what_to_install(monkeypatch):
+    import pillow_heif
+
+    sink = io.BytesIO()
+    pillow_heif.from_pillow(photo(64, 48)).save(sink)
+    monkeypatch.setattr(decoding, "_reads_heic", lambda: False)
+    monkeypatch.setattr(decoding, "_formats", lambda: decoding.FORMATS)
+    with pytest.raises(UndecodablePicture, match=r"pip install vistazo\[heif\]"):
+        decode_to(sink.getvalue())

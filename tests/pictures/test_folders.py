@@ -82,9 +82,7 @@ def test_classes_that_only_the_test_part_has_are_left_out(tmp_path, picture, wri
     ("names", "folders", "message"),
     [
         pytest.param([], [], r"has no pictures \(empty\)", id="empty"),
-        pytest.param(
-            ["a/x.heic", "b/y.txt"], [], r"has no pictures \(\.heic: 1, \.txt: 1\)", id="no pictures"
-        ),
+        pytest.param(["a/x.svg", "b/y.txt"], [], r"has no pictures \(\.svg: 1, \.txt: 1\)", id="no pictures"),
         pytest.param(["1.png", "2.png"], [], "has 2 pictures and no class folders", id="no classes"),
         pytest.param(
             ["a/1.png", "b/1.png"],

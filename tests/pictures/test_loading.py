@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from vistazo import platform
+from vistazo.pictures import loading
 from vistazo.pictures.augmentation import Augmenter, flip_side, shifts
 from vistazo.pictures.augments import Augment, operations
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
 
@@ -251,3 +254,60 @@ def test_a_constant_channel_keeps_its_scale_and_stays_finite():
     assert normaliser.std[0] == 255.0
     found = normaliser(torch.tensor([[[[91]], [[4]]]], dtype=torch.uint8))
     assert found.flatten().tolist() == pytest.approx([1 / 255, 0])
+
+
+# ---------------------------------------------------------------- in a file
+def filed(tmp_path, monkeypatch, **settings):
+    """The batches of `made`, the pictures in a file and no memory to hold them."""
+    batches, pixels = made(**settings)
+    pixels.tofile(tmp_path / "pixels")
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "r", shape=pixels.shape)
+    monkeypatch.setattr(platform, "free_memory", lambda: 0)
+    labels = batches._targets["label"]
+    return batches, PictureBatches(
+        PictureArray(mapped),
+        {"label": labels},
+        np.arange(len(pixels)) * 7 + 1000,
+        size=batches.size,
+        reach=settings.get("reach", 2),
+        flip=True,
+        seed=3,
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize("reach", [0, 2])
+def test_pictures_in_a_file_give_the_batches_that_those_in_memory_give(tmp_path, monkeypatch, reach):
+    held, mapped = filed(tmp_path, monkeypatch, reach=reach)
+    assert type(held._held) is not type(mapped._held)
+    for epoch in range(2):
+        for step in range(held.steps):
+            assert all(map(torch.equal, parts_of(held.draw(epoch, step)), parts_of(mapped.draw(epoch, step))))
+
+
+@pytest.mark.parametrize("reach", [0, 2])
+def test_so_do_sets_so_large_that_an_epoch_keeps_to_neighbours(tmp_path, monkeypatch, reach):
+    for name, value in (("NEAR_FROM", 1000), ("RUN", 144 * 3), ("WINDOW", 144 * 12)):
+        monkeypatch.setattr(loading, name, value)
+    held, mapped = filed(tmp_path, monkeypatch, n=100, reach=reach)
+    order = held._plan(0)[0]
+    assert sorted(order.tolist()) == list(range(100))
+    assert len({at // 3 for at in order[:12].tolist()}) == 4  # four runs of three
+    seen = []
+    for step in range(held.steps):
+        assert all(map(torch.equal, parts_of(held.draw(0, step)), parts_of(mapped.draw(0, step))))
+        seen += mapped.draw(1, step).rows.tolist()
+    assert len(set(seen)) == 100
+    # Whatever was drawn before: a run that is resumed in the middle sees what it would have seen.
+    late = filed(tmp_path, monkeypatch, n=100, reach=reach)[1]
+    assert all(map(torch.equal, parts_of(late.draw(1, 7)), parts_of(mapped.draw(1, 7))))
+
+
+def test_the_means_of_pictures_in_a_file_are_those_in_memory(tmp_path, monkeypatch):
+    _, pixels = made(n=60)
+    pixels.tofile(tmp_path / "pixels")
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "r", shape=pixels.shape)
+    monkeypatch.setattr("vistazo.pictures.holding.BLOCK", 1000)
+    one, other = Normaliser.of(pixels), Normaliser.of(PictureArray(mapped))
+    assert (one.mean, one.std) == (other.mean, other.std)
+    np.testing.assert_allclose(one.mean, pixels.mean((0, 1, 2)))

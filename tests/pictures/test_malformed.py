@@ -25,12 +25,14 @@ from PIL import Image
 from vistazo.errors import SourceError
 from vistazo.language import speaking
 from vistazo.pictures import sources
+from vistazo.pictures.crops import cropped
 from vistazo.pictures.decoding import UndecodablePicture, decode, load, survey
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits of resources are POSIX's")
 
 PICTURES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 CONTAINERS = ("zip", "tar", "tar.gz", "idx", "idx.gz", "npy", "csv", "parquet", "index")
+FORMATS = ("ndjson", "bin", "cifar", "encoded", "webdataset", "shards", "voc", "coco", "yolo")
 SECONDS = 5  # a group
 MEMORY = 6 << 30  # addresses, of which torch-free readers use 2 GB; what a lying header would reserve is more
 GROWTH = 500 << 20
@@ -85,6 +87,8 @@ def folder_of(root: Path, container: str) -> tuple[Path, list[Path]]:
         pictures.write_bytes(pack(b"\0\0\x08\x03" + size + bytes(range(200)) * 3))
         labels.write_bytes(pack(b"\0\0\x08\x01" + size[:4] + bytes(range(2)) * 10))
         return root, [pictures, labels]
+    if container in FORMATS:
+        return folder_of_format(root, container)
     if container == "npy":
         for name in "ab":
             np.save(root / f"{name}.npy", np.arange(500, dtype=np.uint8).reshape(20, 5, 5))
@@ -106,6 +110,58 @@ def folder_of(root: Path, container: str) -> tuple[Path, list[Path]]:
 
         write_index(sources.read_source(root, classes_file=None).index, path)
     return path, [path]
+
+
+def folder_of_format(root: Path, form: str) -> tuple[Path, list[Path]]:
+    """The same for formats that are recognised by what a source holds; those of boxes as they are packed in a zip."""
+    if form in ("ndjson", "bin", "cifar"):
+        path = root / {"ndjson": "cat.ndjson", "bin": "cat.bin", "cifar": "data_batch_1.bin"}[form]
+        line = b'{"word":"cat","countrycode":"ES","drawing":[[[0,5,99],[3,4,255]],[[7],[8]]]}\n'
+        record = bytes(8) + b"ES\1" + bytes(4) + b"\2\0" + b"\3\0" + b"\0\5\x63\3\4\xff" + b"\1\0\7\x08"
+        path.write_bytes({"ndjson": line * 6, "bin": record * 6, "cifar": (b"\3" + bytes(3072)) * 6}[form])
+        return (path if form == "ndjson" else root), [path]
+    if form == "encoded":
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        images = [{"bytes": noise(at), "path": f"{at}.png"} for at in range(6)]
+        parquet.write_table(
+            pa.table({"image": images, "label": list("ababab")}), root / "t.parquet", row_group_size=2
+        )
+        return root, [root / "t.parquet"]
+    if form in ("webdataset", "shards"):
+        with tarfile.open(root / "d.tar", "w") as archive:
+            for at in range(6):
+                for name, data in ((f"{at}.png", noise(at)), (f"{at}.cls", b"ab"[at % 2 :][:1])):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+        return (root if form == "shards" else root / "d.tar"), [root / "d.tar"]
+    texts = {
+        "voc": {
+            f"annotations/{at}.xml": "<annotation><object><name>a</name><bndbox><xmin>1</xmin><ymin>2</ymin>"
+            "<xmax>30</xmax><ymax>20</ymax></bndbox></object></annotation>"
+            for at in range(6)
+        },
+        "coco": {
+            "annotations/instances_train.json": json.dumps(
+                {
+                    "images": [{"id": at, "file_name": f"{at}.png"} for at in range(6)],
+                    "annotations": [
+                        {"image_id": at, "category_id": 1, "bbox": [1, 2, 9, 9]} for at in range(6)
+                    ],
+                    "categories": [{"id": 1, "name": "a"}],
+                }
+            )
+        },
+        "yolo": {f"labels/{at}.txt": "0 .5 .5 .2 .2\n" for at in range(6)} | {"data.yaml": "names: [a]"},
+    }[form]
+    with zipfile.ZipFile(root / "d.zip", "w") as packed:
+        for name, text in texts.items():
+            packed.writestr(name, text)
+        for at in range(6):
+            packed.writestr(f"images/{at}.png", noise(at))
+    return root / "d.zip", [root / "d.zip"]
 
 
 # ---------------------------------------------------------------- the child
@@ -137,7 +193,7 @@ def read_group(group: str, root: Path) -> tuple[int, int, int]:
             file.write_bytes(data)
             assert "" not in [c for _, c in sources.iterate_files([source, file]) if isinstance(c, str)]
             try:
-                found = sources.read_source(source, classes_file=None)
+                found = cropped(sources.read_source(source, classes_file=None))
                 rows = np.arange(len(found.index))
                 loaded = load(found.store, rows, height=8, width=8, channels=3, threads=1)
                 survey(found.store, rows, most=3, seed=0)
@@ -205,7 +261,7 @@ def child(root: Path, what: str, names: tuple[str, ...]) -> list[dict]:
 
 
 # ---------------------------------------------------------------- the tests
-@pytest.mark.parametrize("groups", [PICTURES, CONTAINERS], ids=["pictures", "containers"])
+@pytest.mark.parametrize("groups", [PICTURES, CONTAINERS, FORMATS], ids=["pictures", "containers", "formats"])
 def test_malformed_bytes_are_read_or_named_and_never_crash_or_hang(tmp_path, groups):
     told = {line["group"]: line for line in child(tmp_path, "groups", groups) if "group" in line}
     assert tuple(told) == groups

@@ -64,7 +64,7 @@ def checked(source, fix=()):
 
 def page_of(source, fix=()):
     found, findings, rows = checked(source, fix)
-    page = review_page.build(found.index, found.store, findings, rows, name="x", looked_at=8, threads=2)
+    page = review_page.build(found.index, found.store, findings, rows, name="x", movable=True, threads=2)
     return page, findings, rows
 
 
@@ -146,7 +146,7 @@ def test_a_suspected_label_offers_its_class_first_and_all_others(animals):
     found, _, _ = checked(animals)
     findings = [Finding("suspected-label", found.index.where[0], "x", "relabel:ñu", 0)]
     rows = reviewing.rows_of(findings, ())
-    page = review_page.build(found.index, found.store, findings, rows, name="x", looked_at=8, threads=1)
+    page = review_page.build(found.index, found.store, findings, rows, name="x", movable=True, threads=1)
     card = page[page.index('<li class="card') :]
     assert re.findall(r'<option value="([^"]*)"', card)[:5] == [
         "keep",
@@ -167,7 +167,7 @@ def test_a_picture_that_went_away_in_the_meantime_has_a_card_without_it(animals)
     found, findings, rows = checked(animals)
     for path in animals.rglob("*.png"):
         path.unlink()
-    page = review_page.build(found.index, found.store, findings, rows, name="x", looked_at=8, threads=1)
+    page = review_page.build(found.index, found.store, findings, rows, name="x", movable=True, threads=1)
     assert "<img" not in page and page.count('<li class="card') == len(rows)
 
 

@@ -28,6 +28,7 @@ _INHERITED = (
         "seed",
         "fold",
         "channels",
+        "background",
         "classes",
         "corrections",
         "group_by",

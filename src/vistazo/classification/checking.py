@@ -16,12 +16,17 @@ from vistazo.engine.reports import number
 from vistazo.errors import ConfigError, DiskError, SourceError, UsageError
 from vistazo.language import tr
 from vistazo.pictures import health, looking, moving, review_page, reviewing, sources
+from vistazo.pictures.crops import cropped
+from vistazo.pictures.every import EVERY
 from vistazo.pictures.folders import hidden, is_picture, listing
 from vistazo.pictures.health import KINDS, Finding, named
-from vistazo.pictures.stores import Source
+from vistazo.pictures.stores import Files, Source
+from vistazo.pictures.video import is_video
 from vistazo.registry import nearest
+from vistazo.remote.addresses import name_of
+from vistazo.remote.folders import Folder
 
-__all__ = ["PAGE", "REVIEW", "Asked", "check", "move", "undo"]
+__all__ = ["PAGE", "REVIEW", "Asked", "check"]
 
 PAGE, REVIEW = "check.html", "review.csv"
 EXAMPLES = 3  # of each kind, in words
@@ -29,17 +34,27 @@ EXAMPLES = 3  # of each kind, in words
 
 @dataclass(frozen=True)
 class Asked:
-    """What a check is asked for. labels: to look for wrong ones. fix: kinds whose suggestions become actions.
+    """What a check is asked for.
 
-    out: the folder of the page and review.csv; None for neither.
+    crops: boxes are cut out, and each is a picture. every: seconds between two frames of a video. classes: the file
+    with names of numbered classes. labels: to look for wrong ones. fix: kinds whose suggestions become actions. out:
+    the folder of the page and review.csv; None for neither. move: the review whose files are to be moved, and nothing
+    else done. undo: the log of moves that is to be undone, and nothing else done.
     """
 
+    crops: bool = False
+    every: float = EVERY
+    classes: Path | None = None
     labels: bool = False
     fix: tuple[str, ...] = ()
     out: Path | None = None
+    move: Path | None = None
+    undo: Path | None = None
 
     def require_sense(self) -> None:
         """Raise ConfigError or UsageError where this cannot be meant."""
+        if self.move is not None and self.undo is not None:
+            raise UsageError(tr("--move and --undo exclude one another: choose one."))
         for kind in self.fix:
             if kind not in KINDS:
                 near = nearest(kind, list(KINDS))
@@ -56,22 +71,27 @@ class Asked:
             raise UsageError(tr("--fix writes its choices into review.csv: say where, with --out FOLDER."))
 
 
-def check(path: Path, asked: Asked, *, seed: int, progress: Progress) -> dict[str, Any]:
+def check(path: Path | Folder, asked: Asked, *, seed: int, progress: Progress) -> dict[str, Any]:
     """Look at every picture of a source: {"lines" for people, "findings", "counts", "found", and "files" if written}.
 
-    counts: pictures of each class. found: findings of each kind.
+    counts: pictures of each class. found: findings of each kind. Where files were moved: "moved".
     Raises SourceError, ConfigError, UsageError, MissingExtra, DiskError.
     """
     asked.require_sense()
+    if asked.move is not None:
+        return _move(path, platform.existing(asked.move))
+    if asked.undo is not None:
+        return _undo(path, platform.existing(asked.undo))
     if asked.labels:
         from vistazo.classification import suspects
 
         suspects.require_cleanlab()
-    found = sources.read_source(path, classes_file=None)
+    found = sources.read_source(path, classes_file=asked.classes, every=asked.every, say=progress.say)
+    found = cropped(found) if asked.crops else found
     threads = platform.physical_cores()
     looks = looking.look(found.store, size=looking.sight(found.store), threads=threads)
     findings = health.examine(found.index, looks, found.broken, _foreign(found))
-    answer = sources.check(found)
+    answer = sources.describe(found)
     if asked.labels:
         doubted, sentence = _suspects(found, looks, seed=seed, progress=progress)
         answer["lines"].append(sentence)
@@ -81,7 +101,7 @@ def check(path: Path, asked: Asked, *, seed: int, progress: Progress) -> dict[st
     answer["findings"] = [one.to_json() for one in findings]
     answer["found"] = dict(Counter(one.kind for one in findings))
     if asked.out is not None:
-        files = _write(found, findings, asked.out, path.name or "source", fix=asked.fix, threads=threads)
+        files = _write(found, findings, asked, path, threads=threads)
         answer["files"] = {name: str(file) for name, file in files.items()}
         answer["lines"] += [
             tr("page:    {path}", path=files["page"]),
@@ -133,18 +153,31 @@ def _foreign(found: Source) -> list[str]:
         name
         for name in names
         if not is_picture(name)
+        and not is_video(name)
         and posixpath.dirname(name) in folders
         and not any(map(hidden, name.split("/")))
     ]
 
 
 # ---------------------------------------------------------------- files
+def _name_of(path: Path | Folder) -> str:
+    return name_of(path.url) if isinstance(path, Folder) else path.resolve().name or "source"
+
+
 def _write(
-    found: Source, findings: Sequence[Finding], out: Path, name: str, *, fix: Sequence[str], threads: int
+    found: Source, findings: Sequence[Finding], asked: Asked, path: Path | Folder, *, threads: int
 ) -> dict[str, Path]:
-    rows = reviewing.rows_of(findings, fix)
+    out = asked.out or Path()
+    rows = reviewing.rows_of(findings, asked.fix)
     page = review_page.build(
-        found.index, found.store, findings, rows, name=name, looked_at=len(found.index), threads=threads
+        found.index,
+        found.store,
+        findings,
+        rows,
+        name=_name_of(path),
+        # Only a file of a folder can be moved out of it.
+        movable=isinstance(found.store, Files) and isinstance(path, Path) and path.is_dir(),
+        threads=threads,
     )
     files = {"page": out / PAGE, "review": out / REVIEW}
     try:
@@ -171,7 +204,7 @@ def _keep_choices(review: Path) -> None:
 
 
 # ---------------------------------------------------------------- moving
-def move(path: Path, review: Path) -> dict[str, Any]:
+def _move(path: Path | Folder, review: Path) -> dict[str, Any]:
     """Move the files that a review marks with `move`: {"lines", "findings", "counts", "moved"}.
 
     Raises what `reviewing.read` and `moving.move` raise, UsageError where nothing is marked.
@@ -189,7 +222,7 @@ def move(path: Path, review: Path) -> dict[str, Any]:
     return _moved(lines, done)
 
 
-def undo(path: Path, log: Path) -> dict[str, Any]:
+def _undo(path: Path | Folder, log: Path) -> dict[str, Any]:
     """Bring back what a log tells of: {"lines", "findings", "counts", "moved"}. Raises as `moving.undo` does."""
     done = moving.undo(path, log)
     return _moved([tr("files brought back: {n}", n=done.files), *_left(done)], done)

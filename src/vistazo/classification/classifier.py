@@ -4,6 +4,7 @@ Shape suffixes: V views, N pictures, C channels, H height, W width, K classes.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
 from vistazo.language import tr
-from vistazo.pictures import decoding, sources
+from vistazo.pictures import cache, decoding, sources
+from vistazo.pictures.crops import cropped
+from vistazo.pictures.every import interval
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Index, read_index
 from vistazo.pictures.loading import Normaliser
 
@@ -46,6 +50,7 @@ class Classifier:
     views: shifts in pixels, mirrored or not, whose scores are averaged. objective, smoothing: whose answer turns scores
     into probabilities.
     thresholds: where a picture may have several labels, the probability from which on each is answered.
+    background: what transparent pictures are laid over.
     """
 
     network: nn.Module
@@ -59,6 +64,7 @@ class Classifier:
     objective: str
     smoothing: float
     thresholds: tuple[float, ...] | None = None
+    background: str = decoding.WHITE
     metrics: Any = None
     path: Path | None = None
     task: ClassVar[str] = "classification"
@@ -75,7 +81,7 @@ class Classifier:
         plain = {"file": str, "class": str, "probability": float}
         return {**plain, "classes": str} if self.several else plain
 
-    def probabilities(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float64]:
+    def probabilities(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float64]:
         """(N, K) probabilities of pictures already at this model's size, uint8 (N, height, width, channels)."""
         return self.combine(self.view_scores(pixels_NHWC))
 
@@ -105,7 +111,7 @@ class Classifier:
         return {**self.figures(probabilities, truth), "single_view_accuracy": single}, probabilities
 
     @torch.no_grad()
-    def view_scores(self, pixels_NHWC: Pixels) -> npt.NDArray[np.float32]:
+    def view_scores(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float32]:
         """(V, N, K) scores of each view, the unmoved one first."""
         self.network.eval()
         found = np.empty((len(self.views), len(pixels_NHWC), len(self.classes)), dtype=np.float32)
@@ -124,13 +130,14 @@ class Classifier:
         return found
 
     def evaluate(
-        self, source: Any, *, split: str | None = None, classes: str | None = None
+        self, source: Any, *, split: str | None = None, classes: str | None = None, every: str | None = None
     ) -> dict[str, Any]:
         """Figures on a source: its test part where it has one, else all of it that was not trained on.
 
         Raises SourceError, ConfigError where the classes are not this model's.
         """
-        found = sources.read_source(source, classes_file=Path(classes) if classes else None)
+        names = Path(classes) if classes else None
+        found = cropped(sources.read_source(source, classes_file=names, every=interval(every)))
         index = found.index
         unknown = sorted(set(index.classes) - set(self.classes))
         if unknown:
@@ -144,21 +151,23 @@ class Classifier:
         if index.labels is not None and not self.several:
             raise ConfigError(
                 tr(
-                    "{source} gives a picture several labels, and the model answers with one. Measure it on pictures "
-                    "of one label each.",
+                    "{source} gives a picture several labels, and the model answers with one. Measure it on "
+                    "pictures of one label each.",
                     source=index.source,
                 )
             )
         part = split or ("test" if len(index.rows("test")) else "all")
         rows = np.arange(len(index)) if part == "all" else index.rows(part)
         height, width, channels = self.size
-        loaded = decoding.load(
+        loaded = cache.load(
             found.store,
             rows,
             height=height,
             width=width,
             channels=channels,
             threads=platform.physical_cores(),
+            background=self.background,
+            keep=False,
         )
         hashes = loaded.hashes[np.isin(rows, loaded.rows)]
         seen = np.isin(hashes, self.trained_on())
@@ -174,7 +183,9 @@ class Classifier:
                 )
             )
         truth = self._truth(index, kept[labelled])
-        figures, probabilities = self.measure(self.view_scores(loaded.pixels[~seen][labelled]), truth)
+        figures, probabilities = self.measure(
+            self.view_scores(loaded.pixels.take(np.flatnonzero(~seen)[labelled])), truth
+        )
         return {
             "part": part,
             "metrics": figures,
@@ -227,9 +238,9 @@ class Classifier:
         return hashes
 
     def predict(
-        self, files: Any, *, top: int = 5, sort_into: str | Path | None = None
+        self, files: Any, *, top: int = 5, every: str | None = None, sort_into: str | Path | None = None
     ) -> Iterator[dict[str, Any]]:
-        """An answer for each picture of files, folders, archives or arrays, in order and as they are read.
+        """An answer for each picture of files, folders, archives, videos or arrays, in order and as they are read.
 
         Yields {"file", "class", "probability", "top"}, with "classes" where a picture may have several labels, or, for
         what cannot be read, {"file", "reason"}.
@@ -244,13 +255,15 @@ class Classifier:
         several = [files] if isinstance(files, (str, Path)) else files
         if isinstance(files, np.ndarray):
             several = [files]
-        for name, given in sources.iterate_files(several):
+        for name, given in sources.iterate_files(several, every=interval(every)):
             answer: Pixels | str
             if isinstance(given, str):
                 answer = given
             else:
                 try:
-                    answer = decoding.decode(given, height=height, width=width, channels=channels)
+                    answer = decoding.decode(
+                        given, height=height, width=width, channels=channels, background=self.background
+                    )
                 except decoding.UndecodablePicture as error:
                     answer = str(error)
             waiting.append((name, answer))
@@ -341,6 +354,9 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             thresholds = tuple(float(one) for one in thresholds)
             if len(thresholds) != len(classes) or not all(0 <= one <= 1 for one in thresholds):
                 raise ValueError("thresholds")
+        background = str(told.get("background", decoding.WHITE))
+        if not re.fullmatch(r"white|black|#[0-9a-fA-F]{6}", background):
+            raise ValueError("background")
         smoothing = float(bundle.facts.get("smoothing", 0.0))
         objectives[objective](smoothing=smoothing)  # a loss of classes, none of numbers
         compute = Compute(resolve_device("auto"), "fp32", "channels_last", torch.get_num_threads())
@@ -356,6 +372,7 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             compute=compute,
             smoothing=smoothing,
             thresholds=thresholds,
+            background=background,
             metrics=bundle.metrics,
             path=path,
         )

@@ -11,6 +11,7 @@ from vistazo.engine.settings import TrainingConfig
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
 from vistazo.pictures import augments
+from vistazo.pictures.every import interval
 
 __all__ = ["ClassificationConfig"]
 
@@ -41,6 +42,12 @@ class ClassificationConfig(TrainingConfig):
     channels: Literal["1", "3"] | None = setting(
         None, spanish="canales", help=mark("1 for grey, 3 for colour (default: as the pictures are)")
     )
+    background: str = setting(
+        "white",
+        spanish="fondo",
+        pattern=r"^(white|black|#[0-9a-fA-F]{6})$",
+        help=mark("what transparent pictures are laid over: white, black or #rrggbb"),
+    )
     classes: str | None = setting(
         None,
         spanish="clases",
@@ -51,6 +58,9 @@ class ClassificationConfig(TrainingConfig):
         "auto",
         spanish="agrupar",
         help=mark("pictures of one thing stay in one part: auto, none, parent, regex:..., time:60s"),
+    )
+    every: str | None = setting(
+        None, spanish="cada", help=mark("a frame of each video every so long, as in 0.5s or 2m (default: 1s)")
     )
     flip: Literal["auto", "on", "off"] = setting(
         "auto",
@@ -141,6 +151,13 @@ class ClassificationConfig(TrainingConfig):
         if isinstance(text, str):
             augments.parse(text)
         return text
+
+    @field_validator("every")
+    @classmethod
+    def _time(cls, value: str | None) -> str | None:
+        """Raises ConfigError with a sentence of its own."""
+        interval(value)
+        return value
 
     repeats: int | None = setting(
         None,

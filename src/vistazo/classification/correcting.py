@@ -15,12 +15,14 @@ from vistazo.engine.runs import Run
 from vistazo.errors import SourceError, VistazoError
 from vistazo.language import tr
 from vistazo.pictures import reviewing
+from vistazo.pictures.crops import cropped
 from vistazo.pictures.reviewing import Correction
 from vistazo.pictures.stores import Source
 
 __all__ = ["FILE", "Corrections", "kept", "sealed"]
 
 FILE = "corrections.csv"
+_BOX = re.compile(r".+#\d+")  # as `crops` calls them
 _SEALED = re.compile(r"(?P<path>.+)#(?P<seal>[0-9a-f]{16})", re.DOTALL)
 
 
@@ -32,8 +34,13 @@ class Corrections:
     of: Mapping[str, Correction]
 
     def apply(self, found: Source) -> Source:
-        """The source as corrected; see `reviewing.apply`."""
-        return reviewing.apply(found, self.of, self.file)
+        """The source as corrected, its boxes cut out; see `reviewing.apply`."""
+        if found.index.boxes is None:
+            return reviewing.apply(found, self.of, self.file)
+        boxes = {name: one for name, one in self.of.items() if _BOX.fullmatch(name)}
+        pictures = {name: one for name, one in self.of.items() if name not in boxes}
+        found = cropped(reviewing.apply(found, pictures, self.file) if pictures else found)
+        return reviewing.apply(found, boxes, self.file) if boxes else found
 
 
 def sealed(setting: str) -> str:

@@ -21,7 +21,10 @@ from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.errors import DiskError, TooManyBroken
 from vistazo.language import tr
-from vistazo.pictures import decoding, folds, sources, splits
+from vistazo.pictures import cache, decoding, folds, sources, splits
+from vistazo.pictures.crops import cropped
+from vistazo.pictures.every import interval
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 
 __all__ = ["Data", "Loaded", "divide", "ease", "load", "read"]
@@ -42,7 +45,7 @@ class Loaded:
     source: Any
     settings: dict[str, Any]
     index: Index
-    pixels: Pixels
+    pixels: PictureArray
     size: tuple[int, int, int]
     broken: tuple[Broken, ...]
     recipe: str
@@ -59,16 +62,15 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Data:
-    """The pictures of a run in memory, and the settings they were read by.
+    """The pictures of a run, in memory or in a file, and the settings they were read by.
 
     config: with the recipe that auto means here. official: whether the source names the test part itself. ready:
-    seconds after the run was opened. pixels: uint8 (pictures, height, width, channels) of the rows of
-    `index`.
+    seconds after the run was opened. pixels: (pictures, height, width, channels) of the rows of `index`.
     """
 
     config: ClassificationConfig
     index: Index
-    pixels: Pixels
+    pixels: PictureArray
     size: tuple[int, int, int]
     sentences: tuple[str, ...]
     broken: tuple[Broken, ...]
@@ -83,8 +85,8 @@ class Data:
     def rows(self, part: str) -> npt.NDArray[np.int64]:
         return self.index.rows(part)
 
-    def part(self, part: str) -> Pixels:
-        return self.pixels[self.rows(part)]
+    def part(self, part: str) -> PictureArray:
+        return self.pixels.take(self.rows(part))
 
     @property
     def several(self) -> bool:
@@ -97,7 +99,7 @@ class Data:
         return truth[self.rows(part)]
 
 
-def ease(pixels_NHWC: Pixels, labels_N: npt.NDArray[np.int64]) -> float:
+def ease(pixels_NHWC: PictureArray | Pixels, labels_N: npt.NDArray[np.int64]) -> float:
     """Share of pictures whose nearest other one, by correlation of pixels, has their class; of 3,000 spread evenly.
 
     A fifth of a second that tells digits (0.94) from clothes (0.80) from photographs (0.32) before training.
@@ -168,8 +170,9 @@ def load(
             return source
         source = source.source
     require_sense(config)
-    found = sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
-    found = corrections.apply(found) if corrections else found
+    names = Path(config.classes) if config.classes else None
+    found = sources.read_source(source, classes_file=names, every=interval(config.every), say=progress.say)
+    found = corrections.apply(found) if corrections else cropped(found)
     for note in found.notes:
         progress.say(note)
     splits.require_trainable(found.index)
@@ -183,8 +186,16 @@ def load(
     notes = (*found.notes, *([chosen_sentence()] if config.recipe == "transfer" != asked else []))
     height, width = picture_size(config, height=height, width=width, pictures=len(own))
     channels = int(config.channels or channels)
-    loaded = decoding.load(
-        found.store, rows, height=height, width=width, channels=channels, threads=platform.physical_cores()
+    loaded = cache.load(
+        found.store,
+        rows,
+        height=height,
+        width=width,
+        channels=channels,
+        threads=platform.physical_cores(),
+        background=config.background,
+        source=found.index.source,
+        say=progress.say,
     )
     broken = (*found.broken, *loaded.broken)
     _allow(broken, len(rows) + len(found.broken), config.max_broken, progress)

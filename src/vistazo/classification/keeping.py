@@ -136,6 +136,7 @@ def keep(
                 "mean": model.normaliser.mean,
                 "std": model.normaliser.std,
                 "resize": "cover-crop-antialias-1",
+                "background": config.background,
             },
             facts={
                 "classes": list(data.index.classes),

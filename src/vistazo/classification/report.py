@@ -30,6 +30,7 @@ from vistazo.engine.reports import (
 )
 from vistazo.language import mark, tr
 from vistazo.pictures import augments, drawing
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Broken, Index
 
 __all__ = ["Told", "build", "mistakes"]
@@ -61,7 +62,7 @@ class Told:
     data: Index
     part: str
     labels: npt.NDArray[Any]
-    pixels: npt.NDArray[np.uint8]
+    pixels: PictureArray
     probabilities: npt.NDArray[np.float64] | None
     figures: dict[str, dict[str, Any] | None]
     history: list[histories.Epoch]
@@ -223,7 +224,7 @@ def mistakes(
     data: Index,
     rows_N: npt.NDArray[np.int64],
     labels_N: npt.NDArray[np.int64],
-    pixels_NHWC: npt.NDArray[np.uint8],
+    pixels_NHWC: PictureArray,
     probabilities_NK: npt.NDArray[np.float64],
 ) -> Block:
     """The wrong answers of the highest probability, as pictures with their names; rows_N: of the pictures in data."""

@@ -18,6 +18,9 @@ from vistazo.language import tr
 from vistazo.pictures import augments, decoding, drawing, sources
 from vistazo.pictures.augmentation import Augmenter
 from vistazo.pictures.augments import Augment
+from vistazo.pictures.crops import cropped
+from vistazo.pictures.every import interval
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
@@ -37,7 +40,8 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
     if out.suffix.lower() != ".png":
         raise UsageError(tr("--out must end in .png, not '{name}'.", name=out.name))
     require_sense(config)
-    found = sources.read_source(source, classes_file=Path(config.classes) if config.classes else None)
+    names = Path(config.classes) if config.classes else None
+    found = cropped(sources.read_source(source, classes_file=names, every=interval(config.every)))
     own = np.flatnonzero((found.index.split != TEST) & (found.index.label >= 0))
     if not len(own):
         raise TooFewExamples(tr("{source} has no labelled pictures to show.", source=source))
@@ -54,6 +58,7 @@ def show(source: Path, config: ClassificationConfig, out: Path) -> dict[str, Any
         width=width,
         channels=channels,
         threads=platform.physical_cores(),
+        background=config.background,
     )
     if not len(loaded.rows):
         raise TooFewExamples(tr("None of the first pictures of {source} can be read.", source=source))
@@ -90,7 +95,7 @@ class _Stage:
 
     def __init__(
         self,
-        pixels: npt.NDArray[np.uint8],
+        pixels: PictureArray,
         labels: npt.NDArray[np.int64],
         rows: npt.NDArray[np.int64],
         classes: tuple[str, ...],

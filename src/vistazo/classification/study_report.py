@@ -27,6 +27,7 @@ from vistazo.engine.reports import (
     to_html,
 )
 from vistazo.language import tr
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Index
 
 __all__ = ["Study", "as_csv", "as_latex", "build", "told"]
@@ -54,7 +55,7 @@ class Study:
     tries: Sequence[Tried]
     final: dict[str, Any]
     index: Index
-    pixels: npt.NDArray[np.uint8]
+    pixels: PictureArray
     official: bool
     sentences: Sequence[str]
     settings: dict[str, Any]
@@ -322,7 +323,7 @@ def _mistakes(study: Study) -> Block:
     rows = np.concatenate([one.rows_N for one in study.tries])
     labels = np.concatenate([one.labels_N for one in study.tries])
     probabilities = np.concatenate([one.probabilities_NK for one in study.tries])
-    return report.mistakes(study.index, rows, labels, study.pixels[rows], probabilities)
+    return report.mistakes(study.index, rows, labels, study.pixels.take(rows), probabilities)
 
 
 def _pictures(study: Study) -> list[Block]:

@@ -80,6 +80,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         objective=decided.objective,
         smoothing=decided.smoothing,
         thresholds=several.plain(len(data.index.classes)) if data.several else None,
+        background=config.background,
     )
     batches = PictureBatches(
         data.part("train"),
@@ -173,9 +174,7 @@ def settle(
     return decided, normaliser, choice
 
 
-def _first_weights(
-    network: nn.Module, start: Classifier | None, data: Data, normaliser: Normaliser
-) -> None:
+def _first_weights(network: nn.Module, start: Classifier | None, data: Data, normaliser: Normaliser) -> None:
     """What training begins with, besides chance: another run's weights, the data's own patches, published weights."""
     if start:
         network.load_state_dict(start.network.state_dict())

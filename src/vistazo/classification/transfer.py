@@ -31,6 +31,7 @@ from vistazo.engine.runs import Run, read_json
 from vistazo.errors import BundleDamaged, DiskError
 from vistazo.language import tr
 from vistazo.networks.efficientnet_lite import BLOCKS, EfficientNetLite0
+from vistazo.pictures.holding import PictureArray
 
 __all__ = ["HeadAlone", "seconds_before", "told", "warm_start"]
 
@@ -96,7 +97,7 @@ def _fit_head(
     features_NF = looking.at("train", pixels)
     targets_NK = _targets(data, len(model.classes))
     if flip and len(pixels) <= FEW:
-        features_NF = torch.cat((features_NF, looking.at("mirrored", pixels[:, :, ::-1])))
+        features_NF = torch.cat((features_NF, looking.at("mirrored", pixels, mirrored=True)))
         targets_NK = torch.cat((targets_NK, targets_NK))
     looked = time.monotonic()
     head = fit_linear(features_NF.float(), targets_NK, independent=data.several, seed=seed)
@@ -150,14 +151,15 @@ class _Looking:
         except OSError as error:
             raise DiskError(disk_sentence(self._folder, error)) from error
 
-    def at(self, part: str, pixels_NHWC: npt.NDArray[np.uint8]) -> Tensor:
+    def at(self, part: str, pixels_NHWC: PictureArray, *, mirrored: bool = False) -> Tensor:
         """(N, F) float16 of what the head would see of each picture."""
         found = []
         for first in range(0, len(pixels_NHWC), PIECE):
             path = self._folder / f"{part}-{first:07d}.safetensors"
             kept = _load(path, "features")
             if kept is None:
-                kept = {"features": self._look(pixels_NHWC[first : first + PIECE])}, {}
+                piece = pixels_NHWC[first : first + PIECE]
+                kept = {"features": self._look(piece[:, :, ::-1] if mirrored else piece)}, {}
                 write_container(path, kept[0], {"kind": "features"})
             found.append(kept[0]["features"])
         return torch.cat(found)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Batches", "counter_seed", "epoch_order", "weighted_order"]
+__all__ = ["Batch", "Batches", "counter_seed", "epoch_order", "near_order", "weighted_order"]
 
 _GOLDEN = 0.6180339887498949  # the part of the golden ratio beyond 1
 
@@ -77,6 +77,23 @@ def epoch_order(count: int, *, seed: int, epoch: int) -> Tensor:
     """A permutation of 0..count-1 for one epoch: (count,) int64."""
     generator = torch.Generator().manual_seed(counter_seed(seed, 1, epoch))
     return torch.randperm(count, generator=generator)
+
+
+def near_order(count: int, *, seed: int, epoch: int, run: int, window: int) -> Tensor:
+    """A permutation of 0..count-1 that stays near itself, for examples that lie in a file: (count,) int64.
+
+    Runs of `run` neighbours are shuffled, and then the examples within each `window` of that order. A window is all
+    that a disk has to bring into memory at a time, in pieces as long as a run; it holds window / run runs from
+    all over the file, so that a file sorted by class is mixed too.
+    """
+    generator = torch.Generator().manual_seed(counter_seed(seed, 22, epoch))
+    runs = torch.randperm(-(-count // run), generator=generator)
+    order = (runs[:, None] * run + torch.arange(run)).reshape(-1)
+    order = order[order < count]
+    for first in range(0, count, window):
+        within = order[first : first + window]
+        order[first : first + window] = within[torch.randperm(len(within), generator=generator)]
+    return order
 
 
 def weighted_order(shares_N: Tensor, *, seed: int, epoch: int) -> Tensor:

@@ -30,13 +30,17 @@ from vistazo.pictures.stores import (
     readable,
     too_large,
 )
+from vistazo.pictures.trees import Tree
 
 __all__ = [
     "MOST_RATIO",
     "SMALL",
     "archive_kind",
+    "class_folders",
+    "open_archive",
     "read_archive",
     "refuse_bomb",
+    "tar_members",
     "tar_pictures",
     "zip_pictures",
 ]
@@ -45,6 +49,16 @@ MOST_MEMBERS = 2_000_000  # of one archive; ImageNet has 1.3 million
 MOST_UNPACKED = 1 << 40  # an archive that declares more is lying
 MOST_RATIO = 200  # unpacked to packed; photographs reach 1, drawings 50
 SMALL = 64 << 20  # below this a ratio harms nobody
+ANNOTATIONS = (
+    ".xml",
+    ".json",
+    ".cls",
+    ".txt",
+    ".yaml",
+    ".yml",
+    ".names",
+    ".bin",
+)  # kept aside with the pictures
 
 _MAGIC = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 _OPENERS: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
@@ -91,27 +105,39 @@ def read_archive(path: Path, kind: str) -> Source:
 
     Raises SourceDamaged, TooFewExamples, or DiskError where a compressed tar finds no room to be unpacked.
     """
+    return class_folders(open_archive(path, kind))
+
+
+def class_folders(tree: Tree) -> Source:
+    """The pictures of an archive with a folder for each class. Raises TooFewExamples."""
+    index, notes = from_paths(tree.files, tree.folders, tree.path, kind="archive")
+    return Source(index, tree.store(index.where), notes, tree.broken)
+
+
+def open_archive(path: Path, kind: str) -> Tree:
+    """What is in an archive of that `archive_kind`. Raises SourceDamaged or DiskError, like `read_archive`."""
     if kind == "zip":
         shared, infos = _zip_members(path)
-        return _from_members(path, infos, lambda where, members: Zipped(shared, where, members))
+        return _tree(path, infos, lambda where, members: Zipped(shared, where, members))
     if kind == "tar":
-        spans = {name: (member.offset_data, member.size) for name, member, _ in _tar_members(path, kind)}
+        spans = {name: (member.offset_data, member.size) for name, member, _ in tar_members(path, kind)}
         with readable(path):
-            shared = Shared(open(path, "rb"))  # noqa: SIM115 (the store keeps it)
+            shared = Shared(open(path, "rb"), path)  # noqa: SIM115 (the store keeps it)
     else:
         shared, spans = _kept_aside(path, kind)
-    return _from_members(path, spans, lambda where, members: Slices(shared, where, members))
+    return _tree(path, spans, lambda where, members: Slices(shared, where, members))
 
 
 def _kept_aside(path: Path, kind: str) -> tuple[Shared, dict[str, tuple[int, int]]]:
-    """The pictures of a compressed tar, still encoded, in a nameless file: it is only read from its start."""
+    """Pictures and annotations of a compressed tar in a nameless file: it is only read from its start."""
     file = tempfile.SpooledTemporaryFile(max_size=SMALL)  # noqa: SIM115
-    shared = Shared(file)
+    shared = Shared(file, path)
     spans = {}
     try:
-        for name, member, content in _tar_members(path, kind):
+        for name, member, content in tar_members(path, kind):
             spans[name] = (file.tell(), member.size)
-            if is_picture(name) and member.size <= MOST_BYTES:
+            kept = is_picture(name) or name.lower().endswith(ANNOTATIONS)
+            if kept and member.size <= MOST_BYTES:
                 file.write(content())
         file.flush()
     except OSError as error:  # of writing: those of reading are SourceDamaged by now
@@ -119,9 +145,7 @@ def _kept_aside(path: Path, kind: str) -> tuple[Shared, dict[str, tuple[int, int
     return shared, spans
 
 
-def _from_members(
-    path: Path, members: Mapping[str, Any], make: Callable[[Sequence[str], list[Any]], Store]
-) -> Source:
+def _tree(path: Path, members: Mapping[str, Any], make: Callable[[Sequence[str], list[Any]], Store]) -> Tree:
     broken = [
         Broken(-1, repr(name), tr("its name is not valid text; rename it"))
         for name in members
@@ -129,9 +153,14 @@ def _from_members(
     ]
     files = sorted(name for name in members if printable(name))
     folders = sorted({above for name in files for above in _above(name)})
-    index, notes = from_paths(files, folders, path, kind="archive")
-    store = make(index.where, [members[name] for name in index.where])
-    return Source(index, store, notes, tuple(broken))
+    return Tree(
+        path,
+        files,
+        folders,
+        "archive",
+        lambda names: make(names, [members[name] for name in names]),
+        tuple(broken),
+    )
 
 
 def _above(name: str) -> Iterator[str]:
@@ -174,7 +203,7 @@ def _zip_members(path: Path) -> tuple[Shared, dict[str, zipfile.ZipInfo]]:
     """The open file and every visible member that is no folder."""
     with readable(path):
         file = open(path, "rb")  # noqa: SIM115 (the store keeps it)
-        shared = Shared(file)
+        shared = Shared(file, path)
         infos = zipfile.ZipFile(file).infolist()
         packed = path.stat().st_size
     refuse_bomb(path, members=len(infos), unpacked=sum(info.file_size for info in infos), packed=packed)
@@ -203,7 +232,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 # ---------------------------------------------------------------- tar
 def tar_pictures(path: Path, kind: str) -> Iterator[tuple[str, bytes | SourceDamaged]]:
     """(name, bytes or what is wrong) of each picture of a tar, in its order. Raises SourceDamaged."""
-    for name, member, content in _tar_members(path, kind):
+    for name, member, content in tar_members(path, kind):
         if is_picture(name):
             yield name, content() if member.size <= MOST_BYTES else too_large()
 
@@ -233,7 +262,7 @@ class _Counted(io.RawIOBase):
         return data
 
 
-def _tar_members(path: Path, kind: str) -> Iterator[tuple[str, tarfile.TarInfo, Callable[[], bytes]]]:
+def tar_members(path: Path, kind: str) -> Iterator[tuple[str, tarfile.TarInfo, Callable[[], bytes]]]:
     """(name, header, how to read its bytes) of every visible ordinary member, in order.
 
     The bytes can be had before the next member is asked for.

@@ -8,28 +8,51 @@ keeps its exact pixels.
 
 import hashlib
 import io
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vistazo.errors import SourceDamaged, SourceError, TooManyBroken
 from vistazo.language import tr
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Arrays, Pixels, Store, reason_of
+from vistazo.pictures.strokes import DRAWING, SIDE, render
+from vistazo.pictures.video import Footage
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Loaded", "UndecodablePicture", "content_hash", "decode", "dimensions", "load", "survey"]
+__all__ = [
+    "WHITE",
+    "Decoded",
+    "Loaded",
+    "UndecodablePicture",
+    "content_hash",
+    "decode",
+    "dimensions",
+    "in_blocks",
+    "load",
+    "stored",
+    "stored_size",
+    "survey",
+    "upright",
+    "waiting",
+]
+
+Result = TypeVar("Result")
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+WHITE = "white"
 MOST_PIXELS = 80_000_000  # below Pillow's own alarm of 89.5 million
 MOST_RAW_BYTES = (
     200_000_000  # of a picture that cannot be shrunk while it is decoded; twice that while it is scaled
@@ -38,9 +61,9 @@ MOST_SCAN_PIXELS = (
     1_000_000_000  # a progressive JPEG walks over all its pixels once a scan; cameras write 10 scans
 )
 ALIKE = 1.1  # proportions closer than this are stretched
-_EXIF_WITHIN = 1 << 18  # JPEG metadata stand at the front
 _ORIENTATION = 0x0112
 _CHUNK = 64
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # ISO/IEC 23008-12, annex B
 
 
 class UndecodablePicture(SourceDamaged):
@@ -51,38 +74,88 @@ class UndecodablePicture(SourceDamaged):
 class Loaded:
     """What `load` read.
 
-    pixels: uint8 (good, height, width, channels).  rows: (good,) the row of each.
+    pixels: those that could be decoded, (good, height, width, channels).  rows: (good,) the row of each.
     hashes: 'S32' (asked,), of every row that was asked for, empty where nothing could be read.
     broken: the rows that could not be decoded, with their reasons.
     """
 
-    pixels: Pixels
+    pixels: PictureArray
     rows: NDArray[np.int64]
     hashes: NDArray[np.bytes_]
     broken: tuple[Broken, ...]
 
 
 # ---------------------------------------------------------------- one picture
-def decode(data: bytes | Pixels, *, height: int, width: int, channels: int) -> Pixels:
+def decode(
+    data: bytes | Pixels, *, height: int, width: int, channels: int, background: str = WHITE
+) -> Pixels:
     """The picture as uint8 (height, width, channels), by the rule of size above.
 
-    data: an encoded picture of one of FORMATS, or pixels (h, w) or (h, w, 1 to 4 channels).
-    channels: 1 (grey) or 3 (RGB). Transparency is laid over white; of an animation the first frame counts.
+    data: an encoded picture of one of FORMATS, a drawing (`strokes`), which is rendered at that size, or pixels (h, w)
+        or (h, w, 1 to 4 channels).
+    channels: 1 (grey) or 3 (RGB). background: the colour that transparency is laid over, '#rrggbb' or a name of CSS.
+    Of an animation the first frame counts.
     Raises UndecodablePicture.
     """
     if isinstance(data, np.ndarray):
-        return _decode_pixels(data, height, width, channels)
+        return _decode_pixels(data, height, width, channels, background)
     if not data:
         raise UndecodablePicture(tr("the file is empty"))
     if data[:3] == b"\xff\xd8\xff":
         pixels = _decode_jpeg(data, height, width, channels)
         if pixels is not None:
             return pixels
+    if data.startswith(DRAWING):
+        return _decode_pixels(_drawn(data, max(height, width)), height, width, channels, background)
     with _opened(data) as image:
-        return _decode_image(image, height, width, channels)
+        return _decode_image(image, height, width, channels, background)
 
 
-def _decode_pixels(pixels: Pixels, height: int, width: int, channels: int) -> Pixels:
+def _drawn(data: bytes, side: int) -> Pixels:
+    try:
+        return render(data, side)
+    except SourceDamaged as error:
+        raise UndecodablePicture(str(error)) from error
+
+
+def stored(data: bytes) -> tuple[Pixels, int]:
+    """The whole picture as its file stores it, and the camera's turn, 1 to 8, which `upright` undoes.
+
+    The pixels are uint8 (height, width, channels): 1 channel of grey, 3 of colour, 4 with transparency.
+    Raises UndecodablePicture.
+    """
+    if data[:3] == b"\xff\xd8\xff" and (pixels := _stored_jpeg(data)) is not None:
+        return pixels, _jpeg_orientation(data)
+    with _opened(data) as image:
+        width, height = image.size
+        _refuse_large(height, width, 3 * height * width)
+        turn = _orientation(image)
+        pixels = np.asarray(_plain(_eight_bits(image), 3))
+    return (pixels[:, :, None] if pixels.ndim == 2 else pixels), turn
+
+
+def _stored_jpeg(data: bytes) -> Pixels | None:
+    import simplejpeg
+
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours in ("CMYK", "YCCK"):
+            return None
+        _refuse_large(height, width, 3 * height * width)
+        _refuse_scans(data, height * width)
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "GRAY" if colours == "Gray" else "RGB")
+    except ValueError:
+        return None
+    return pixels
+
+
+def stored_size(data: bytes) -> tuple[int, int, int]:
+    """(width, height, the camera's turn) as the first bytes of a picture's file say. Raises UndecodablePicture."""
+    with _opened(data) as image:
+        return (*image.size, _orientation(image))
+
+
+def _decode_pixels(pixels: Pixels, height: int, width: int, channels: int, background: str) -> Pixels:
     shaped = pixels[:, :, None] if pixels.ndim == 2 else pixels
     if shaped.ndim != 3 or shaped.shape[2] not in (1, 2, 3, 4) or shaped.dtype != np.uint8 or not shaped.size:
         raise UndecodablePicture(tr("an array of shape {shape} is no picture", shape=pixels.shape))
@@ -91,7 +164,7 @@ def _decode_pixels(pixels: Pixels, height: int, width: int, channels: int) -> Pi
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[shaped.shape[2]]
     plain = shaped[:, :, 0] if mode == "L" else shaped
     image = _pillow().fromarray(np.ascontiguousarray(plain))
-    return _fit(image, height, width, channels)
+    return _fit(image, height, width, channels, background)
 
 
 def _decode_jpeg(data: bytes, height: int, width: int, channels: int) -> Pixels | None:
@@ -107,27 +180,48 @@ def _decode_jpeg(data: bytes, height: int, width: int, channels: int) -> Pixels 
             _refuse_scans(data, full_height * full_width)
         orientation = _jpeg_orientation(data)
         across, down = (height, width) if orientation > 4 else (width, height)
-        pixels: Pixels = simplejpeg.decode_jpeg(
-            data, "GRAY" if channels == 1 else "RGB", min_height=down, min_width=across
-        )
+        # Four bytes a pixel are what Pillow scales: it takes them as they lie.
+        mode = "GRAY" if channels == 1 else "RGB" if (full_height, full_width) == (down, across) else "RGBX"
+        pixels: Pixels = simplejpeg.decode_jpeg(data, mode, min_height=down, min_width=across)
     except ValueError:
         return None
     if pixels.shape[:2] != (down, across):
-        plain = pixels[:, :, 0] if channels == 1 else pixels
-        pixels = _fit(_pillow().fromarray(plain), down, across, channels)
-    return _upright(pixels, orientation)
+        pixels = _scaled(pixels, down, across)
+    return upright(pixels[:, :, :channels], orientation)
+
+
+def _scaled(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Grey pixels, or RGBX as the decoder left them, scaled by the rule at the top: (height, width, 1 or 3)."""
+    pillow = _pillow()
+    there, across, channels = pixels.shape
+    mode, plain = ("L", "L") if channels == 1 else ("RGBX", "RGB")
+    image = pillow.frombuffer(mode, (across, there), pixels, "raw", mode, 0, 1)
+    box = _window((across, there), height, width)
+    small = image.resize((width, height), pillow.Resampling.BILINEAR, box=box)
+    return np.frombuffer(small.tobytes("raw", plain), np.uint8).reshape(height, width, -1)
 
 
 def _jpeg_orientation(data: bytes) -> int:
-    if (
-        b"Exif\0\0" not in data[:_EXIF_WITHIN]
-    ):  # opening with Pillow costs 5 times the decoding of a small picture
+    if not _has_exif(data):  # opening with Pillow costs 5 times the decoding of a small picture
         return 1
     try:
         with _open(data) as image:
             return _orientation(image)
     except Exception:  # Exif that cannot be read turns nothing
         return 1
+
+
+def _has_exif(data: bytes) -> bool:
+    """Whether a segment before the first scan holds Exif. Source: ITU-T T.81, annex B."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and at < len(data) - 4:
+        marker = data[at + 1]
+        if marker == 0xDA:  # the first scan
+            return False
+        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            return True
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False
 
 
 def _refuse_large(height: int, width: int, raw_bytes: int) -> None:
@@ -151,17 +245,40 @@ def _pillow() -> ModuleType:
 
     # once for the process: catch_warnings is not safe in threads
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+    _reads_heic()
     return Image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """FORMATS, and those that this machine's Pillow can read besides."""
+    from PIL import features
+
+    avif = ("AVIF",) if features.check("avif") else ()
+    return (*FORMATS, *avif, *(("HEIF",) if _reads_heic() else ()))
+
+
+@cache
+def _reads_heic() -> bool:
+    """Whether pictures of telephones can be read: with the extra `heif`, which is told to Pillow here."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return True
 
 
 def _open(data: bytes) -> "Image":
     """The picture, its header read and its size within limits."""
     pillow = _pillow()
     try:
-        image: Image = pillow.open(io.BytesIO(data), formats=FORMATS)
+        image: Image = pillow.open(io.BytesIO(data), formats=_formats())
     except (pillow.DecompressionBombWarning, pillow.DecompressionBombError) as error:
         raise UndecodablePicture(tr("it has too many pixels")) from error
     except pillow.UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIC and not _reads_heic():
+            raise UndecodablePicture(tr("it is a HEIC picture: pip install vistazo[heif]")) from error
         raise UndecodablePicture(tr("it is no picture in a known format")) from error
     width, height = image.size
     depth = {"1": 1, "L": 1, "LA": 2, "RGB": 3, "I;16": 2, "I;16B": 2, "I;16L": 2}.get(image.mode, 4)
@@ -194,36 +311,41 @@ def _orientation(image: "Image") -> int:
     return value if value in range(1, 9) else 1
 
 
-def _decode_image(image: "Image", height: int, width: int, channels: int) -> Pixels:
+def _decode_image(image: "Image", height: int, width: int, channels: int, background: str) -> Pixels:
     orientation = _orientation(image)
     down, across = (width, height) if orientation > 4 else (height, width)
     image.draft(
         "L" if channels == 1 and image.mode == "L" else None, (across, down)
     )  # JPEG shrinks while decoding
+    return upright(_fit(_eight_bits(image), down, across, channels, background), orientation)
+
+
+def _eight_bits(image: "Image") -> "Image":
     if image.mode.startswith("I"):  # 16 bits a pixel, under several names
         levels = np.asarray(image).clip(0, 65535) >> 8
-        image = _pillow().fromarray(levels.astype(np.uint8))
-    elif image.mode == "F":
+        return _pillow().fromarray(levels.astype(np.uint8))  # type: ignore[no-any-return]
+    if image.mode == "F":
         raise UndecodablePicture(tr("pixels of 32 bits with a fraction are not supported"))
-    return _upright(_fit(image, down, across, channels), orientation)
+    return image
 
 
-def _fit(image: "Image", height: int, width: int, channels: int) -> Pixels:
-    """The picture at that size, by the rule at the top; transparency over white."""
-    pillow = _pillow()
+def _plain(image: "Image", channels: int) -> "Image":
+    """The picture in grey, in colour, or in colour with transparency."""
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-    elif channels == 1 or image.mode in ("1", "L"):
-        image = image.convert("L")
-    else:
-        image = image.convert("RGB")
+        return image.convert("RGBA")
+    return image.convert("L" if channels == 1 or image.mode in ("1", "L") else "RGB")
+
+
+def _fit(image: "Image", height: int, width: int, channels: int, background: str) -> Pixels:
+    """The picture at that size, by the rule at the top; transparency over the background."""
+    pillow = _pillow()
+    image = _plain(image, channels)
     if image.size != (width, height):
         image = image.resize(
             (width, height), pillow.Resampling.BILINEAR, box=_window(image.size, height, width)
         )
     if image.mode == "RGBA":
-        white = pillow.new("RGBA", image.size, "white")
-        image = pillow.alpha_composite(white, image)
+        image = pillow.alpha_composite(pillow.new("RGBA", image.size, background), image)
     return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(height, width, channels)
 
 
@@ -240,7 +362,7 @@ def _window(size: tuple[int, int], height: int, width: int) -> tuple[float, floa
     return left, top, left + shown_width, top + shown_height
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
+def upright(pixels: Pixels, orientation: int) -> Pixels:
     """Undo the camera's turn. Source: Exif 2.32, tag 274: 5 to 8 swap rows and columns."""
     if orientation > 4:
         pixels = pixels.transpose(1, 0, 2)
@@ -253,13 +375,20 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 def dimensions(data: bytes | Pixels) -> tuple[int, int]:
     """(height, width) of a whole picture, upright, read from its header. Raises UndecodablePicture."""
-    if isinstance(data, bytes) and data[:3] == b"\xff\xd8\xff":
+    if isinstance(data, np.ndarray):
+        return data.shape[0], data.shape[1]
+    if data.startswith(DRAWING):
+        return SIDE, SIDE
+    if data[:3] == b"\xff\xd8\xff":
         import simplejpeg
 
         with suppress(ValueError):  # Pillow is 20 times slower, and reads more kinds
             height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            _refuse_large(height, width, 0)
             return (width, height) if _jpeg_orientation(data) > 4 else (height, width)
-    return _size(data)
+    with _opened(data) as image:
+        width, height = image.size
+        return (width, height) if _orientation(image) > 4 else (height, width)
 
 
 # ---------------------------------------------------------------- many pictures
@@ -271,6 +400,7 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
     """
     if isinstance(store, Arrays) and store.shape[2] == 1:
         return store.shape
+    rows = store.typical(rows) if isinstance(store, Footage) else rows
     sample = np.random.default_rng(seed).permutation(rows)[:most]
     sizes: list[tuple[int, int]] = []
     colour = False
@@ -278,7 +408,7 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
     for row in np.sort(sample).tolist():
         try:
             data = store.read(row)
-            size = _size(data)
+            size = dimensions(data)
             # One picture in colour settles it: to decode 200 of 12 megapixels would take 10 s.
             colour = colour or not _is_grey(data)
         except (SourceError, OSError, MemoryError) as error:
@@ -293,55 +423,108 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
     return height, width, 3 if colour else 1
 
 
-def _size(data: bytes | Pixels) -> tuple[int, int]:
-    if isinstance(data, np.ndarray):
-        return data.shape[0], data.shape[1]
-    with _opened(data) as image:
-        width, height = image.size
-        return (width, height) if _orientation(image) > 4 else (height, width)
-
-
 def _is_grey(data: bytes | Pixels) -> bool:
     small = decode(data, height=64, width=64, channels=3)
     return bool((small[:, :, 0] == small[:, :, 1]).all() and (small[:, :, 1] == small[:, :, 2]).all())
 
 
 def load(
-    store: Store, rows: NDArray[np.int64], *, height: int, width: int, channels: int, threads: int
+    store: Store,
+    rows: NDArray[np.int64],
+    *,
+    height: int,
+    width: int,
+    channels: int,
+    threads: int,
+    background: str = WHITE,
 ) -> Loaded:
     """Read, hash and decode `rows` in one pass, in threads.
 
-    A hash is blake2b (16 bytes) of the encoded bytes, or of shape and pixels where the store holds pixels.
+    A hash is of the encoded bytes (SHA-256, 16 bytes of it), or of shape and pixels where the store holds pixels.
     A picture that cannot be decoded is listed and left out. Never raises for a picture.
     """
+    rows = np.asarray(rows, dtype=np.int64)
     if isinstance(store, Arrays) and store.shape == (height, width, channels):
         pixels = store.block(rows)
-        return Loaded(pixels, np.asarray(rows, dtype=np.int64), _hashes(pixels), ())
-    pixels = np.empty((len(rows), height, width, channels), dtype=np.uint8)
-    hashes = np.zeros(len(rows), dtype="S32")
-    good = np.zeros(len(rows), dtype=bool)
+        return Loaded(PictureArray(pixels), rows, _hashes(pixels), ())
+    found = Decoded.empty(len(rows), height, width, channels, background)
+    broken: list[Broken] = []
+    for _, faults in in_blocks(
+        len(rows), waiting(store, threads), lambda first, last: found.fill(store, rows[first:last], first)
+    ):
+        broken += faults
+    pictures = PictureArray(found.pixels)
+    return Loaded(
+        pictures.take(np.flatnonzero(found.good)) if broken else pictures,
+        rows[found.good],
+        found.hashes,
+        tuple(broken),
+    )
 
-    # Few pictures in small chunks, or one thread would wait for the other's last 64 photographs.
-    chunk = max(1, min(_CHUNK, len(rows) // (8 * threads)))
 
-    def work(first: int) -> list[Broken]:
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Room for pictures that are being decoded. pixels: (n, height, width, channels). hashes: 'S32'. good: bool.
+
+    background: what transparency is laid over.
+    """
+
+    pixels: Pixels
+    hashes: NDArray[np.bytes_]
+    good: NDArray[np.bool_]
+    background: str
+
+    @classmethod
+    def empty(cls, count: int, height: int, width: int, channels: int, background: str = WHITE) -> "Decoded":
+        """Room for so many."""
+        pixels = np.empty((count, height, width, channels), dtype=np.uint8)
+        return cls(pixels, np.zeros(count, dtype="S32"), np.zeros(count, dtype=np.bool_), background)
+
+    def fill(self, store: Store, rows: NDArray[np.int64], first: int = 0) -> list[Broken]:
+        """Read, hash and decode `rows` to here, from place `first` on; what cannot be decoded comes back."""
+        height, width, channels = self.pixels.shape[1:]
         broken = []
-        for at in range(first, min(first + chunk, len(rows))):
-            row = int(rows[at])
+        for at, row in enumerate(rows.tolist(), first):
             try:
                 data = store.read(row)
-                hashes[at] = content_hash(data)
-                pixels[at] = decode(data, height=height, width=width, channels=channels)
-                good[at] = True
+                self.hashes[at] = content_hash(data)
+                self.pixels[at] = decode(
+                    data, height=height, width=width, channels=channels, background=self.background
+                )
+                self.good[at] = True
             except (SourceError, OSError, MemoryError) as error:
                 broken.append(Broken(row, store.name(row), reason_of(error)))
         return broken
 
+
+def waiting(store: Store, threads: int) -> int:
+    """Threads that read a store: more than decode where answers come from far away."""
+    return max(threads, getattr(store, "threads", 1))
+
+
+def in_blocks(
+    count: int, threads: int, work: Callable[[int, int], Result], *, begin: int = 0
+) -> Iterator[tuple[int, Result]]:
+    """`work(first, last)` on 0..count-1 in blocks, in threads; (last, what it gave) in order, as it comes.
+
+    begin: where to begin. Where the caller stops, or is stopped, what has not begun does not begin.
+    """
+    # Few pictures in small blocks, or one thread would wait for the other's last 64 photographs.
+    block = max(1, min(_CHUNK, (count - begin) // (8 * threads)))
+    edges = iter(range(begin, count, block))
     with ThreadPoolExecutor(threads) as pool:
-        broken = tuple(fault for faults in pool.map(work, range(0, len(rows), chunk)) for fault in faults)
-    if broken:
-        pixels = pixels[good]
-    return Loaded(pixels, np.asarray(rows, dtype=np.int64)[good], hashes, broken)
+        begun: deque[tuple[int, Future[Result]]] = deque()
+        try:
+            while True:
+                for first in islice(edges, 4 * threads - len(begun)):
+                    last = min(first + block, count)
+                    begun.append((last, pool.submit(work, first, last)))
+                if not begun:
+                    return
+                last, done = begun.popleft()
+                yield last, done.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def content_hash(data: bytes | Pixels) -> bytes:
@@ -349,7 +532,8 @@ def content_hash(data: bytes | Pixels) -> bytes:
     if isinstance(data, np.ndarray):
         shaped = data[:, :, None] if data.ndim == 2 else data
         return bytes(_hashes(shaped[None])[0])
-    return hashlib.blake2b(data, digest_size=16).hexdigest().encode()
+    # Processors of the last years have an instruction for it: 1.8 GB/s, and blake2b 0.9.
+    return hashlib.sha256(data, usedforsecurity=False).hexdigest()[:32].encode()
 
 
 def _hashes(pixels: Pixels) -> NDArray[np.bytes_]:

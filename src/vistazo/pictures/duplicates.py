@@ -11,15 +11,15 @@ Shape suffixes: N pictures, S values of a small picture, F frequencies, P pairs.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from functools import cache
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SMALL_COLOUR", "SMALL_GREY", "Pairs", "clusters", "near", "shrink"]
+__all__ = ["SMALL_GREY", "Pairs", "clusters", "near", "shrink", "width_of"]
 
 Pixels = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -28,6 +28,7 @@ Floats = NDArray[np.float32]
 SIDE, COLOUR_SIDE = 16, 8
 SMALL_GREY = SIDE * SIDE
 SMALL_COLOUR = SMALL_GREY + 2 * COLOUR_SIDE**2
+_PAIRS = 8192  # compared at once: their frequencies take 30 MB
 _BLOCK = 1 << 20  # numbers converted at once: what stays in a processor's own memory
 
 # Light and colour differences of red, green, blue, in 256ths: ITU-R BT.601.
@@ -55,6 +56,11 @@ _SCALE = 1000  # waves as whole numbers: sums stay below 2**24
 
 
 # ---------------------------------------------------------------- small pictures
+def width_of(channels: int) -> int:
+    """How many numbers a small picture has."""
+    return SMALL_GREY if channels == 1 else SMALL_COLOUR
+
+
 def shrink(pixels_NHWC: Pixels) -> Pixels:
     """(N, 256) or, of colour, (N, 384) uint8: the mean light of 16 x 16 fields, then of 8 x 8 blue and red less light.
 
@@ -64,7 +70,7 @@ def shrink(pixels_NHWC: Pixels) -> Pixels:
     count, height, width, channels = pixels_NHWC.shape
     across = _across(width, channels)
     down = _area(height, SIDE).astype(np.float32)
-    found = np.empty((count, SMALL_GREY if channels == 1 else SMALL_COLOUR), dtype=np.uint8)
+    found = np.empty((count, width_of(channels)), dtype=np.uint8)
     step = max(1, _BLOCK // (height * width * channels))
     for first in range(0, count, step):
         block = pixels_NHWC[first : first + step]
@@ -258,48 +264,44 @@ class _Likeness:
 
 def _compared(small_NS: Pixels, one_P: Ints, other_P: Ints, size_F: NDArray[np.float64]) -> _Likeness:
     """size_F: how large each frequency of light usually is; weighed by it, all of them count alike."""
+    several = [
+        _compared_some(small_NS, one_P[first : first + _PAIRS], other_P[first : first + _PAIRS], size_F)
+        for first in range(0, max(1, len(one_P)), _PAIRS)
+    ]
+    return _Likeness(
+        *(np.concatenate([getattr(one, part.name) for one in several]) for part in fields(_Likeness))
+    )
+
+
+def _compared_some(small_NS: Pixels, one_P: Ints, other_P: Ints, size_F: NDArray[np.float64]) -> _Likeness:
     rows, at = np.unique(np.concatenate([one_P, other_P]), return_inverse=True)
     levels = small_NS[rows].astype(np.float32)
     waves_NF = np.asarray(_light(levels) / size_F.astype(np.float32), dtype=np.float32)
     one, other = at[: len(one_P)], at[len(one_P) :]
-    found = {}
-    for name, (low, high) in _BANDS.items():
-        band = waves_NF[:, (_radius(SIDE) >= low) & (_radius(SIDE) < high)]
-        length = np.sqrt(np.square(band).sum(1)) + 1e-6
-        if name == "coarse":
-            found[name] = np.sqrt(_sum_of(band, one, other, _squared)) / np.minimum(
-                length[one], length[other]
-            )
-        else:
-            found[name] = _sum_of(band, one, other, np.multiply) / (length[one] * length[other])
+    bands = {
+        name: waves_NF[:, (_radius(SIDE) >= low) & (_radius(SIDE) < high)]
+        for name, (low, high) in _BANDS.items()
+    }
+    length = {name: np.sqrt(np.square(band).sum(1)) + 1e-6 for name, band in bands.items()}
+    apart = np.sqrt(np.square(bands["coarse"][one] - bands["coarse"][other]).sum(1))
+    agree = {
+        name: (bands[name][one] * bands[name][other]).sum(1) / (length[name][one] * length[name][other])
+        for name in ("middle", "fine")
+    }
     colour = np.zeros(len(one), dtype=np.float32)
     if levels.shape[1] > SMALL_GREY:
         both = levels[:, SMALL_GREY:]
-        colour = np.sqrt(_sum_of(both, one, other, _squared) / both.shape[1])
+        colour = np.sqrt(np.square(both[one] - both[other]).mean(1))
     light = levels[:, :SMALL_GREY]
-    plain = light.std(1) < PLAIN
+    mean, plain = light.mean(1), light.std(1) < PLAIN
     return _Likeness(
-        found["coarse"],
-        found["middle"],
-        found["fine"],
+        apart / np.minimum(length["coarse"][one], length["coarse"][other]),
+        agree["middle"],
+        agree["fine"],
         colour,
-        np.abs(light.mean(1)[one] - light.mean(1)[other]),
+        np.abs(mean[one] - mean[other]),
         plain[one] | plain[other],
     )
-
-
-def _squared(one: Floats, other: Floats) -> Floats:
-    return np.asarray(np.square(one - other), dtype=np.float32)
-
-
-def _sum_of(values_NF: Floats, one: Ints, other: Ints, combine: Callable[[Floats, Floats], Floats]) -> Floats:
-    """(P,) sums of what two rows give together, a block of pairs at a time."""
-    found = np.empty(len(one), dtype=np.float32)
-    step = 8192
-    for first in range(0, len(one), step):
-        here = slice(first, first + step)
-        found[here] = combine(values_NF[one[here]], values_NF[other[here]]).sum(1)
-    return found
 
 
 def _light(levels_NS: Floats) -> Floats:

@@ -13,6 +13,7 @@ from vistazo.errors import TooFewExamples
 from vistazo.language import tr
 from vistazo.pictures.index import TEST, TRAIN, UNASSIGNED, Broken, Index, indexed, part_named
 from vistazo.pictures.stores import Files, Source, reason_of
+from vistazo.pictures.video import available, is_video, with_frames
 
 __all__ = ["Listing", "from_paths", "hidden", "is_picture", "listing", "printable", "read_folder"]
 
@@ -33,15 +34,26 @@ SUFFIXES = frozenset(
         ".pgm",
         ".pbm",
         ".pnm",
+        ".avif",
+        ".heic",
+        ".heif",
     ]
 )
 _JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 
 
-def read_folder(path: Path, found: "Listing") -> Source:
-    """The pictures that `listing` found below `path`. Raises TooFewExamples."""
-    index, notes = from_paths(found.files, found.folders, path, kind="folder")
-    return Source(index, Files(path.resolve(), index.where), notes, tuple(found.broken))
+def read_folder(path: Path, found: "Listing", every: float) -> Source:
+    """The pictures that `listing` found below `path`, and a frame of its videos every so many seconds.
+
+    Raises TooFewExamples; SourceDamaged where no video can be read, MissingExtra where there is nothing but videos.
+    """
+    videos = sum(map(is_video, found.files))
+    used = videos > 0 and (available() or not any(map(is_picture, found.files)))
+    index, notes = from_paths(found.files, found.folders, path, kind="folder", videos=used)
+    if videos and not used:
+        notes += (tr("Videos not used: {n}. To use them: pip install 'vistazo[video]'.", n=videos),)
+    source = Source(index, Files(path.resolve(), index.where), notes, tuple(found.broken))
+    return with_frames(source, path.resolve(), every) if used else source
 
 
 # ---------------------------------------------------------------- what is there
@@ -122,7 +134,7 @@ class _Layout:
     notes: list[str]
 
 
-def _layout(files: Sequence[str], folders: Sequence[str], source: Path) -> _Layout:
+def _layout(files: Sequence[str], folders: Sequence[str], source: Path | str, videos: bool) -> _Layout:
     """Read class and part off the paths: [wrapper/]*[part/]class/[anything/]*picture.
 
     A wrapper is a folder alone in its place that holds folders. Folders are parts where every one of them is
@@ -130,7 +142,7 @@ def _layout(files: Sequence[str], folders: Sequence[str], source: Path) -> _Layo
     class, of locomotives.
     Raises TooFewExamples where there is no picture, no class folder, or a class folder without pictures.
     """
-    pictures = [name for name in files if is_picture(name)]
+    pictures = [name for name in files if is_picture(name) or (videos and is_video(name))]
     if not pictures:
         kinds = Counter(posixpath.splitext(name)[1].lower() or "-" for name in files)
         raise TooFewExamples(
@@ -196,7 +208,8 @@ def _layout(files: Sequence[str], folders: Sequence[str], source: Path) -> _Layo
                 )
     if outside:
         layout.notes.append(tr("Pictures outside any class folder, not used: {n}.", n=outside))
-    others = Counter(posixpath.splitext(name)[1].lower() or name for name in files if not is_picture(name))
+    strangers = set(files).difference(pictures)
+    others = Counter(posixpath.splitext(name)[1].lower() or name for name in sorted(strangers))
     if others:
         kinds_text = ", ".join(f"{kind} ({n})" for kind, n in others.most_common(5))
         layout.notes.append(tr("Files that are not pictures, not used: {kinds}.", kinds=kinds_text))
@@ -204,13 +217,18 @@ def _layout(files: Sequence[str], folders: Sequence[str], source: Path) -> _Layo
 
 
 def from_paths(
-    files: Sequence[str], folders: Sequence[str], source: Path, *, kind: str
+    files: Sequence[str], folders: Sequence[str], source: Path | str, *, kind: str, videos: bool = False
 ) -> tuple[Index, tuple[str, ...]]:
-    """The Index of the pictures among sorted relative paths, and notes. Raises TooFewExamples."""
-    layout = _layout(files, folders, source)
+    """The Index of the pictures, and videos where asked for, among sorted relative paths, and notes.
+
+    source: where they are; an address as it may be told.
+    Raises TooFewExamples.
+    """
+    layout = _layout(files, folders, source, videos)
     names = sorted(set(layout.classes))
     number = {name: code for code, name in enumerate(names)}
     codes = np.array([number[name] for name in layout.classes], dtype=np.int64)
     split = np.array(layout.split, dtype="U10")
-    index, notes = indexed(layout.where, codes, names, split, source=str(source.resolve()), kind=kind)
+    place = str(source.resolve()) if isinstance(source, Path) else source
+    index, notes = indexed(layout.where, codes, names, split, source=place, kind=kind)
     return index, (*layout.notes, *notes)

@@ -149,7 +149,7 @@ def _of_one_cluster(index: Index, looks: Looks, rows: Ints) -> Iterator[Finding]
         elif identical:
             detail = tr("the same as {other}", other=index.where[other])
             yield Finding("duplicate", index.where[row], detail, "exclude", row, other)
-        elif at:
+        elif at and not index.group[row] == index.group[rows[0]] >= 0:  # known to be of one thing
             detail = tr("a near copy of {other}", other=index.where[other])
             yield Finding("near-duplicate", index.where[row], detail, "exclude", row, other)
 

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from vistazo import platform
 from vistazo.errors import SourceDamaged
 from vistazo.language import tr
+from vistazo.pictures.boxes import Boxes
 
 __all__ = [
+    "CROPS",
+    "NUMBERED",
     "OUT",
     "PARTS",
     "TEST",
@@ -41,6 +44,15 @@ TRAIN, VALIDATION, TEST = PARTS = ("train", "validation", "test")
 UNASSIGNED = ""
 OUT = "out"
 UNLABELLED = -1
+CROPS = "crops"  # the kind of an Index whose rows are boxes, each cut out of its picture
+NUMBERED = (
+    "idx",
+    "npy",
+    "arrays",
+    "strokes",
+    "cifar",
+    "encoded",
+)  # kinds whose pictures are numbered, not named
 
 _PART_NAMES = {
     **dict.fromkeys(("train", "training", "entrenamiento"), TRAIN),
@@ -48,6 +60,7 @@ _PART_NAMES = {
     **dict.fromkeys(("test", "testing", "prueba", "pruebas", "t10k"), TEST),
 }
 
+_SIDES = ("left", "top", "right", "bottom")
 _METADATA = b"vistazo"
 _FORMAT = 1
 
@@ -74,11 +87,13 @@ class Index:
     group: (rows,) int64, equal for pictures of one thing; -1 before groups are found.
     hash: (rows,) 32 hexadecimal digits of the picture's content; empty before it was read.
     classes: names, composed (NFC) and in natural order ('2' before '10').
-    source: the folder, archive or manifest's folder that `where` belongs to, absolute.
-    kind: 'folder', 'archive', 'idx', 'npy', 'manifest' or 'arrays'.
+    source: the folder, archive or manifest's folder that `where` belongs to, absolute; or its address.
+    kind: 'folder', 'archive', 'idx', 'npy', 'manifest', 'remote' (a folder elsewhere), 'arrays', one of
+        `formats.KINDS`, or CROPS.
     labels: where a picture may have several labels, (rows, classes) bool, which it has; `label` is UNLABELLED
         then. None where each has one.
     alike: (rows,) int64, equal for near copies of one picture, -1 for pictures without; None where none was found.
+    boxes: where the things in a picture have boxes, those; `label` is UNLABELLED then. None elsewhere.
     Raises ValueError where the columns contradict one another.
     """
 
@@ -92,6 +107,7 @@ class Index:
     kind: str
     labels: NDArray[np.bool_] | None = None
     alike: NDArray[np.int64] | None = None
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("label", np.int64), ("split", "U10"), ("group", np.int64), ("hash", "S32")):
@@ -114,6 +130,11 @@ class Index:
                 raise ValueError("a picture has both a label and labels")
             labels.flags.writeable = False
             object.__setattr__(self, "labels", labels)
+        if self.boxes is not None:
+            if len(self.boxes) != len(self.where) or (self.boxes.label >= len(self.classes)).any():
+                raise ValueError("the boxes are of other pictures or classes")
+            if self.labels is not None or (self.label != UNLABELLED).any():
+                raise ValueError("a picture has both boxes and a label")
 
         if self.alike is not None:
             alike = np.asarray(self.alike, dtype=np.int64).view()
@@ -135,12 +156,17 @@ class Index:
         return self.label >= 0 if self.labels is None else np.ones(len(self), dtype=np.bool_)
 
     def holds(self, at: int) -> NDArray[np.bool_]:
-        """(rows,) whether a picture is of the class at that position."""
+        """(rows,) whether a picture is of the class at that position, or has a box that is."""
+        if self.boxes is not None:
+            return np.bincount(self.boxes.rows()[self.boxes.label == at], minlength=len(self)) > 0
         found: NDArray[np.bool_] = self.label == at if self.labels is None else self.labels[:, at]
         return found
 
     def counts(self, among: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """(classes,) how many of the rows `among` (rows,) are of each class; of several labels, each counts."""
+        """(classes,) how many of the rows `among` (rows,) are of each class; of labels and boxes, each counts."""
+        if self.boxes is not None:
+            shown = self.boxes.label[among[self.boxes.rows()]]
+            return np.asarray(np.bincount(shown, minlength=len(self.classes)), dtype=np.int64)
         if self.labels is not None:
             return np.asarray(self.labels[among].sum(0), dtype=np.int64)
         own = self.label[among]
@@ -152,10 +178,14 @@ class Index:
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """The Index of these rows, in this order."""
-        columns = {name: getattr(self, name)[rows] for name in ("label", "split", "group", "hash")}
+        columns: dict[str, Any] = {
+            name: getattr(self, name)[rows] for name in ("label", "split", "group", "hash")
+        }
         for name in ("labels", "alike"):
             if getattr(self, name) is not None:
                 columns[name] = getattr(self, name)[rows]
+        if self.boxes is not None:
+            columns["boxes"] = self.boxes.take(np.asarray(rows))
         return self.replace(where=tuple(self.where[row] for row in rows), **columns)
 
 
@@ -238,6 +268,8 @@ def fingerprint(index: Index) -> str:
         content.update(column[order].tobytes())
     if packed is not None:
         content.update(packed[order].tobytes())
+    if index.boxes is not None:
+        content.update(index.boxes.digest(order))
     return content.hexdigest()
 
 
@@ -245,6 +277,7 @@ def write_index(index: Index, path: Path) -> None:
     """Write `index` as Parquet with columns path, label (the class's name), split, group and hash.
 
     Where pictures may have several labels, a column `labels` holds lists of their names, and `label` nothing.
+    Where they have boxes, a column `boxes` holds lists of them, and `width` and `height` what they count in.
     Where its pictures are, the kind of their source and all classes stand in the file's metadata.
     Raises OSError with nothing but the old file left.
     """
@@ -262,13 +295,46 @@ def write_index(index: Index, path: Path) -> None:
     if index.labels is not None:
         named = [[index.classes[at] for at in np.flatnonzero(row)] for row in index.labels]
         columns["labels"] = pa.array(named, pa.list_(pa.string()))
+    if index.boxes is not None:
+        columns |= _columns_of_boxes(index.boxes, names)
     table = pa.table(columns)
     about = {"format": _FORMAT, "root": index.source, "kind": index.kind, "classes": index.classes}
+    if index.boxes is not None:
+        about["upright"] = index.boxes.upright
     sink = pa.BufferOutputStream()
     parquet.write_table(
         table.replace_schema_metadata({_METADATA: json.dumps(about)}), sink, compression="zstd"
     )
     platform.replace_file(path, [sink.getvalue().to_pybytes()])
+
+
+def _columns_of_boxes(boxes: Boxes, names: NDArray[np.object_]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    sides = dict(zip(_SIDES, (pa.array(side) for side in boxes.corner.T.copy()), strict=True))
+    each = {
+        "label": pa.array(names[boxes.label], pa.string()),
+        **sides,
+        "difficult": pa.array(boxes.difficult),
+    }
+    values = pa.StructArray.from_arrays(list(each.values()), names=list(each))
+    width, height = boxes.size.T.copy()
+    lists = pa.LargeListArray.from_arrays(pa.array(boxes.first), values)
+    return {"boxes": lists, "width": pa.array(width), "height": pa.array(height)}
+
+
+def _boxes_of(table: Any, number: dict[str | None, int], upright: object) -> Boxes:
+    lists = table["boxes"].combine_chunks()
+    counts = lists.value_lengths().to_numpy(zero_copy_only=False)
+    values = lists.flatten()
+    return Boxes(
+        first=np.concatenate([[0], np.cumsum(counts)]),
+        corner=np.stack([values.field(side).to_numpy(zero_copy_only=False) for side in _SIDES], axis=1),
+        label=np.array([number[name] for name in values.field("label").to_pylist()], dtype=np.int64),
+        difficult=values.field("difficult").to_numpy(zero_copy_only=False),
+        size=np.stack([table[side].to_numpy() for side in ("width", "height")], axis=1),
+        upright=bool(upright),
+    )
 
 
 def read_index(path: Path) -> Index:
@@ -280,8 +346,9 @@ def read_index(path: Path) -> Index:
         table = parquet.read_table(path)
         about = json.loads((table.schema.metadata or {})[_METADATA])
         classes = tuple(about["classes"])
-        number = {name: at for at, name in enumerate(classes)}
+        number: dict[str | None, int] = {name: at for at, name in enumerate(classes)}
         number[None] = UNLABELLED
+        boxes = _boxes_of(table, number, about["upright"]) if "boxes" in table.column_names else None
         where = tuple(table["path"].to_pylist())
         if not all(isinstance(name, str) for name in (*where, *classes)):
             raise TypeError("a name is no text")
@@ -300,6 +367,7 @@ def read_index(path: Path) -> Index:
             source=str(about["root"]),
             kind=str(about["kind"]),
             labels=labels,
+            boxes=boxes,
         )
     except (
         *(pa.ArrowException, OSError, KeyError, TypeError, ValueError, AttributeError),

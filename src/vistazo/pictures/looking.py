@@ -7,8 +7,7 @@ Shape suffixes: N pictures, H height, W width, C channels, S values of a small p
 """
 
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,13 +20,12 @@ from vistazo.language import tr
 from vistazo.pictures import decoding, duplicates
 from vistazo.pictures.stores import Pixels, Store, reason_of
 
-__all__ = ["BROKEN", "EMPTY", "FOREIGN", "Fault", "Looks", "is_foreign", "look", "sight"]
+__all__ = ["BROKEN", "EMPTY", "FOREIGN", "Fault", "Looks", "is_foreign", "look", "room", "sight"]
 
 Floats = NDArray[np.float32]
 
 MOST_SIDE = 128  # pixels a picture is looked at with, on its longer side
 IN_MEMORY = 256 << 20  # bytes of small pictures
-_CHUNK = 32
 _BURNT = 250  # levels from which on a pixel is burnt out
 
 BROKEN, EMPTY, FOREIGN = "broken", "empty", "not-a-picture"
@@ -92,7 +90,6 @@ def sight(store: Store) -> tuple[int, int, int]:
 def look(store: Store, *, size: tuple[int, int, int], threads: int) -> Looks:
     """Look at every picture of the store, in threads. Never raises for a picture; DiskError without room for a file."""
     count = len(store)
-    width = duplicates.SMALL_GREY if size[2] == 1 else duplicates.SMALL_COLOUR
     numbers = {
         name: np.zeros(count, dtype=np.float32)
         for name in ("light", "low", "high", "spread", "burnt", "sharp")
@@ -103,18 +100,19 @@ def look(store: Store, *, size: tuple[int, int, int], threads: int) -> Looks:
         hash=np.zeros(count, dtype="S32"),
         height=np.zeros(count, dtype=np.int32),
         width=np.zeros(count, dtype=np.int32),
-        small=_room(count, width),
+        small=room(count, duplicates.width_of(size[2])),
         faults=(),
         **numbers,
     )
-    chunk = max(1, min(_CHUNK, count // (8 * threads)))
-    with ThreadPoolExecutor(threads) as pool:
-        work = partial(_look_at_some, store, looks, chunk)
-        faults = tuple(fault for several in pool.map(work, range(0, count, chunk)) for fault in several)
-    return Looks(**{**vars(looks), "faults": faults})
+    work = partial(_look_at_some, store, looks)
+    faults: list[Fault] = []
+    for _, several in decoding.in_blocks(count, decoding.waiting(store, threads), work):
+        faults += several
+    return replace(looks, faults=tuple(faults))
 
 
-def _room(count: int, width: int) -> Pixels:
+def room(count: int, width: int) -> Pixels:
+    """(count, width) for small pictures: in memory, or, where they are many, in a nameless file. Raises DiskError."""
     if count * width <= IN_MEMORY:
         return np.zeros((count, width), dtype=np.uint8)
     try:
@@ -125,8 +123,7 @@ def _room(count: int, width: int) -> Pixels:
         raise DiskError(disk_sentence(Path(tempfile.gettempdir()), error)) from error
 
 
-def _look_at_some(store: Store, looks: Looks, chunk: int, first: int) -> list[Fault]:
-    last = min(first + chunk, len(store))
+def _look_at_some(store: Store, looks: Looks, first: int, last: int) -> list[Fault]:
     pixels = np.empty((last - first, *looks.size), dtype=np.uint8)
     faults = []
     for row in range(first, last):

@@ -4,7 +4,8 @@ import csv
 import io
 import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,18 @@ import numpy as np
 from vistazo import platform
 from vistazo.errors import SourceDamaged, SourceError, SourceMissing, TooFewExamples
 from vistazo.language import tr
+from vistazo.pictures import formats
 from vistazo.pictures.archives import archive_kind, read_archive
 from vistazo.pictures.arrays import read_idx, read_npy
+from vistazo.pictures.elsewhere import Elsewhere
+from vistazo.pictures.encoded import holds_pictures
 from vistazo.pictures.folders import is_picture, listing
 from vistazo.pictures.index import UNASSIGNED, Broken, indexed, natural_key, part_named, read_index
 from vistazo.pictures.labelling import SEPARATOR, indexed_labels, joined, read_cells
 from vistazo.pictures.stores import Files, Source, Store, readable
+from vistazo.pictures.video import footage, frame_of
+from vistazo.remote.addresses import is_url
+from vistazo.remote.opening import beside, folder_at, opened
 
 __all__ = ["is_manifest", "names_pictures", "read_manifest", "text_of"]
 
@@ -38,9 +45,11 @@ def is_manifest(path: Path) -> bool:
 
 
 def names_pictures(path: Path) -> bool:
-    """Whether a table has a column of pictures' names, which need not exist, or is the index of a run."""
+    """Whether a table has pictures, or a column of their names, which need not exist, or is the index of a run."""
     if not is_manifest(path):
         return False
+    if path.suffix.lower() == ".parquet" and holds_pictures(path):
+        return True
     with readable(path):
         columns = _head_of_parquet(path) if path.suffix.lower() == ".parquet" else _head_of_csv(path)
     if columns is None:
@@ -142,7 +151,9 @@ def _columns_of_csv(text: str) -> dict[str, list[str]]:
 
 
 def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
+    elsewhere = beside(path)
     folder = path.resolve().parent
+    locate = elsewhere.locate if elsewhere else partial(_locate, folder)
     heads = {name.casefold(): name for name in columns}
     found = {
         meaning: columns[heads[word]]
@@ -150,8 +161,8 @@ def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
         for word in reversed(words)
         if word in heads
     }
-    paths = found.get("path") or _column_of_paths(columns, folder)
-    if not paths or not any(_locate(folder, name) for name in paths):
+    paths = found.get("path") or _column_of_paths(columns, locate)
+    if not paths or not any(map(locate, paths)):
         raise SourceError(
             tr(
                 "{path} has no column with paths of pictures that exist (columns: {columns}). Paths "
@@ -196,7 +207,7 @@ def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
     kept: list[int] = []
     where: list[str] = []
     for row, (name, label) in enumerate(zip(paths, labels, strict=True)):
-        located = _locate(folder, name) if name else None
+        located = locate(name) if name else None
         if located and (label or several):
             kept.append(row)
             where.append(located)
@@ -206,14 +217,15 @@ def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
     if not kept:
         raise TooFewExamples(tr("{path} has no row with both a picture and a label.", path=path))
     split = np.array([parts[words[row]] for row in kept], dtype="U10")
+    place = elsewhere.url if elsewhere else str(folder)
     if several:
         cells = [several[row] for row in kept]
-        index, notes = indexed_labels(where, cells, split, path=path, source=str(folder), kind="manifest")
+        index, notes = indexed_labels(where, cells, split, path=path, source=place, kind="manifest")
     else:
         classes = sorted({labels[row] for row in kept})
         number = {name: code for code, name in enumerate(classes)}
         codes = np.array([number[labels[row]] for row in kept], dtype=np.int64)
-        index, notes = indexed(where, codes, classes, split, source=str(folder), kind="manifest")
+        index, notes = indexed(where, codes, classes, split, source=place, kind="manifest")
         if "label" in found and any(SEPARATOR in name for name in classes):
             notes += (
                 tr("A column label holds one name a picture, | included; call it labels to give several."),
@@ -222,14 +234,17 @@ def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
         groups = [found["group"][row] for row in kept]
         numbers = {name: at for at, name in enumerate(sorted(set(groups) - {""}, key=natural_key))}
         index = index.replace(group=np.array([numbers.get(name, -1) for name in groups], dtype=np.int64))
-    return Source(index, Files(folder, index.where), notes, tuple(broken))
+    store: Store = Elsewhere(elsewhere, index.where, {}) if elsewhere else Files(folder, index.where)
+    return Source(index, store, notes, tuple(broken))
 
 
-def _column_of_paths(columns: Mapping[str, list[str]], folder: Path) -> list[str] | None:
+def _column_of_paths(
+    columns: Mapping[str, list[str]], locate: Callable[[str], str | None]
+) -> list[str] | None:
     """The column, under whatever header, whose first cells are mostly files that exist."""
     for cells in columns.values():
         sample = [cell for cell in cells[:50] if is_picture(cell)]
-        if sample and 2 * sum(_locate(folder, cell) is not None for cell in sample) >= len(sample):
+        if sample and 2 * sum(locate(cell) is not None for cell in sample) >= len(sample):
             return cells
     return None
 
@@ -260,10 +275,22 @@ def _locate(folder: Path, name: str) -> str | None:
     return None
 
 
+def _locate_frame(folder: Path, name: str) -> str | None:
+    """`_locate`, for the frame of a video too."""
+    frame = frame_of(name)
+    file = _locate(folder, frame[0]) if frame else None
+    return f"{file}#t={frame[1]}" if frame and file else _locate(folder, name)
+
+
 def _read_run_index(path: Path) -> Source:
     """The pictures of a run's index.parquet: beside it, or where they were when the run began."""
     index = read_index(path)
     root = Path(index.source)
+    if is_url(index.source):
+        if index.kind in ("manifest", "remote"):
+            return Source(index, Elsewhere(folder_at(index.source), index.where, {}), (), ())
+        there = opened(index.source, say=lambda line: None)
+        root = there if isinstance(there, Path) else root
     if index.kind == "arrays":
         raise SourceMissing(
             tr(
@@ -272,7 +299,7 @@ def _read_run_index(path: Path) -> Source:
             )
         )
     gone = tr("The pictures of {path} were in {root}, and nothing is there now.", path=path, root=root)
-    if index.kind in ("archive", "idx", "npy"):
+    if index.kind not in ("folder", "manifest"):
         if not root.exists():
             raise SourceMissing(gone)
         inner = _read_again(root, index.kind)
@@ -282,10 +309,11 @@ def _read_run_index(path: Path) -> Source:
         store: Store = inner.store.take(rows[kept])
     else:
         beside = path.resolve().parent
-        home = beside if len(index) and _locate(beside, index.where[0]) else root
-        found = [_locate(home, name) for name in index.where]
+        home = beside if len(index) and _locate_frame(beside, index.where[0]) else root
+        found = [_locate_frame(home, name) for name in index.where]
         kept = np.flatnonzero([name is not None for name in found])
-        store = Files(home, tuple(name for name in found if name))
+        names = tuple(name for name in found if name)
+        store = footage(home, names) if any(map(frame_of, names)) else Files(home, names)
         index = index.replace(source=str(home))
     if not len(kept):
         raise SourceMissing(gone)
@@ -298,5 +326,7 @@ def _read_again(root: Path, kind: str) -> Source:
     with readable(root):
         if kind == "archive":
             return read_archive(root, archive_kind(root))
+        if kind not in ("idx", "npy"):
+            return formats.read_again(root, kind)
         files = listing(root).files
     return read_idx(root, files, None) if kind == "idx" else read_npy(root, files)

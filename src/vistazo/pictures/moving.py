@@ -22,6 +22,7 @@ from typing import Any
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, SourceDamaged, SourceMissing, UsageError, VistazoError
 from vistazo.language import tr
+from vistazo.remote.folders import Folder
 
 __all__ = ["Moved", "move", "quarantine", "undo"]
 
@@ -44,20 +45,13 @@ def quarantine(source: Path) -> Path:
     return whole.with_name(f"{whole.name}-quarantine")
 
 
-def move(source: Path, names: Sequence[str]) -> Moved:
+def move(source: Path | Folder, names: Sequence[str]) -> Moved:
     """Move these files of a folder into its quarantine. What is missing or no ordinary file is left and told.
 
     names: relative to `source`, with '/'. Raises UsageError where `source` is no folder, SourceDamaged for a name that
     leads out of it, DiskError where it cannot be written to: then no file is lost, and the sentence names the log.
     """
-    if not source.is_dir():
-        raise UsageError(
-            tr(
-                "Only files of a folder can be moved, and {path} is none. Leave it as it is, and train with: "
-                "vistazo train {path} --corrections review.csv",
-                path=source,
-            )
-        )
+    source = _own_folder(source)
     root = source.resolve()
     for name in names:
         _require_inside(name, root)
@@ -84,13 +78,13 @@ def move(source: Path, names: Sequence[str]) -> Moved:
     return Moved(log, done, tuple(left))
 
 
-def undo(source: Path, log: Path) -> Moved:
+def undo(source: Path | Folder, log: Path) -> Moved:
     """Bring back every file that a log tells of, the last one first; done twice, the second time finds nothing to do.
 
-    A file whose place was taken in the meantime stays where it is and is told. Raises SourceMissing, SourceDamaged
-    where the log is none of ours, DiskError.
+    A file whose place was taken in the meantime stays where it is and is told. Raises UsageError, SourceMissing,
+    SourceDamaged where the log is none of ours, DiskError.
     """
-    root, home = source.resolve(), log.resolve().parent
+    root, home = _own_folder(source).resolve(), log.resolve().parent
     done = 0
     left: list[tuple[str, str]] = []
     for entry in reversed(_entries(log, root)):
@@ -115,6 +109,19 @@ def undo(source: Path, log: Path) -> Moved:
         except OSError as error:
             raise DiskError(disk_sentence(here, error)) from error
     return Moved(log, done, tuple(left))
+
+
+def _own_folder(source: Path | Folder) -> Path:
+    """The folder of this machine that a source is. Raises UsageError where it is none."""
+    if isinstance(source, Path) and source.is_dir():
+        return source
+    raise UsageError(
+        tr(
+            "Only files of a folder can be moved, and {path} is none. Leave it as it is, and train with: "
+            "vistazo train {path} --corrections review.csv",
+            path=source.url if isinstance(source, Folder) else source,
+        )
+    )
 
 
 # ---------------------------------------------------------------- one file

@@ -71,12 +71,13 @@ def build(
     rows: Sequence[Row],
     *,
     name: str,
-    looked_at: int,
+    movable: bool,
     threads: int,
 ) -> str:
     """The page, as one HTML text.
 
-    rows: what `reviewing.rows_of` made of the findings. name: of the source. looked_at: pictures in it.
+    rows: what `reviewing.rows_of` made of the findings. name: of the source. movable: whether its pictures are files
+    that can be moved.
     """
     import jinja2
     from markupsafe import Markup
@@ -84,6 +85,8 @@ def build(
     folder = Path(__file__).parent
     script = (folder / "review.js").read_text(encoding="utf-8")
     words = _words()
+    if not movable:
+        del words["move"], words["moves"]
     data = {"rows": [[row.path, row.finding, row.suggestion, row.action] for row in rows], "words": words}
     about = [one for one in findings if one.kind not in PATHLESS]
     row_of = {id(one): at for at, one in enumerate(about)}
@@ -97,7 +100,9 @@ def build(
     page: str = environment.from_string((folder / "review.html.j2").read_text(encoding="utf-8")).render(
         lang=current(),
         title=tr("Pictures of {name}, checked", name=name),
-        subtitle=tr("{n} pictures, {findings} findings", n=number(looked_at), findings=number(len(findings))),
+        subtitle=tr(
+            "{n} pictures, {findings} findings", n=number(len(index)), findings=number(len(findings))
+        ),
         words=words,
         classes=[_exact(name) for name in index.classes],
         sections=sections,
@@ -112,9 +117,9 @@ def _words() -> dict[str, str]:
     return {
         "how": tr(
             "Nothing is changed by this page. Choose what to do about each picture, save review.csv, and train with: "
-            "vistazo train SOURCE --corrections review.csv. Files marked to be moved are moved by: "
-            "vistazo check SOURCE --move review.csv"
+            "vistazo train SOURCE --corrections review.csv"
         ),
+        "moves": tr("Files marked to be moved are moved by: vistazo check SOURCE --move review.csv"),
         "without": tr(
             "This browser runs no scripts: write your choices into the column action of review.csv."
         ),
@@ -164,7 +169,7 @@ def _section(
 def _card(
     one: Finding, index: Index, rows: Sequence[Row], row: int, thumbnail: "_Thumbnails", words: dict[str, str]
 ) -> dict[str, Any]:
-    choices = [("keep", words["keep"]), ("exclude", words["exclude"]), ("move", words["move"])]
+    choices = [(name, words[name]) for name in words if name in ("keep", "exclude", "move")]
     offered = [one.suggestion.removeprefix("relabel:")] if one.suggestion.startswith("relabel:") else []
     if one.kind in _LABELS and len(index.classes) <= FEW:
         offered = list(dict.fromkeys([*offered, *index.classes]))

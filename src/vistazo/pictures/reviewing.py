@@ -267,6 +267,15 @@ def apply(found: Source, asked: Mapping[str, Correction], path: Path) -> Source:
                 missing.append(name)
         elif one.verb != "relabel":
             out[row] = True
+        elif index.boxes is not None:
+            raise SourceError(
+                tr(
+                    "{path}, line {line}: '{name}' has boxes; give a box another class, as in {name}#0.",
+                    path=path,
+                    line=one.line,
+                    name=name,
+                )
+            )
         elif labels is not None:
             labels[row] = False
             labels[row, [_class(index, part, one, path) for part in one.label.split(SEPARATOR)]] = True
@@ -327,7 +336,7 @@ def _without_empty_classes(index: Index) -> Index:
     """A class whose every picture was taken away, or given to another, is none any more."""
     counts = index.counts(np.ones(len(index), dtype=np.bool_))
     kept = np.flatnonzero(counts)
-    if len(kept) == len(counts) or index.labels is not None:
+    if len(kept) == len(counts) or index.labels is not None or index.boxes is not None:
         return index
     place = np.full(len(counts) + 1, UNLABELLED)
     place[kept] = np.arange(len(kept))

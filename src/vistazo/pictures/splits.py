@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from vistazo.engine.reports import number, percent
 from vistazo.errors import ConfigError, TooFewExamples
 from vistazo.language import mark, tr
-from vistazo.pictures.index import OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
+from vistazo.pictures.index import CROPS, NUMBERED, OUT, PARTS, TEST, TRAIN, UNASSIGNED, VALIDATION, Index
 from vistazo.pictures.stratifying import stratify
+from vistazo.pictures.video import frame_of
 
 __all__ = ["SHARES", "Assigned", "assign", "find_groups", "join_copies", "require_trainable"]
 
@@ -69,6 +70,15 @@ def require_trainable(index: Index) -> None:
                 name=index.classes[0],
             )
         )
+    if len(index.classes) < 2 and index.kind == CROPS:
+        raise TooFewExamples(
+            tr(
+                "All boxes of {source} are of one class ('{name}'). Classification tells classes apart and needs two "
+                "at least: draw boxes of other things too, or give folders of pictures with it and without it.",
+                source=index.source,
+                name=index.classes[0] if index.classes else "",
+            )
+        )
     if len(index.classes) < 2:
         raise TooFewExamples(
             tr(
@@ -95,10 +105,11 @@ def find_groups(index: Index, *, group_by: str) -> tuple[Ints, str]:
     """(rows,) the group of each picture, numbered from 0, and a sentence that names the rule.
 
     group_by:
-      'auto'      a manifest's column 'group' where there is one. Else file names of one class and folder that
-                  differ only in a view ('shoe_front', 'shoe-2', 'shoe (3)', 'shoe_a') or in their last
-                  number, but only if every class keeps 10 groups and no group exceeds 5 % of its class:
-                  numbered files (0001.jpg, cat.17.jpg) are no series. An official test part is not looked at.
+      'auto'      a manifest's column 'group', or the frames of a video, where there are such. Else file names
+                  of one class and folder that differ only in a view ('shoe_front', 'shoe-2', 'shoe (3)',
+                  'shoe_a') or in their last number, but only if every class keeps 10 groups and no group exceeds
+                  5 % of its class: numbered files (0001.jpg, cat.17.jpg) are no series. An official test part is
+                  not looked at.
       'none'      every picture for itself.
       'parent'    pictures in one folder.
       'regex:…'   pictures whose path gives the same first group (or match) of the expression.
@@ -114,13 +125,18 @@ def find_groups(index: Index, *, group_by: str) -> tuple[Ints, str]:
 
 
 def _by_rule(index: Index, group_by: str) -> tuple[Ints, str]:
+    if index.kind == CROPS:
+        return _by_picture(index, group_by)
     kind, _, detail = group_by.partition(":")
     where = index.where
     if kind == "none":
         return np.arange(len(index)), tr("Groups: none; every picture counts for itself.")
     if kind == "auto":
         if (index.group >= 0).any():
-            return _numbered(_lonely(index.group.tolist())), tr("Groups: the manifest's column.")
+            groups = _numbered(_lonely(index.group.tolist()))
+            if any(map(frame_of, index.where)):
+                return groups, tr("Groups: the frames of each video; every picture counts for itself.")
+            return groups, tr("Groups: the manifest's column.")
         return _named_series(index)
     if kind == "parent":
         keys: list[Hashable] = [_folder(name) for name in where]
@@ -149,6 +165,14 @@ def _by_rule(index: Index, group_by: str) -> tuple[Ints, str]:
     raise ConfigError(
         tr("group_by is one of auto, none, parent, regex:…, time:60s, not '{given}'.", given=group_by)
     )
+
+
+def _by_picture(index: Index, group_by: str) -> tuple[Ints, str]:
+    """Crops of one picture are one thing whatever the rule; another rule joins pictures too."""
+    if group_by == "auto":
+        return _numbered(index.group.tolist()), tr("Groups: crops of one picture.")
+    groups, rule = find_groups(index.replace(kind="folder", group=index.group * 0 - 1), group_by=group_by)
+    return _numbered(join_copies(groups, index.group.astype("S32")).tolist()), rule
 
 
 def _explicit(keys: Sequence[Hashable], rule: str, group_by: str) -> tuple[Ints, str]:
@@ -181,7 +205,7 @@ def _folder(where: str) -> str:
 def _named_series(index: Index) -> tuple[Ints, str]:
     alone = np.arange(len(index))
     nothing = tr("Groups: none; no series was found in the file names.")
-    if index.kind in ("idx", "npy", "arrays"):
+    if index.kind in NUMBERED:
         return alone, nothing
     own = np.flatnonzero((index.split != TEST) & (index.split != OUT))
     # Views of one thing may differ in their labels, so pictures with several count as one class here.

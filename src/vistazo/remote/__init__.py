@@ -1,0 +1,1 @@
+"""What lies elsewhere: the web, and every file system that fsspec speaks to."""

@@ -1,0 +1,144 @@
+"""Copies of what lies elsewhere, in the cache: by address and version, so that what changed is fetched anew.
+
+remote/<address>-<version>/.about.json     written last: what it is a copy of; the address as it may be told
+remote/<address>-<version>/<name>          the file, or the folder `files`
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vistazo import platform
+from vistazo.bundle import disk_sentence
+from vistazo.errors import DiskError, SourceDamaged
+from vistazo.language import tr
+from vistazo.remote import fetching
+from vistazo.remote.addresses import shown
+from vistazo.remote.folders import Folder
+from vistazo.remote.web import Facts
+
+__all__ = ["Copy", "copies", "digest", "keep", "mirrored", "origin"]
+
+Say = Callable[[str], None]
+FILES = "files"
+ABOUT = ".about.json"  # no server's file is called so: see safe_name
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A whole copy, and what the server said of it. key: of the whole address it was fetched from."""
+
+    path: Path
+    facts: Facts
+    key: str
+
+
+def digest(text: str) -> str:
+    """32 hexadecimal digits of a text."""
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def copies(url: str) -> list[Copy]:
+    """The copies of the file at an address, the newest last.
+
+    For an address as it was shown: of all addresses that are shown so.
+    """
+    found: list[tuple[float, Copy]] = []
+    for about in _home().glob(f"*/{ABOUT}"):
+        told = _read(about)
+        path, key = about.parent / str(told.get("name", "")), str(told.get("key", ""))
+        if key != digest(url) and not (url == shown(url) == told.get("url")):
+            continue
+        if path.is_file() and path.stat().st_size == told.get("bytes"):
+            etag, modified = str(told.get("etag", "")), str(told.get("modified", ""))
+            facts = Facts(told.get("size"), etag, modified, "", path.name)
+            found.append((about.stat().st_mtime, Copy(path, facts, key)))
+    return [copy for _, copy in sorted(found, key=lambda one: one[0])]
+
+
+def keep(url: str, facts: Facts, fill: Callable[[Path], None], *, say: Say) -> Path:
+    """The copy of that version of the file at an address; `fill` makes it where it is not there yet.
+
+    Raises DiskError, and whatever `fill` does.
+    """
+    known = facts.etag or facts.modified or facts.size is not None
+    version = digest("|".join((facts.etag, facts.modified, str(facts.size))))
+    folder = _home() / f"{digest(url)}-{version}"
+    path = folder / facts.name
+    with _alone(folder, say):
+        told = _read(folder / ABOUT)
+        if known and path.is_file() and told.get("bytes") == path.stat().st_size:
+            return path
+        size = f" ({fetching.amount(facts.size)})" if facts.size is not None else ""
+        say(tr("fetching {file}", file=shown(url) + size))
+        fill(path)
+        about = {"url": shown(url), "key": digest(url), "name": facts.name, "bytes": path.stat().st_size}
+        _write(folder / ABOUT, about | {"etag": facts.etag, "modified": facts.modified, "size": facts.size})
+    return path
+
+
+def mirrored(folder: Folder, sizes: Mapping[str, int | None], version: str, *, say: Say) -> Path:
+    """A copy of these files of a folder, for kinds of data that are only read from this computer.
+
+    version: what its listing said. Raises SourceDamaged, DiskError.
+    """
+    whole = sum(size or 0 for size in sizes.values())
+    version = digest(version + json.dumps(sorted(sizes)))
+    home = _home() / f"{digest(folder.url)}-{version}"
+    files = home / FILES
+    for name in sizes:
+        if folder.locate(name) != name:
+            raise SourceDamaged(tr("The path '{name}' leads out of {folder}.", name=name, folder=folder.url))
+    with _alone(home, say):
+        lacking = {name: size for name, size in sizes.items() if not (files / name).is_file()}
+        if lacking:
+            fetching.require_room(files, sum(size or 0 for size in lacking.values()))
+            say(tr("fetching {file}", file=f"{folder.url} ({fetching.amount(whole)})"))
+        for name, size in lacking.items():
+            folder.copy(name, files / name, version=version, size=size, say=say)
+        about = {"url": folder.url, "key": digest(folder.url), "name": FILES, "bytes": whole}
+        if _read(home / ABOUT) != about:
+            _write(home / ABOUT, about)
+    return files
+
+
+def origin(path: Path) -> str | None:
+    """The address, as it may be told, of the file that a path is the copy of; None for any other path."""
+    home = _home()
+    if home not in path.parents:
+        return None
+    told = _read(home / path.relative_to(home).parts[0] / ABOUT)
+    return told.get("url") if told.get("name") == path.name != FILES else None
+
+
+def _home() -> Path:
+    return platform.cache_folder().absolute() / "remote"
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, say: Say) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(disk_sentence(folder, error)) from error
+    with fetching.alone(folder / "copy", say):
+        yield
+
+
+def _read(about: Path) -> Mapping[str, Any]:
+    try:
+        told = json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _write(path: Path, told: Mapping[str, Any]) -> None:
+    try:
+        platform.replace_file(path, [json.dumps(told).encode()])
+    except OSError as error:
+        raise DiskError(disk_sentence(path, error)) from error
