@@ -157,6 +157,52 @@ def test_a_zip_is_checked_as_it_is(verb, animals, in_tmp):
     }
 
 
+def test_numbered_pictures_are_checked_and_corrected_by_their_numbers(verb, clothes, write_idx, in_tmp, tiny):
+    pictures, labels = clothes[0][:60].copy(), clothes[1][:60].copy()
+    pictures[7], labels[7] = pictures[3], labels[3]
+    pictures[9] = 40
+    write_idx(in_tmp / "clothes", "train", pictures, labels)
+    names = [f"kind {at}" for at in range(10)]
+    (in_tmp / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    words = ("check", "clothes", "--classes", "names.txt", "--out", "out")
+    told = verb(*words, "--fix", "duplicate,blank", "--json").json
+    assert sorted(told["counts"]) == names
+    found = {one["kind"]: one["path"] for one in told["findings"]}
+    assert found["duplicate"] == "train-images-idx3-ubyte#7" and found["blank"] == "train-images-idx3-ubyte#9"
+    page = Path("out/check.html").read_text(encoding="utf-8")
+    assert "move the file" not in page and "--move" not in page
+    with open("out/review.csv", "a", encoding="utf-8") as file:
+        file.write("train-images-idx3-ubyte#5,,,relabel:kind 2\n")
+    train = ("train", "clothes", "--classes", "names.txt", "--corrections", "out/review.csv", *tiny)
+    said = verb(*train, "--epochs", "1", "--out", "r")
+    assert said.code == 0, said.err
+    assert "Corrections of review.csv: pictures left out: 2, of another class: 1." in said.err
+
+
+def test_a_manifest_is_checked_and_corrected_by_the_paths_it_names(verb, animals, in_tmp, tiny):
+    lines = [
+        f"animals/{path.relative_to(animals).as_posix()},{path.parent.name}"
+        for path in animals.rglob("*.png")
+    ]
+    lines.append("animals/cat/nowhere.png,cat")
+    (in_tmp / "list.csv").write_text("\n".join(["path,label", *sorted(lines)]) + "\n", encoding="utf-8")
+    told = verb("check", "list.csv", "--out", "out", "--fix", "broken,duplicate,blank", "--json").json
+    assert {one["kind"]: one["path"] for one in told["findings"]} == {
+        "broken": "animals/cat/nowhere.png", "duplicate": "animals/cat/zz.png", "blank": "animals/ñu/=green.png",
+    }  # fmt: skip
+    said = verb("train", "list.csv", "--corrections", "out/review.csv", *tiny, "--epochs", "1", "--out", "r")
+    assert said.code == 0, said.err
+    assert "pictures left out: 3, of another class: 0." in said.err
+    assert json.loads(Path("r/metrics.json").read_text(encoding="utf-8"))["broken"] == []
+
+
+def test_a_task_of_tables_has_no_pictures_to_check(verb, animals):
+    said = verb("check", "animals", "--task", "tabular")
+    assert said.code == 2
+    assert said.err == "--task tabular learns from tables, and animals has pictures; leave it out.\n"
+    assert verb("check", "animals", "--task", "tabulr").code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "says", "code"),
     [

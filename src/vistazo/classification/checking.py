@@ -86,12 +86,13 @@ def check(path: Path | Folder, asked: Asked, *, seed: int, progress: Progress) -
         from vistazo.classification import suspects
 
         suspects.require_cleanlab()
-    found = sources.read_source(path, classes_file=asked.classes, every=asked.every, say=progress.say)
-    found = cropped(found) if asked.crops else found
+    whole = sources.read_source(path, classes_file=asked.classes, every=asked.every, say=progress.say)
+    found = cropped(whole) if asked.crops else whole
     threads = platform.physical_cores()
     looks = looking.look(found.store, size=looking.sight(found.store), threads=threads)
     findings = health.examine(found.index, looks, found.broken, _foreign(found))
-    answer = sources.describe(found)
+    answer = sources.describe(whole)
+    answer["lines"] += found.notes[len(whole.notes) :]
     if asked.labels:
         doubted, sentence = _suspects(found, looks, seed=seed, progress=progress)
         answer["lines"].append(sentence)
