@@ -263,3 +263,10 @@ def test_more_than_fits_is_kept_in_a_file(healthy, monkeypatch):
 def test_pictures_are_looked_at_in_their_own_proportion_and_no_larger_than_needed(healthy, wardrobe):
     assert looking.sight(read_source(healthy, classes_file=None).store) == (96, 128, 3)
     assert looking.sight(read_source(wardrobe, classes_file=None).store) == (28, 28, 1)
+
+
+def test_who_waits_for_many_pictures_is_told_how_far_it_is(wardrobe, monkeypatch):
+    monkeypatch.setattr(looking, "TOLD", -1.0)
+    store, said = read_source(wardrobe, classes_file=None).store, []
+    looking.look(store, size=(28, 28, 1), threads=1, say=said.append)
+    assert said[-1] == "looked at 400 of 400 pictures"

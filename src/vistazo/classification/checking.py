@@ -82,27 +82,27 @@ def check(path: Path | Folder, asked: Asked, *, seed: int, progress: Progress) -
         return _move(path, platform.existing(asked.move))
     if asked.undo is not None:
         return _undo(path, platform.existing(asked.undo))
+    whole = sources.read_source(path, classes_file=asked.classes, every=asked.every, say=progress.say)
+    found = cropped(whole) if asked.crops else whole
     if asked.labels:
         from vistazo.classification import suspects
 
         suspects.require_cleanlab()
-    whole = sources.read_source(path, classes_file=asked.classes, every=asked.every, say=progress.say)
-    found = cropped(whole) if asked.crops else whole
+        suspects.require_labels(found.index)
     threads = platform.physical_cores()
-    looks = looking.look(found.store, size=looking.sight(found.store), threads=threads)
+    looks = looking.look(found.store, size=looking.sight(found.store), threads=threads, say=progress.say)
     findings = health.examine(found.index, looks, found.broken, _foreign(found))
     answer = sources.describe(whole)
     answer["lines"] += found.notes[len(whole.notes) :]
     if asked.labels:
         doubted, sentence = _suspects(found, looks, seed=seed, progress=progress)
         answer["lines"].append(sentence)
-        order = list(KINDS)
-        findings = sorted([*findings, *doubted], key=lambda one: order.index(one.kind))
+        findings = health.in_order([*findings, *doubted])
     answer["lines"] += _found_lines(findings)
     answer["findings"] = [one.to_json() for one in findings]
     answer["found"] = dict(Counter(one.kind for one in findings))
     if asked.out is not None:
-        files = _write(found, findings, asked, path, threads=threads)
+        files = _write(found, findings, path, asked.out, fix=asked.fix, threads=threads)
         answer["files"] = {name: str(file) for name, file in files.items()}
         answer["lines"] += [
             tr("page:    {path}", path=files["page"]),
@@ -166,10 +166,15 @@ def _name_of(path: Path | Folder) -> str:
 
 
 def _write(
-    found: Source, findings: Sequence[Finding], asked: Asked, path: Path | Folder, *, threads: int
+    found: Source,
+    findings: Sequence[Finding],
+    path: Path | Folder,
+    out: Path,
+    *,
+    fix: Sequence[str],
+    threads: int,
 ) -> dict[str, Path]:
-    out = asked.out or Path()
-    rows = reviewing.rows_of(findings, asked.fix)
+    rows = reviewing.rows_of(findings, fix)
     page = review_page.build(
         found.index,
         found.store,

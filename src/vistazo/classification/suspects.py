@@ -34,7 +34,7 @@ from vistazo.pictures.loading import Normaliser
 from vistazo.pictures.looking import Looks
 from vistazo.pictures.stores import Store
 
-__all__ = ["Doubts", "doubt", "find", "require_cleanlab"]
+__all__ = ["Doubts", "doubt", "find", "require_cleanlab", "require_labels"]
 
 FOLDS = 5
 INSIDE = 128  # pixels of the longer side that the network works with; smaller pictures are enlarged to it
@@ -71,6 +71,14 @@ def require_cleanlab() -> ModuleType:
     return module
 
 
+def require_labels(index: Index) -> None:
+    """Raise ConfigError where pictures do not have one label each."""
+    if index.labels is not None:
+        raise ConfigError(tr("--labels cannot judge several labels a picture yet; leave it out."))
+    if index.boxes is not None:
+        raise ConfigError(tr("--labels judges what each box shows: add --task classification."))
+
+
 def find(
     store: Store, index: Index, looks: Looks, *, compute: Compute, seed: int, progress: Progress
 ) -> tuple[list[Finding], str]:
@@ -80,8 +88,7 @@ def find(
     have enough pictures.
     """
     require_cleanlab()
-    if index.labels is not None:
-        raise ConfigError(tr("--labels cannot judge several labels a picture yet; leave it out."))
+    require_labels(index)
     rows, classes = _judged(index, looks)
     if len(classes) < 2:
         raise ConfigError(

@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SMALL_GREY", "Pairs", "clusters", "near", "shrink", "width_of"]
+__all__ = ["LIGHT_OF", "SMALL_GREY", "Pairs", "clusters", "near", "shrink", "width_of"]
 
 Pixels = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -32,7 +32,7 @@ _PAIRS = 8192  # compared at once: their frequencies take 30 MB
 _BLOCK = 1 << 20  # numbers converted at once: what stays in a processor's own memory
 
 # Light and colour differences of red, green, blue, in 256ths: ITU-R BT.601.
-_LIGHT, _BLUE, _RED = (77, 150, 29), (-77, -150, 227), (179, -150, -29)
+LIGHT_OF, _BLUE, _RED = (77, 150, 29), (-77, -150, 227), (179, -150, -29)
 
 BITS = 64
 EVERY = 4096  # pictures up to which every one is compared with every other
@@ -119,7 +119,7 @@ def _across(width: int, channels: int) -> Floats:
     if channels == 1:
         return (_area(width, SIDE) * 256).astype(np.float32)
     fine, coarse = _area(width, SIDE), _area(width, COLOUR_SIDE)
-    columns = [fine[:, None, :] * np.array(_LIGHT)[:, None]]
+    columns = [fine[:, None, :] * np.array(LIGHT_OF)[:, None]]
     columns += [coarse[:, None, :] * np.array(one)[:, None] for one in (_BLUE, _RED)]
     return np.concatenate(columns, axis=2).reshape(width * 3, -1).astype(np.float32)
 

@@ -5,7 +5,7 @@ judged by the source itself: 28 pixels are tiny among photographs and nothing to
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from vistazo.pictures import duplicates
 from vistazo.pictures.index import OUT, PARTS, Broken, Index
 from vistazo.pictures.looking import BROKEN, FOREIGN, Looks
 
-__all__ = ["KINDS", "PATHLESS", "Finding", "examine", "named"]
+__all__ = ["KINDS", "PATHLESS", "Finding", "examine", "in_order", "named"]
 
 Ints = NDArray[np.int64]
 
@@ -49,9 +49,8 @@ FADED = 40.0  # level of the darkest hundredth of such a picture
 TINY = 32  # pixels, where pictures of twice as many are usual
 ODD = 2.0  # times as long as usual: half of the picture is cut away
 BLURRED = 3.5  # deviations below the middle
-BLURRED_BELOW = (
-    -3.5
-)  # and the logarithm of sharpness that nothing in focus has: CIFAR-10 ends at -3.3, photographs sooner
+# And the logarithm of sharpness that nothing in focus has: CIFAR-10 ends at -3.3, photographs sooner.
+BLURRED_BELOW = -3.5
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,13 @@ def examine(index: Index, looks: Looks, broken: Sequence[Broken], foreign: Seque
         *_unusual(index, looks),
         *_rare(index),
     ]
+    return in_order(found)
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Kind by kind, in the order of KINDS; those of a kind stay as they were."""
     order = list(KINDS)
-    return sorted(found, key=lambda one: order.index(one.kind))
+    return sorted(findings, key=lambda one: order.index(one.kind))
 
 
 # ---------------------------------------------------------------- copies

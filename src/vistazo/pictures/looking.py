@@ -7,6 +7,8 @@ Shape suffixes: N pictures, H height, W width, C channels, S values of a small p
 """
 
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo.bundle import disk_sentence
+from vistazo.engine.reports import number
 from vistazo.errors import DiskError, SourceError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures import decoding, duplicates
@@ -26,6 +29,7 @@ Floats = NDArray[np.float32]
 
 MOST_SIDE = 128  # pixels a picture is looked at with, on its longer side
 IN_MEMORY = 256 << 20  # bytes of small pictures
+TOLD = 10.0  # seconds between two sentences about it
 _BURNT = 250  # levels from which on a pixel is burnt out
 
 BROKEN, EMPTY, FOREIGN = "broken", "empty", "not-a-picture"
@@ -87,8 +91,17 @@ def sight(store: Store) -> tuple[int, int, int]:
     return max(8, round(height * scale)), max(8, round(width * scale)), channels
 
 
-def look(store: Store, *, size: tuple[int, int, int], threads: int) -> Looks:
-    """Look at every picture of the store, in threads. Never raises for a picture; DiskError without room for a file."""
+def look(
+    store: Store,
+    *,
+    size: tuple[int, int, int],
+    threads: int,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Looks:
+    """Look at every picture of the store, in threads. Never raises for a picture; DiskError without room for a file.
+
+    say: is told every ten seconds how far it is.
+    """
     count = len(store)
     numbers = {
         name: np.zeros(count, dtype=np.float32)
@@ -106,8 +119,12 @@ def look(store: Store, *, size: tuple[int, int, int], threads: int) -> Looks:
     )
     work = partial(_look_at_some, store, looks)
     faults: list[Fault] = []
-    for _, several in decoding.in_blocks(count, decoding.waiting(store, threads), work):
+    told = time.monotonic()
+    for done, several in decoding.in_blocks(count, decoding.waiting(store, threads), work):
         faults += several
+        if time.monotonic() - told > TOLD:
+            told = time.monotonic()
+            say(tr("looked at {done} of {count} pictures", done=number(done), count=number(count)))
     return replace(looks, faults=tuple(faults))
 
 
@@ -179,5 +196,5 @@ def _measure(looks: Looks, rows: NDArray[np.int64], pixels_NHWC: Pixels) -> None
 def _light_of(pixels_NHWC: Pixels) -> Floats:
     if pixels_NHWC.shape[3] == 1:
         return pixels_NHWC[..., 0].astype(np.float32)
-    weights = np.array([77, 150, 29], dtype=np.float32) / 256
+    weights = np.array(duplicates.LIGHT_OF, dtype=np.float32) / 256
     return np.asarray(pixels_NHWC.astype(np.float32) @ weights, dtype=np.float32)

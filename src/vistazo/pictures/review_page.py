@@ -8,8 +8,9 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,9 +206,8 @@ class _Thumbnails:
         for kind in KINDS:
             for one in [one for one in findings if one.kind == kind][:SHOWN]:
                 wanted |= dict.fromkeys(row for row in (one.row, one.beside) if row >= 0)
-        make: Callable[[int], dict[str, Any]] = lambda row: _thumbnail(store, row)  # noqa: E731
         with ThreadPoolExecutor(threads) as pool:
-            self._of = dict(zip(wanted, pool.map(make, wanted), strict=True))
+            self._of = dict(zip(wanted, pool.map(partial(_thumbnail, store), wanted), strict=True))
 
     def __call__(self, row: int) -> dict[str, Any]:
         return self._of.get(row, {})
