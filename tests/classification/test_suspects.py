@@ -11,7 +11,7 @@ from vistazo.classification.linear import fit_held_out
 from vistazo.engine.device import Compute
 from vistazo.engine.progress import Progress
 from vistazo.errors import ConfigError, MissingExtra
-from vistazo.pictures import duplicates, looking
+from vistazo.pictures import looking, shrinking
 from vistazo.pictures.sources import read_source
 
 CPU = Compute("cpu", "fp32", "channels_last", 1)
@@ -46,7 +46,7 @@ def test_copies_are_judged_together(photographs):
     hashes = np.array(
         [f"{at if at < 60 else at - 60:032x}" if at < 80 else f"{at:032x}" for at in range(100)], "S32"
     )
-    fold = suspects._folds(duplicates.shrink(pixels), hashes, np.arange(100) % 2, 0)
+    fold = suspects._folds(shrinking.shrink(pixels), hashes, np.arange(100) % 2, 0)
     assert (fold[60:80] == fold[:20]).all()
     assert (fold[80:] == fold[20:40]).all()
     assert np.bincount(fold, minlength=5).min() >= 8

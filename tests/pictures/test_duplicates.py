@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from vistazo.pictures import duplicates
-from vistazo.pictures.duplicates import SMALL_COLOUR, SMALL_GREY, Pairs, clusters, near, shrink
+from vistazo.pictures.duplicates import Pairs, clusters, families, near
+from vistazo.pictures.shrinking import shrink
 
 
 @pytest.fixture(scope="module")
@@ -118,40 +119,6 @@ def test_digits_are_alike_and_hardly_any_is_taken_for_a_copy(real_data):
     assert len(np.unique([pairs.one, pairs.other])) <= 0.001 * len(digits)
 
 
-# ---------------------------------------------------------------- small pictures
-def test_a_small_picture_is_the_mean_of_equal_fields():
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 1), dtype=np.uint8)
-    expected = pixels[..., 0].reshape(3, 16, 2, 16, 3).mean((2, 4))
-    found = shrink(pixels).reshape(3, 16, 16).transpose(0, 2, 1)  # columns come before rows
-    assert found.shape == (3, 16, 16)
-    assert np.abs(found - expected).max() <= 1.0
-
-
-@pytest.mark.parametrize("size", [(5, 7), (16, 16), (28, 28), (37, 53), (224, 224)])
-def test_any_size_becomes_a_small_picture_and_a_flat_one_stays_what_it_is(size):
-    grey = np.full((2, *size, 1), 77, np.uint8)
-    assert (shrink(grey) == 77).all()
-    assert shrink(grey).shape == (2, SMALL_GREY)
-    colour = np.tile(np.array([200, 100, 50], np.uint8), (2, *size, 1))
-    small = shrink(colour)
-    assert small.shape == (2, SMALL_COLOUR)
-    light = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
-    assert np.abs(small[:, :256] - light).max() <= 1
-    assert np.abs(small[:, 256:320] - (128 + (50 - light) / 2)).max() <= 1.5
-    assert np.abs(small[:, 320:] - (128 + (200 - light) / 2)).max() <= 1.5
-
-
-def test_white_and_black_do_not_overflow():
-    for value in (0, 255):
-        assert (shrink(np.full((1, 40, 40, 3), value, np.uint8))[:, :256] == value).all()
-
-
-def test_how_pictures_are_divided_into_blocks_changes_nothing(landscape, monkeypatch):
-    whole = shrink(landscape[:40])
-    monkeypatch.setattr(duplicates, "_BLOCK", 10_000)
-    assert np.array_equal(shrink(landscape[:40]), whole)
-
-
 # ---------------------------------------------------------------- clusters
 def test_clusters_join_pairs_and_leave_the_rest_alone():
     pairs = Pairs(np.array([5, 1, 0, 6]), np.array([9, 2, 1, 8]), 0.6)
@@ -170,3 +137,35 @@ def test_none_one_and_two_pictures(count):
     pairs = near(shrink(pixels))
     assert len(pairs.one) == 0
     assert clusters(pairs, count).tolist() == [-1] * count
+
+
+# ---------------------------------------------------------------- families
+def test_a_family_holds_identical_and_near_copies_and_is_named_by_its_lowest_row(landscape):
+    pictures = np.concatenate(
+        [landscape[:40], landscape[5:7], copied(landscape[6:8], jpeg(70)), landscape[39:]]
+    )
+    small = shrink(pictures)
+    hashes = np.array([picture.tobytes()[:32] for picture in pictures])
+    family = families(small, hashes)
+    expected = np.arange(len(pictures))
+    expected[40:44] = 5, 6, 6, 7
+    expected[44] = 39
+    assert family[:45].tolist() == expected[:45].tolist()
+    assert families(small, hashes, np.arange(6, 44)).tolist() == [*range(6, 40), 40, 6, 6, 7]
+
+
+def test_many_identical_ones_cost_a_single_comparison(landscape, monkeypatch):
+    small = np.repeat(shrink(landscape[:50]), 20, axis=0)
+    asked = []
+    true = duplicates.near
+    monkeypatch.setattr(duplicates, "near", lambda small, rows: asked.append(len(rows)) or true(small, rows))
+    family = families(small, np.repeat(np.arange(50), 20).astype("S32"))
+    assert asked == [50]
+    assert (family == np.repeat(np.arange(50) * 20, 20)).all()
+
+
+def test_pairs_that_come_again_and_again_are_kept_once(monkeypatch):
+    monkeypatch.setattr(duplicates, "_WAITING", 10)
+    several = [np.random.default_rng(at).integers(0, 30, 7) for at in range(9)]
+    assert np.array_equal(duplicates._every_key(several), np.unique(np.concatenate(several)))
+    assert len(duplicates._every_key([])) == 0

@@ -163,12 +163,7 @@ def _folds(
     order = drawn[np.argsort(labels_N[drawn], kind="stable")]
     fold = np.empty(len(labels_N), dtype=np.int64)
     fold[order] = np.arange(len(labels_N)) % FOLDS
-    _, same = np.unique(hash_N, return_inverse=True)
-    first = np.full(same.max() + 1, len(same))
-    np.minimum.at(first, same, np.arange(len(same)))
-    fold = fold[first[same]]
-    cluster = duplicates.clusters(duplicates.near(small_NS), len(labels_N))
-    return np.where(cluster >= 0, fold[cluster], fold)
+    return fold[duplicates.families(small_NS, hash_N)]
 
 
 @torch.no_grad()

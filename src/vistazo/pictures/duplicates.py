@@ -1,9 +1,9 @@
 """Copies of a picture that are not the same bytes: compressed again, made smaller or larger.
 
-Every picture becomes a small one: 16 x 16 of light and 8 x 8 of either colour difference. Of its low frequencies come
-64 bits; pictures that agree in nearly all of them are compared frequency band by frequency band. Compressing and
-resizing leave every band of a picture alike, while two different pictures agree, at most, in the coarse ones. How much
-agreement in the fine ones means a copy is asked of the source itself: handwritten ones are alike, photographs are not.
+Pictures are compared as `shrinking` makes them small. Of their low frequencies come 64 bits; pictures that agree in
+nearly all of them are compared frequency band by frequency band. Compressing and resizing leave every band of a picture
+alike, while two different pictures agree, at most, in the coarse ones. How much agreement in the fine ones means a copy
+is asked of the source itself: handwritten ones are alike, photographs are not.
 
 Whole numbers up to the bits, so that the same pictures give the same answer whatever the threads.
 
@@ -11,7 +11,7 @@ Shape suffixes: N pictures, S values of a small picture, F frequencies, P pairs.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cache
 from statistics import NormalDist
@@ -19,20 +19,16 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LIGHT_OF", "SMALL_GREY", "Pairs", "clusters", "near", "shrink", "width_of"]
+from vistazo.pictures.shrinking import COLOUR_SIDE, SIDE, SMALL_COLOUR, SMALL_GREY
+
+__all__ = ["Pairs", "clusters", "families", "near"]
 
 Pixels = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-SIDE, COLOUR_SIDE = 16, 8
-SMALL_GREY = SIDE * SIDE
-SMALL_COLOUR = SMALL_GREY + 2 * COLOUR_SIDE**2
-_PAIRS = 8192  # compared at once: their frequencies take 30 MB
-_BLOCK = 1 << 20  # numbers converted at once: what stays in a processor's own memory
-
-# Light and colour differences of red, green, blue, in 256ths: ITU-R BT.601.
-LIGHT_OF, _BLUE, _RED = (77, 150, 29), (-77, -150, 227), (179, -150, -29)
+_AT_ONCE = 8192  # pictures or pairs: their frequencies take 30 MB at most
+_WAITING = 1 << 22  # pairs that are kept before those that came twice are dropped
 
 BITS = 64
 EVERY = 4096  # pictures up to which every one is compared with every other
@@ -40,7 +36,7 @@ TURNS, REACH = 8, 6  # orders that more pictures are sorted in, and neighbours i
 LEAST_BITS, MOST_BITS = 4, 11  # of 64 that may differ: of 95 copies in 100, 5 or fewer do
 MOST_PAIRS = 2  # candidates a picture, roughly
 DECOYS = 2  # more bits than that differ between pairs that look alike and, but for few, are no copies
-SAMPLE = 4096  # of them
+SAMPLE = 4096  # of them, and of the pictures
 
 # What copies reach, of JPEG quality 50 to 95 and half to twice the size, in 98 of 100 on photographs and drawings.
 _BANDS = {"coarse": (0.5, 6.0), "middle": (6.0, 9.0), "fine": (9.0, 99.0)}
@@ -53,75 +49,6 @@ CROWD, RATIO = 2, 0.08  # look-alikes that make a crowd, and how much nearer tha
 PLAIN = 3.0  # levels: pictures of less contrast are nothing to know them by
 NOISE = 6.0  # of a frequency, in levels: what compressing adds
 _SCALE = 1000  # waves as whole numbers: sums stay below 2**24
-
-
-# ---------------------------------------------------------------- small pictures
-def width_of(channels: int) -> int:
-    """How many numbers a small picture has."""
-    return SMALL_GREY if channels == 1 else SMALL_COLOUR
-
-
-def shrink(pixels_NHWC: Pixels) -> Pixels:
-    """(N, 256) or, of colour, (N, 384) uint8: the mean light of 16 x 16 fields, then of 8 x 8 blue and red less light.
-
-    pixels_NHWC: uint8 (pictures, height, width, 1 or 3). Differences are halved, 128 is none. Sums are whole numbers
-    below 2**24, which float32 holds exactly, so threads do not matter.
-    """
-    count, height, width, channels = pixels_NHWC.shape
-    across = _across(width, channels)
-    down = _area(height, SIDE).astype(np.float32)
-    found = np.empty((count, width_of(channels)), dtype=np.uint8)
-    step = max(1, _BLOCK // (height * width * channels))
-    for first in range(0, count, step):
-        block = pixels_NHWC[first : first + step]
-        lines = block.reshape(-1, width * channels).astype(np.float32) @ across
-        lines = np.floor(lines / 256).reshape(len(block), height, -1)
-        found[first : first + step, :SMALL_GREY] = _down(lines[:, :, :SIDE], down, 0)
-        if channels == 3:
-            coarse = _area(height, COLOUR_SIDE).astype(np.float32)
-            for at in range(2):
-                start = SIDE + at * COLOUR_SIDE
-                into = SMALL_GREY + at * COLOUR_SIDE**2
-                found[first : first + step, into : into + COLOUR_SIDE**2] = _down(
-                    lines[:, :, start : start + COLOUR_SIDE], coarse, 128
-                )
-    return found
-
-
-def _down(lines_NHW: Floats, weights: Floats, middle: int) -> Pixels:
-    """The fields of rows that were summed up already, 256 times as large; columns come before rows."""
-    count, height = lines_NHW.shape[:2]
-    turned = np.ascontiguousarray(lines_NHW.transpose(0, 2, 1)).reshape(-1, height)
-    levels = np.floor((turned @ weights + 32768) / 65536)
-    if middle:
-        levels = levels // 2 + middle
-    return levels.astype(np.uint8).reshape(count, -1)
-
-
-@cache
-def _area(there: int, here: int) -> Ints:
-    """(there, here) whole weights, 256 in each column: how much of each pixel lies in each of `here` equal fields."""
-    edges = np.arange(here + 1) * there
-    pixels = np.arange(there + 1) * here
-    overlap = np.minimum(pixels[1:, None], edges[None, 1:]) - np.maximum(pixels[:-1, None], edges[None, :-1])
-    shares = np.maximum(overlap, 0)
-    weights = shares * 256 // shares.sum(0)
-    # What rounding down left goes to the largest remainders, the first ones first.
-    left = shares * 256 % shares.sum(0)
-    order = np.argsort(-left, axis=0, kind="stable")
-    rank = np.argsort(order, axis=0, kind="stable")
-    return np.asarray(weights + (rank < 256 - weights.sum(0)), dtype=np.int64)
-
-
-@cache
-def _across(width: int, channels: int) -> Floats:
-    """(width * channels, fields) whole weights of light, and of colour differences, in fields along a row."""
-    if channels == 1:
-        return (_area(width, SIDE) * 256).astype(np.float32)
-    fine, coarse = _area(width, SIDE), _area(width, COLOUR_SIDE)
-    columns = [fine[:, None, :] * np.array(LIGHT_OF)[:, None]]
-    columns += [coarse[:, None, :] * np.array(one)[:, None] for one in (_BLUE, _RED)]
-    return np.concatenate(columns, axis=2).reshape(width * 3, -1).astype(np.float32)
 
 
 # ---------------------------------------------------------------- frequencies
@@ -160,20 +87,15 @@ def _asked(colour: bool) -> Floats:
     return np.asarray(whole.reshape(-1, 8, 8).transpose(0, 2, 1).reshape(-1, BITS), dtype=np.float32)
 
 
-def _codes(small_NS: Pixels) -> NDArray[np.uint64]:
-    """(N,) 64 bits of each picture: whether a frequency is above what half of the pictures have."""
+def _codes(small_NS: Pixels, rows: Ints, sample: Floats) -> NDArray[np.uint64]:
+    """(rows,) 64 bits of each picture: whether a frequency is above what half of the sample have."""
     waves = _asked(small_NS.shape[1] == SMALL_COLOUR)
-    middle = np.median(_sampled(small_NS).astype(np.float32) @ waves, axis=0)
-    found = np.empty(len(small_NS), dtype=np.uint64)
-    for first in range(0, len(small_NS), 8192):
-        values = small_NS[first : first + 8192].astype(np.float32) @ waves
-        found[first : first + 8192] = np.packbits(values > middle, axis=1).view(np.uint64)[:, 0]
+    middle = np.median(sample @ waves, axis=0)
+    found = np.empty(len(rows), dtype=np.uint64)
+    for first in range(0, len(rows), _AT_ONCE):
+        values = small_NS[rows[first : first + _AT_ONCE]].astype(np.float32) @ waves
+        found[first : first + _AT_ONCE] = np.packbits(values > middle, axis=1).view(np.uint64)[:, 0]
     return found
-
-
-def _sampled(small_NS: Pixels, most: int = 4096) -> Pixels:
-    every = max(1, len(small_NS) // most)
-    return small_NS[::every][:most]
 
 
 # ---------------------------------------------------------------- who may be a copy of whom
@@ -203,13 +125,23 @@ def _candidates(codes: NDArray[np.uint64]) -> _Found:
     alike = int(differ[MOST_BITS + 1 : MOST_BITS + 1 + DECOYS].sum())
     every = max(1, alike // SAMPLE)
     decoys = [_chosen(block, MOST_BITS + 1, MOST_BITS + DECOYS, every) for block in blocks]
-    keys = [
+    found = _every_key(
         np.minimum(one, other) * len(codes) + np.maximum(one, other)
         for one, other in (_chosen(block, 0, most, 1) for block in blocks)
-    ]
-    found = np.unique(np.concatenate(keys))
+    )
     one, other = (np.concatenate(column) for column in zip(*decoys, strict=True))
     return _Found((found // len(codes), found % len(codes)), (one, other), alike)
+
+
+def _every_key(several: Iterable[Ints]) -> Ints:
+    """All the numbers, each once, ascending; those that come again and again take little memory."""
+    found = np.zeros(0, np.int64)
+    waiting = [found]
+    for keys in several:
+        waiting.append(keys)
+        if sum(map(len, waiting)) > _WAITING:
+            found, waiting = np.unique(np.concatenate([found, *waiting])), []
+    return np.unique(np.concatenate([found, *waiting]))
 
 
 def _chosen(block: Block, least: int, most: int, every: int) -> tuple[Ints, Ints]:
@@ -265,8 +197,8 @@ class _Likeness:
 def _compared(small_NS: Pixels, one_P: Ints, other_P: Ints, size_F: NDArray[np.float64]) -> _Likeness:
     """size_F: how large each frequency of light usually is; weighed by it, all of them count alike."""
     several = [
-        _compared_some(small_NS, one_P[first : first + _PAIRS], other_P[first : first + _PAIRS], size_F)
-        for first in range(0, max(1, len(one_P)), _PAIRS)
+        _compared_some(small_NS, one_P[first : first + _AT_ONCE], other_P[first : first + _AT_ONCE], size_F)
+        for first in range(0, max(1, len(one_P)), _AT_ONCE)
     ]
     return _Likeness(
         *(np.concatenate([getattr(one, part.name) for one in several]) for part in fields(_Likeness))
@@ -338,33 +270,34 @@ class Pairs:
     fine: float
 
 
-def near(small_NS: Pixels) -> Pairs:
+def near(small_NS: Pixels, rows: Ints | None = None) -> Pairs:
     """The pairs of pictures of which one is a copy of the other, or both of a third.
 
-    small_NS: what `shrink` made, all of one width. Plain pictures, without anything to know them by, are no copies.
+    small_NS: what `shrink` made, all of one width. rows: of those that are compared, ascending; None for all. Plain
+    pictures, without anything to know them by, are no copies.
     """
-    if len(small_NS) < 2:
+    rows = np.arange(len(small_NS)) if rows is None else rows
+    if len(rows) < 2:
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), FINE)
-    found = _candidates(_codes(small_NS))
-    size_F = np.sqrt(
-        _light(_sampled(small_NS).astype(np.float32)).var(0, dtype=np.float64) + (NOISE * _SCALE) ** 2
-    )
-    decoys = _compared(small_NS, *found.decoys, size_F)
-    fine = _fine_enough(decoys, found.alike, len(small_NS))
+    sample = small_NS[rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]].astype(np.float32)
+    found = _candidates(_codes(small_NS, rows, sample))
+    size_F = np.sqrt(_light(sample).var(0, dtype=np.float64) + (NOISE * _SCALE) ** 2)
+    decoys = _compared(small_NS, rows[found.decoys[0]], rows[found.decoys[1]], size_F)
+    fine = _fine_enough(decoys, found.alike, len(rows))
     one, other = found.pairs
-    told = _compared(small_NS, one, other, size_F)
+    told = _compared(small_NS, rows[one], rows[other], size_F)
     copy = (told.coarse <= COARSE) & (told.middle >= MIDDLE) & (told.fine >= fine)
     # A small and hard compressed copy has lost the fine frequencies; where nothing else agrees so well in the coarse
     # ones, those are enough.
-    if found.alike * float(_close(decoys).mean() if len(decoys.fine) else 0.0) <= SELDOM * len(small_NS):
+    if found.alike * float(_close(decoys).mean() if len(decoys.fine) else 0.0) <= SELDOM * len(rows):
         copy |= _close(told)
     copy &= (told.colour <= COLOUR) & (told.light <= LIGHT) & ~told.plain
     # Where pictures are alike, one that stands apart is judged as if in the usual crowd; where few are, hardly.
-    crowd = min(1.0, found.alike / len(small_NS))
+    crowd = min(1.0, found.alike / len(rows))
     if crowd:
         usual = float(np.median(1 - decoys.fine))
-        copy &= 1 - told.fine <= RATIO / crowd * _crowd_of(one, other, 1 - told.fine, usual, len(small_NS))
-    return Pairs(one[copy], other[copy], fine)
+        copy &= 1 - told.fine <= RATIO / crowd * _crowd_of(one, other, 1 - told.fine, usual, len(rows))
+    return Pairs(rows[one[copy]], rows[other[copy]], fine)
 
 
 def _close(likeness: _Likeness) -> NDArray[np.bool_]:
@@ -406,3 +339,15 @@ def clusters(pairs: Pairs, count: int) -> Ints:
     alone[pairs.one] = alone[pairs.other] = False
     lowest[alone] = -1
     return lowest
+
+
+def families(small_NS: Pixels, hash_N: NDArray[np.bytes_], rows: Ints | None = None) -> Ints:
+    """(rows,) the lowest row of all that are copies of each, identical or near; its own where there is none.
+
+    hash_N: of what each holds; of a thousand identical ones, a single one is compared. rows: as of `near`.
+    """
+    rows = np.arange(len(small_NS)) if rows is None else rows
+    _, first, same = np.unique(hash_N[rows], return_index=True, return_inverse=True)
+    lowest = clusters(near(small_NS, rows[np.sort(first)]), len(small_NS))
+    own = rows[first[same]]
+    return np.where(lowest[own] >= 0, lowest[own], own)

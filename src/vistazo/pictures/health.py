@@ -104,22 +104,15 @@ def _copies(index: Index, looks: Looks) -> Iterator[Finding]:
     rows = np.flatnonzero(looks.good)
     if len(rows) < 2:
         return
-    _, first, same = np.unique(looks.hash[rows], return_index=True, return_inverse=True)
-    # One of each content is compared: of a thousand identical ones, a single one.
-    chosen = np.argsort(first, kind="stable")
-    place = np.empty(len(first), dtype=np.int64)
-    place[chosen] = np.arange(len(first))
-    several = duplicates.clusters(duplicates.near(looks.small[rows[first[chosen]]]), len(first))
-    several = np.where(several < 0, np.arange(len(first)), several)
-    cluster = several[place[same]]
-    _, cluster, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
-    order = np.argsort(cluster, kind="stable")
+    family = duplicates.families(looks.small, looks.hash, rows)
+    sizes = np.unique(family, return_counts=True)[1]
+    order = np.argsort(family, kind="stable")
     bounds = np.cumsum(sizes)
     for end, size in zip(bounds[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-        yield from _of_one_cluster(index, looks, rows[order[end - size : end]])
+        yield from _of_one_family(index, looks, rows[order[end - size : end]])
 
 
-def _of_one_cluster(index: Index, looks: Looks, rows: Ints) -> Iterator[Finding]:
+def _of_one_family(index: Index, looks: Looks, rows: Ints) -> Iterator[Finding]:
     """Findings of pictures that are copies of one another."""
     rank = np.array([PARTS.index(part) if part in PARTS else 0 for part in index.split[rows].tolist()])
     pixels = looks.height[rows].astype(np.int64) * looks.width[rows]

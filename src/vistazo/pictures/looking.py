@@ -20,7 +20,8 @@ from vistazo.bundle import disk_sentence
 from vistazo.engine.reports import number
 from vistazo.errors import DiskError, SourceError, TooManyBroken
 from vistazo.language import tr
-from vistazo.pictures import decoding, duplicates
+from vistazo.pictures import decoding
+from vistazo.pictures.shrinking import LIGHT_OF, SMALL_GREY, shrink, width_of
 from vistazo.pictures.stores import Pixels, Store, reason_of
 
 __all__ = ["BROKEN", "EMPTY", "FOREIGN", "Fault", "Looks", "is_foreign", "look", "room", "sight"]
@@ -55,7 +56,7 @@ class Looks:
     """What the pass found, a row of the store each.
 
     good: whether it could be decoded; where not, its numbers mean nothing.  hash: as in the Index.
-    height, width: of the whole picture, upright.  small: what `duplicates` compares.
+    height, width: of the whole picture, upright.  small: as `shrinking` makes them.
     light, low, high: levels 0 to 255 of the mean, of the darkest and of the brightest hundredth of its fields.
     spread: standard deviation of its light.  burnt: share of its pixels that are white.
     sharp: logarithm of how much the light changes from pixel to pixel, beside how much it changes at all.
@@ -113,7 +114,7 @@ def look(
         hash=np.zeros(count, dtype="S32"),
         height=np.zeros(count, dtype=np.int32),
         width=np.zeros(count, dtype=np.int32),
-        small=room(count, duplicates.width_of(size[2])),
+        small=room(count, width_of(size[2])),
         faults=(),
         **numbers,
     )
@@ -170,9 +171,9 @@ def _fault(row: int, where: str, data: bytes | Pixels | None, error: Exception) 
 
 def _measure(looks: Looks, rows: NDArray[np.int64], pixels_NHWC: Pixels) -> None:
     """Write what pictures look like into the columns of `looks`."""
-    small_NS = duplicates.shrink(pixels_NHWC)
+    small_NS = shrink(pixels_NHWC)
     looks.small[rows] = small_NS
-    fields = small_NS[:, : duplicates.SMALL_GREY]
+    fields = small_NS[:, :SMALL_GREY]
     hundredth = max(1, fields.shape[1] // 100)
     ordered = np.sort(fields, axis=1)
     looks.light[rows] = fields.mean(1)
@@ -196,5 +197,5 @@ def _measure(looks: Looks, rows: NDArray[np.int64], pixels_NHWC: Pixels) -> None
 def _light_of(pixels_NHWC: Pixels) -> Floats:
     if pixels_NHWC.shape[3] == 1:
         return pixels_NHWC[..., 0].astype(np.float32)
-    weights = np.array(duplicates.LIGHT_OF, dtype=np.float32) / 256
+    weights = np.array(LIGHT_OF, dtype=np.float32) / 256
     return np.asarray(pixels_NHWC.astype(np.float32) @ weights, dtype=np.float32)
