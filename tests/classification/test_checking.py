@@ -43,7 +43,7 @@ def test_it_tells_the_classes_and_what_was_found_kind_by_kind(verb, animals):
         "  ñu: 7",
         "empty files (empty): 1",
         "  ñu/empty.jpg: the file is empty",
-        "no pictures (not-a-picture): 1",
+        "not pictures (not-a-picture): 1",
         "  ñu/notes.txt: it is not named like a picture",
         "identical copies (duplicate): 1",
         "  cat/zz.png: the same as cat/a0x.png",

@@ -128,6 +128,13 @@ def test_identical_and_near_copies_name_the_one_that_is_kept(source):
     assert all(one.beside >= 0 for one in findings)
 
 
+def test_of_two_identical_ones_the_copy_is_the_one_that_is_named_like_one(source):
+    shutil.copy(source / "mar" / "00.jpg", source / "mar" / "00 (copy).jpg")  # ' ' sorts before '.'
+    assert [(one.path, one.detail) for one in found_in(source)] == [
+        ("mar/00 (copy).jpg", "the same as mar/00.jpg")
+    ]
+
+
 def test_the_larger_of_two_copies_is_kept(source):
     picture(source, 4).resize((256, 192)).save(source / "mar" / "zz.png")
     assert named(found_in(source), "near-duplicate") == ["mar/04.jpg"]

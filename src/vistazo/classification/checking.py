@@ -108,6 +108,13 @@ def check(path: Path | Folder, asked: Asked, *, seed: int, progress: Progress) -
             tr("page:    {path}", path=files["page"]),
             tr("review:  {path}", path=files["review"]),
         ]
+        if not asked.fix and findings:
+            answer["lines"].append(
+                tr(
+                    "Nothing is chosen in it yet: tick pictures on the page and save review.csv in its place, or fill "
+                    "its column action."
+                )
+            )
     return answer
 
 

@@ -4,6 +4,7 @@ A kind of finding is a word that does not change; its detail is a sentence in th
 judged by the source itself: 28 pixels are tiny among photographs and nothing to speak of among digits.
 """
 
+import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ Ints = NDArray[np.int64]
 KINDS = {
     "broken": mark("broken"),
     "empty": mark("empty files"),
-    "not-a-picture": mark("no pictures"),
+    "not-a-picture": mark("not pictures"),
     "leak": mark("copies in several parts"),
     "conflict": mark("copies under several classes"),
     "duplicate": mark("identical copies"),
@@ -116,7 +117,9 @@ def _of_one_family(index: Index, looks: Looks, rows: Ints) -> Iterator[Finding]:
     """Findings of pictures that are copies of one another."""
     rank = np.array([PARTS.index(part) if part in PARTS else 0 for part in index.split[rows].tolist()])
     pixels = looks.height[rows].astype(np.int64) * looks.width[rows]
-    best = np.lexsort((rows, -pixels, -rank))  # what is kept: of the test part, then the largest
+    # What is kept: of the test part, then the largest, then the first by name: 'a.jpg', not 'a (copy).jpg'.
+    stems = [posixpath.splitext(index.where[row])[0] for row in rows.tolist()]
+    best = np.lexsort((rows, np.unique(stems, return_inverse=True)[1], -pixels, -rank))
     rows, rank = rows[best], rank[best]
     right, wrong = _labels(index, rows)
     first_of: dict[bytes, int] = {}

@@ -72,6 +72,7 @@ document.getElementById("save").addEventListener("click", () => {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   saved = true;
+  document.getElementById("told").textContent = words.saved;
 });
 
 window.addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });

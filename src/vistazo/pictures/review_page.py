@@ -136,6 +136,9 @@ def _words() -> dict[str, str]:
         "move": tr("move the file"),
         "save": tr("Save review.csv"),
         "nothing": tr("nothing chosen yet"),
+        "saved": tr(
+            "Saved among your downloads. Train with it, or put it in place of the one beside this page."
+        ),
     }
 
 
