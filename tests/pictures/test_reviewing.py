@@ -118,6 +118,15 @@ def test_several_lines_about_one_picture_give_the_strongest(tmp_path):
     assert {name: one.verb for name, one in told.items()} == {"a.jpg": "move"}
 
 
+def test_to_exclude_what_is_never_used_is_nothing_to_do(tmp_path):
+    """Else training would miss it: whoever ticks all findings ticks the texts beside the pictures too."""
+    told = asked(
+        tmp_path / "r.csv", "a/notes.txt,not-a-picture,keep,exclude", "a/x.jpg,not-a-picture,exclude,exclude"
+    )
+    assert list(told) == ["a/x.jpg"]
+    assert list(asked(tmp_path / "r.csv", "a/notes.txt,not-a-picture,keep,move")) == ["a/notes.txt"]
+
+
 def test_findings_become_lines_and_only_those_to_be_fixed_get_an_action():
     findings = [
         Finding("blank", "a.jpg", "", "exclude", 0),

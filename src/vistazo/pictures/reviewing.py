@@ -26,9 +26,11 @@ from vistazo import platform
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, SourceError, SourceMissing
 from vistazo.language import tr
+from vistazo.pictures.folders import is_picture
 from vistazo.pictures.health import PATHLESS, Finding
 from vistazo.pictures.index import UNLABELLED, Index, normal
 from vistazo.pictures.labelling import SEPARATOR
+from vistazo.pictures.looking import FOREIGN
 from vistazo.pictures.manifests import text_of
 from vistazo.pictures.stores import Source, readable
 from vistazo.registry import nearest
@@ -214,6 +216,8 @@ def corrections(rows: Sequence[Row], path: Path) -> dict[str, Correction]:
     found: dict[str, Correction] = {}
     for row in rows:
         name, new = row.path, _correction(row, path)
+        if new.verb == "exclude" and row.finding == FOREIGN and not is_picture(name):
+            continue  # a text beside the pictures: it was never used
         old = found.get(name)
         if old is not None and old.verb == new.verb == "relabel" and old.label != new.label:
             raise SourceError(
