@@ -154,6 +154,19 @@ def test_a_family_holds_identical_and_near_copies_and_is_named_by_its_lowest_row
     assert families(small, hashes, np.arange(6, 44)).tolist() == [*range(6, 40), 40, 6, 6, 7]
 
 
+def test_one_place_seen_again_and_again_is_no_family_of_copies(landscape):
+    """Else a fixed camera's pictures would all go to one part, and none be left to test."""
+    random = np.random.default_rng(0)
+    scene = np.clip(landscape[0].astype(int) + random.integers(-6, 7, (40, *landscape[0].shape)), 0, 255)
+    pictures = np.concatenate([scene.astype(np.uint8), landscape[1:], scene[:1].astype(np.uint8)])
+    hashes = np.array([*range(339), 0], dtype="S32")
+    small = shrink(pictures)
+    assert len(near(small).one) > 100
+    assert families(small, hashes).tolist() == [*range(339), 0]
+    few = np.array([*range(15), *range(40, 340)])
+    assert families(small, hashes, few).tolist() == [0] * 15 + [*range(40, 339), 0]
+
+
 def test_many_identical_ones_cost_a_single_comparison(landscape, monkeypatch):
     small = np.repeat(shrink(landscape[:50]), 20, axis=0)
     asked = []

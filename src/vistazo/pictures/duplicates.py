@@ -47,6 +47,8 @@ SELDOM = 0.01  # pairs a picture that may agree so well without being copies
 FALSE = 0.0002  # pairs a picture that chance may make
 CROWD, RATIO = 2, 0.08  # look-alikes that make a crowd, and how much nearer than those a copy is
 PLAIN = 3.0  # levels: pictures of less contrast are nothing to know them by
+# Different pictures that may be copies of one; as a share of all, where that is more.
+FAMILY, SHARE = 20, 0.05
 NOISE = 6.0  # of a frequency, in levels: what compressing adds
 _SCALE = 1000  # waves as whole numbers: sums stay below 2**24
 
@@ -344,10 +346,13 @@ def clusters(pairs: Pairs, count: int) -> Ints:
 def families(small_NS: Pixels, hash_N: NDArray[np.bytes_], rows: Ints | None = None) -> Ints:
     """(rows,) the lowest row of all that are copies of each, identical or near; its own where there is none.
 
+    Near ones that are very many (FAMILY, SHARE) are no copies: so a camera sees one place again and again.
     hash_N: of what each holds; of a thousand identical ones, a single one is compared. rows: as of `near`.
     """
     rows = np.arange(len(small_NS)) if rows is None else rows
     _, first, same = np.unique(hash_N[rows], return_index=True, return_inverse=True)
     lowest = clusters(near(small_NS, rows[np.sort(first)]), len(small_NS))
     own = rows[first[same]]
-    return np.where(lowest[own] >= 0, lowest[own], own)
+    family = np.where(lowest[own] >= 0, lowest[own], own)
+    contents = np.bincount(family[first], minlength=len(small_NS))
+    return np.where(contents[family] > max(FAMILY, SHARE * len(first)), own, family)

@@ -23,6 +23,7 @@ from vistazo.language import tr
 from vistazo.pictures import decoding
 from vistazo.pictures.shrinking import LIGHT_OF, SMALL_GREY, shrink, width_of
 from vistazo.pictures.stores import Pixels, Store, reason_of
+from vistazo.pictures.strokes import DRAWING
 
 __all__ = ["BROKEN", "EMPTY", "FOREIGN", "Fault", "Looks", "is_foreign", "look", "room", "sight"]
 
@@ -38,6 +39,7 @@ BROKEN, EMPTY, FOREIGN = "broken", "empty", "not-a-picture"
 _BEGINNINGS = (
     *(b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     *(b"P%d" % kind for kind in range(1, 8)),
+    DRAWING,
 )
 
 
