@@ -38,22 +38,28 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 # ---------------------------------------------------------------- decoding
-def photographs(folder: Path, count: int) -> list[Path]:
-    """JPEGs of 500 x 400 to 1,000 x 800, made of nine pictures each, so that they have detail."""
+def photographs(folder: Path, count: int, *, told_apart: bool = False) -> list[Path]:
+    """JPEGs of 500 x 400 to 1,000 x 800, made of nine pictures each, so that they have detail, in ten folders.
+
+    told_apart: the middle one covers most of the others, and its class is the folder.
+    """
     rng = np.random.default_rng(0)
     with zipfile.ZipFile(SOURCE) as source:
         names = [name for name in source.namelist() if name.startswith("train/") and name.endswith(".jpg")]
-        small = [
-            Image.open(io.BytesIO(source.read(name))).convert("RGB") for name in names[:: len(names) // 900]
-        ]
+        names = names[:: max(1, len(names) // (count if told_apart else 900))]
+        small = [Image.open(io.BytesIO(source.read(name))).convert("RGB") for name in names]
 
     def write(at: int) -> Path:
         tiles = Image.new("RGB", (96, 96))
         for place in range(9):
             tiles.paste(small[(at * 9 + place) % len(small)], (place % 3 * 32, place // 3 * 32))
+        label = f"{at % 10}"
+        if told_apart:
+            tiles.paste(small[at % len(small)].resize((72, 72), Image.Resampling.BICUBIC), (12, 12))
+            label = names[at % len(small)].split("/")[1]
         scale = 1 + at % 5 / 4
         size = (round(500 * scale), round(400 * scale))
-        path = folder / f"{at % 10}" / f"{at:05d}.jpg"
+        path = folder / label / f"{at:05d}.jpg"
         path.parent.mkdir(exist_ok=True)
         tiles.resize(size, Image.Resampling.BICUBIC).save(path, quality=85 + int(rng.integers(10)))
         return path

@@ -64,7 +64,7 @@ def tell(label: str, run: Timed, folder: Path) -> float:
     part = "test" if figures["test"] else "validation"
     accuracy = 100 * figures[part]["accuracy"]
     alone = json.loads((folder / "metrics.json").read_text(encoding="utf-8")).get("head_alone")
-    head = f", head alone {100 * alone['accuracy'][part]:.2f} %" if alone else ""
+    head = f", head alone {100 * alone['accuracy']:.2f} % on validation" if alone else ""
     print(f"{label}: {accuracy:.2f} % on {part}{head}, {run.seconds:.1f} s, {run.memory:,.0f} MB", flush=True)
     return accuracy
 

@@ -91,6 +91,36 @@ def test_what_was_decided_is_taken_over_and_not_decided_again(verb, trained, in_
     assert said.json["first_epoch"] == 1
 
 
+def test_what_the_clock_decided_is_done_again_without_a_clock(verb, wardrobe, in_tmp, monkeypatch):
+    from vistazo.classification import budget
+    from vistazo.engine.pacing import Pace
+
+    passed = Pace.passed
+    with monkeypatch.context() as patch:
+        patch.setattr(budget, "MOST_EPOCHS", 6)
+        patch.setattr(Pace, "passed", lambda pace, step, _: passed(pace, step, 0.2 if step < 20 else 5.0))
+        words = ("--time=60s", "--filters=8,16", "--precision=fp32", "--layout=contiguous", "--threads=1")
+        assert verb("train", wardrobe, *words, "--out=run", "--quiet").code == 0
+    config = json.loads((in_tmp / "run/config.json").read_text())
+    assert config["replanned"]
+    assert config["replanned"][-1][1] < config["decided"]["steps"]
+    told = verb("reproduce", "run", "--json", "--quiet").json
+    assert told["equal"] is True, told
+    again = json.loads((in_tmp / "run-reproduced/config.json").read_text())
+    assert again["replanned"] == config["replanned"]
+
+
+def test_a_run_that_did_not_write_down_what_the_clock_decided_says_so(verb, trained, in_tmp):
+    run = shutil.copytree(trained, in_tmp / "run")
+    more = {"steps": 8, "seconds": 60.0}
+    changed(run, "config.json", lambda old: {**old, "decided": {**old["decided"], **more}})
+    told = verb("reproduce", run, "--json", "--quiet").json
+    assert told["equal"] is False
+    assert told["reason"] == (
+        "the clock decided how long to train, and the run did not write down what it decided"
+    )
+
+
 # ---------------------------------------------------------------- not equal, and why
 def test_other_data_is_no_error_but_the_reason(verb, clothes, write_idx, tiny, in_tmp):
     pictures, labels = clothes

@@ -106,31 +106,37 @@ def _demo(values: dict[str, Any]) -> dict[str, Any]:
 
 def _trained(result: Any) -> dict[str, Any]:
     told: dict[str, Any] = result.to_json()
-    return {**told, "seconds": round(platform.seconds_since_start(), 2)}
+    return {**told, "seconds": round(told["seconds"], 2)}
 
 
-# Settings of a run that decide how its pictures look: options of `check --augmented`.
-_SHOWN = ("augment", "recipe", "flip", "size", "channels", "background", "seed")
-_READING = ("classes", "every")  # that decide how a source is read
+# Settings of a run that decide how its pictures look: options of `check` that ask for the picture of them. The others
+# say how a source is read too, or which pictures are drawn.
+_SHOWN = ("augment", "recipe", "flip", "size", "channels", "background")
+_READ = ("classes", "seed", "every")
 
 
 def _check(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
+    from vistazo.classification.config import ClassificationConfig
     from vistazo.tables.config import TableConfig
 
-    common = _common(values)
+    common, file = _common(values), values.pop("config")
     given = {name: value for name, value in values.items() if value is not None}
+    asked = any(name in given for name in _SHOWN) or values["augmented"]
+    if file:
+        kinds = [tasks.tasks[name].config() for name in tasks.tasks]
+        given = {**config.read_settings(Path(file), *kinds), **given}
     settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
-    shown = {name: given[name] for name in _SHOWN if name in given}
-    asked = bool(shown) or values["augmented"]
-    shown |= {name: given[name] for name in _READING if name in given}
+    shown = {name: value for name, value in given.items() if name in ClassificationConfig.model_fields}
     told = tasks.check(
         values["source"],
         config.build(TableConfig, settings),
         augmented=shown if asked else None,
+        every=given.get("every"),
+        classes=given.get("classes"),
         fix=[kind.strip() for kind in (values["fix"] or "").split(",") if kind.strip()],
         quiet=common["quiet"],
-        **{name: values[name] for name in (*_READING, "task", "out", "labels", "move", "undo")},
+        **{name: values[name] for name in ("task", "out", "labels", "move", "undo")},
     )
     if values["strict"] and told["findings"]:
         told["exit_code"] = FOUND
@@ -254,13 +260,16 @@ def _recipes(values: dict[str, Any]) -> dict[str, Any]:
 
 def _cache(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo.pictures import entries
+    from vistazo.remote import shelf
 
-    told: dict[str, Any] = {"folder": str(entries.root())}
+    told: dict[str, Any] = {"folder": str(entries.root()), "copies_folder": str(shelf.home())}
     if values["action"] in ("clear", "vaciar"):
         told["removed"], told["freed"] = entries.clear()
-    found = entries.kept()
+        told["copies_removed"], told["copies_freed"] = shelf.clear()
+    found, copies = entries.kept(), shelf.kept()
     told["entries"] = [
         {
+            "kind": "decoded",
             "folder": one.folder.name,
             "source": one.source,
             "pictures": one.pictures,
@@ -271,7 +280,9 @@ def _cache(values: dict[str, Any]) -> dict[str, Any]:
         }
         for one in found
     ]
-    return {**told, "bytes": sum(one.bytes for one in found), "limit": entries.limit(entries.root())}
+    told["entries"] += [{"kind": "copy", **vars(one), "folder": one.folder.name} for one in copies]
+    told["bytes"], told["limit"] = sum(one.bytes for one in found), entries.limit(entries.root())
+    return {**told, "copies_bytes": sum(one.bytes for one in copies)}
 
 
 # ---------------------------------------------------------------- what a person reads
@@ -434,18 +445,29 @@ def _show_cache(told: dict[str, Any]) -> list[str]:
         lines.append(
             tr("removed: {n} sets of pictures, {size}", n=told["removed"], size=size_in_words(told["freed"]))
         )
+    if told.get("copies_removed"):
+        size = size_in_words(told["copies_freed"])
+        lines.append(tr("removed: {n} copies of addresses, {size}", n=told["copies_removed"], size=size))
     for one in told["entries"]:
         used = datetime.fromtimestamp(one["used"]).strftime("%Y-%m-%d %H:%M")
-        height, width, channels = one["size"]
-        count = tr(
-            "{n} pictures of {height} × {width} × {channels}",
-            n=f"{one['pictures']:,}",
-            height=height,
-            width=width,
-            channels=channels,
+        what = tr("copy of")
+        if one["kind"] == "decoded":
+            height, width, channels = one["size"]
+            what = tr(
+                "{n} pictures of {height} × {width} × {channels}",
+                n=f"{one['pictures']:,}",
+                height=height,
+                width=width,
+                channels=channels,
+            )
+        states = ([] if one["complete"] else [tr("not finished")]) + [tr("in use")] * one.get(
+            "reading", False
         )
-        state = "" if one["complete"] else " · " + tr("not finished")
-        lines.append(f"{size_in_words(one['bytes']):>8}  {used}  {count}  {one['source']}{state}")
+        line = (f"{size_in_words(one['bytes']):>8}", used, what, one["source"])
+        lines.append(" · ".join(["  ".join(line), *states]))
+    if told["copies_bytes"]:
+        size = size_in_words(told["copies_bytes"])
+        lines.append(tr("copies of addresses in {folder}: {size}", folder=told["copies_folder"], size=size))
     lines.append(
         tr(
             "decoded pictures in {folder}: {size} of {limit} at most",
@@ -480,7 +502,12 @@ _VERBS: dict[str, tuple[str, str, Act, Show]] = {
     "explain": ("explicar", mark("say why a row of a table gets its answer"), _explain, _show_explained),
     "models": ("modelos", mark("list the networks"), _models, _show_models),
     "recipes": ("recetas", mark("list the recipes"), _recipes, _show_recipes),
-    "cache": ("cache", mark("list or clear the decoded pictures kept on disk"), _cache, _show_cache),
+    "cache": (
+        "cache",
+        mark("list or clear decoded pictures and copies of addresses kept on disk"),
+        _cache,
+        _show_cache,
+    ),
     "data": ("datos", mark("get a known data set, or list them"), _data, _show_data),
     "demo": ("demo", mark("train on 2,000 pictures that come with Vistazo"), _demo, _show_trained),
 }
@@ -560,7 +587,8 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 type=bool,
                 help=tr("exit with 1 where anything is found"),
             ),
-            *(one for name in (*_SHOWN, *_READING) for one in _derived(ClassificationConfig, only=name)),
+            _config_file(),
+            *(one for name in (*_SHOWN, *_READ) for one in _derived(ClassificationConfig, only=name)),
             *_derived(TableConfig),
         ]
     if verb == "evaluate":
@@ -656,12 +684,7 @@ def _train_options() -> list[click.Parameter]:
     found: list[click.Parameter] = [
         _option("task", "--task", "--tarea", help=tr("what to learn (default: recognised from the source)")),
         _option("out", "--out", "--salida", help=tr("folder of the run (default: runs/SOURCE-N)")),
-        _option(
-            "config",
-            "--config",
-            "--configuracion",
-            help=tr("settings in a TOML file, or config.json of a run"),
-        ),
+        _config_file(),
     ]
     kinds = {name: tasks.tasks[name].config() for name in tasks.tasks}
     for name in dict.fromkeys(name for kind in kinds.values() for name in kind.model_fields):
@@ -669,6 +692,11 @@ def _train_options() -> list[click.Parameter]:
         section = ", ".join(tr(tasks.tasks[task].learns_from) for task in owners)
         found += _derived(kinds[owners[0]], only=name, section="" if len(owners) == len(kinds) else section)
     return found
+
+
+def _config_file() -> click.Parameter:
+    words = tr("settings in a TOML file, or config.json of a run")
+    return _option("config", "--config", "--configuracion", help=words)
 
 
 def _derived(kind: "type[Config]", *, only: str = "", section: str = "") -> list[click.Parameter]:

@@ -11,6 +11,7 @@ import locale
 import os
 import platform as _platform
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -37,6 +38,8 @@ __all__ = [
     "safe_streams",
     "seconds_since_start",
     "system_language",
+    "take_away",
+    "taken",
     "wait_quietly",
     "write_at",
 ]
@@ -156,6 +159,28 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def take_away(folder: Path) -> bool:
+    """Remove a folder, at once for whoever looks; whether it could. Who has a file of it open or mapped keeps that."""
+    aside = folder if folder.suffix == ".gone" else folder.with_name(f"{folder.name}.{os.getpid()}.gone")
+    try:
+        os.replace(folder, aside)
+    except OSError:  # gone already, or, on Windows, in use
+        return False
+    shutil.rmtree(aside, ignore_errors=True)
+    return True
+
+
+def taken(folder: Path) -> int:
+    """Bytes that a folder takes on the disk, at any depth: of a file with holes, what is written."""
+    total = 0
+    for above, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                about = (Path(above) / name).stat()
+                total += int(getattr(about, "st_blocks", about.st_size / 512) * 512)
+    return total
 
 
 def disk_failure(error: OSError) -> str:

@@ -108,6 +108,24 @@ def test_a_comparison_can_be_asked_for_or_left_out(verb, wardrobe, in_tmp, words
     assert ("Beside the tutorial" in page) is words[0].startswith("--recipe=tutorial")
 
 
+def test_a_time_is_the_runs_own_and_no_comparison_is_trained(verb, wardrobe, in_tmp, monkeypatch):
+    monkeypatch.setattr("vistazo.classification.budget.MOST_EPOCHS", 1)
+    said = verb("train", wardrobe, "--recipe=tutorial-fashion", "--time=60s", "--threads=1", "--out=r")
+    assert said.code == 0, said.err
+    sentence = "Recipe everyday was not trained beside it: --time has no share for a second network."
+    assert said.err.count(sentence) == 1
+    page = words((in_tmp / "r" / "report.html").read_text(encoding="utf-8"))
+    assert sentence in page[page.index("Beside the tutorial") :]
+    assert not (in_tmp / "r" / "everyday").exists()
+
+
+def test_a_comparison_that_is_asked_for_with_a_time_is_refused_before_training(verb, wardrobe, in_tmp):
+    said = verb("train", wardrobe, "--recipe=quick", "--time=60s", "--beside=on", "--out=r")
+    assert said.code == 2
+    assert "--beside trains a second network, which --time has no share for" in said.err
+    assert not (in_tmp / "r" / "history.jsonl").exists()
+
+
 def test_a_comparison_that_fails_is_told_and_the_run_stands(verb, wardrobe, in_tmp, monkeypatch):
     def nothing(pictures):
         raise TooFewExamples("There is too little to learn from.")
@@ -130,6 +148,50 @@ def test_arrays_are_compared_too(in_tmp, clothes):
         (pictures, labels), recipe="tutorial-fashion", epochs=1, precision="fp32", threads=1, quiet=True
     )
     assert told(result.run)["beside"]["metrics"]["test"]["n"] == result.metrics["test"]["n"]
+
+
+STUDY = ("--recipe=tutorial-mnist", "--batch=64", "--epochs=1", *SMALL)
+
+
+def pooled(run, *names):
+    """All right answers of some runs over all their pictures, as the page writes it."""
+    each = [told(run / name)["metrics"]["test"] for name in names]
+    return (
+        f"{100 * sum(round(one['accuracy'] * one['n']) for one in each) / sum(one['n'] for one in each):.2f}%"
+    )
+
+
+def test_folds_of_a_tutorials_recipe_show_its_claim_and_train_nothing_beside(verb, wardrobe, in_tmp):
+    said = verb("train", wardrobe, *STUDY, "--folds=2", "--out=r")
+    assert said.code == 0, said.err
+    assert not list(in_tmp.glob("r/*/everyday"))
+    page = words((in_tmp / "r" / "report.html").read_text(encoding="utf-8"))
+    table = page[page.index("Beside the tutorial") : page.index("Run by run")]
+    assert "claimed by the tutorial 98.66%" in table
+    assert f"here, recipe tutorial-mnist {pooled(in_tmp / 'r', 'fold-1', 'fold-2')}" in table
+    assert "here, recipe everyday" not in table
+    assert "The recipe everyday was not trained beside each of the 2 runs; --beside on" in table
+    assert "Set otherwise than in the tutorial: epochs 1, batch 64." in table
+    assert "beside" not in told(in_tmp / "r")
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("--folds=2", "fold"), ("--repeats=2", "repeat")], ids=["folds", "repeats"]
+)
+def test_a_comparison_beside_each_run_of_a_study_is_shown_as_one(verb, wardrobe, in_tmp, word, kind):
+    said = verb("train", wardrobe, *STUDY, word, "--beside=on", "--out=r")
+    assert said.code == 0, said.err
+    run, names = in_tmp / "r", [f"{kind}-1/everyday", f"{kind}-2/everyday"]
+    assert (
+        sorted(str(path.relative_to(run)) for path in run.glob("*/everyday")) == names
+    )  # not in the run `all`
+    page = words((run / "report.html").read_text(encoding="utf-8"))
+    table = page[page.index("Beside the tutorial") : page.index("Run by run")]
+    assert f"here, recipe everyday {pooled(run, *names)}" in table
+    assert "was not trained beside" not in table
+    found = told(run)["beside"]
+    assert found["recipe"] == "everyday"
+    assert f"{100 * found['metrics']['test']['accuracy']:.2f}%" == pooled(run, *names)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")

@@ -51,24 +51,35 @@ def test_several_labels_are_as_many_questions():
         np.testing.assert_allclose(found, theirs.predict_proba(scaled)[:, 1], atol=0.02)
 
 
+def fit(features_NF, targets_NK, units_N=None):
+    units_N = np.arange(len(features_NF)) if units_N is None else units_N
+    return fit_linear(features_NF, targets_NK, units_N, independent=False, seed=0)
+
+
+def test_copies_of_an_example_are_held_out_together():
+    x, y = examples(100, 200, 3, noise=8.0)  # what suits these examples says nothing of others
+    alone = fit(x, one_hot(y, 3)).penalty
+    twice, labels, units = torch.cat((x, x)), one_hot(torch.cat((y, y)), 3), np.tile(np.arange(100), 2)
+    assert fit(twice, labels, units).penalty == alone
+    assert fit(twice, labels).penalty < alone  # its copy told of each that was held out
+
+
 def test_noise_asks_for_a_stronger_penalty():
     clear, noisy = (examples(400, 100, 3, noise=noise) for noise in (0.1, 8.0))
-    weak, strong = (
-        fit_linear(x, one_hot(y, 3), independent=False, seed=0).penalty for x, y in (clear, noisy)
-    )
+    weak, strong = (fit(x, one_hot(y, 3)).penalty for x, y in (clear, noisy))
     assert weak < strong
     assert {weak, strong} <= set(PENALTIES)
 
 
 def test_it_answers_for_examples_it_was_not_fitted_on():
     x, y = examples(1200, 60, 5, noise=0.3)
-    head = fit_linear(x[:800], one_hot(y[:800], 5), independent=False, seed=0)
+    head = fit(x[:800], one_hot(y[:800], 5))
     assert (head.scores(x[800:]).argmax(1) == y[800:]).float().mean() > 0.75
 
 
 def test_the_same_examples_give_the_same_bits_and_another_seed_other_folds_alone():
     x, y = examples(200, 50, 3)
-    first, again = (fit_linear(x, one_hot(y, 3), independent=False, seed=0) for _ in range(2))
+    first, again = (fit(x, one_hot(y, 3)) for _ in range(2))
     assert torch.equal(first.weight_KF, again.weight_KF)
     assert torch.equal(first.bias_K, again.bias_K)
 
@@ -77,7 +88,7 @@ def test_the_same_examples_give_the_same_bits_and_another_seed_other_folds_alone
 def test_a_handful_of_examples_is_fitted_too(count):
     x, y = examples(40, 30, 2)
     y[:2] = torch.tensor([0, 1])
-    head = fit_linear(x[:count], one_hot(y[:count], 2), independent=False, seed=0)
+    head = fit(x[:count], one_hot(y[:count], 2))
     assert head.scores(x).isfinite().all()
     assert (head.scores(x[:count]).argmax(1) == y[:count]).float().mean() >= 0.5
 
@@ -87,7 +98,7 @@ def test_features_that_are_always_the_same_say_nothing():
     x[:, 3] = 5.0
     x[:, 4] = 0.0
     x[0, 4] = 1e-7
-    head = fit_linear(x, one_hot(y, 2), independent=False, seed=0)
+    head = fit(x, one_hot(y, 2))
     assert head.weight_KF.isfinite().all()
     other = x.clone()
     other[:, 4] += 1e-6
@@ -95,6 +106,6 @@ def test_features_that_are_always_the_same_say_nothing():
 
 
 def test_examples_that_are_all_alike_leave_the_shares_of_the_classes():
-    head = fit_linear(torch.ones(40, 8), one_hot(torch.arange(40) % 4 // 3, 2), independent=False, seed=0)
+    head = fit(torch.ones(40, 8), one_hot(torch.arange(40) % 4 // 3, 2))
     shares = head.scores(torch.ones(1, 8)).softmax(1)
     torch.testing.assert_close(shares, torch.tensor([[0.75, 0.25]]), atol=0.01, rtol=0)

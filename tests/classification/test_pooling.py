@@ -85,6 +85,38 @@ def test_repeats_are_averaged_with_the_interval_of_their_mean():
     assert (cat["recall_low"], cat["recall_high"]) == (0.0, 1.0)
 
 
+def test_several_labels_are_pooled_by_each_runs_own_thresholds():
+    """0.6 is an answer by the first run's threshold, 0.75 is none by the other's.
+
+    First: all four answers right. Second: 'cat' of its last picture missed. So 3 of 4 pictures, 7 of 8 answers;
+    cat: 2 of 3 found, none wrong: F1 0.8; dog: F1 1. Mean average precision is the mean of what the runs say.
+    """
+    tries = []
+    for at, (threshold, probabilities, labels) in enumerate((
+        (0.5, [[0.6, 0.9], [0.1, 0.9]], [[1, 1], [0, 1]]),
+        (0.8, [[0.9, 0.1], [0.75, 0.1]], [[1, 0], [1, 0]]),
+    )):  # fmt: skip
+        figures = {
+            "accuracy": 1 - at / 2,
+            "single_view_accuracy": 0.5,
+            "mean_average_precision": 1.0 - at / 4,
+        }
+        told = {"metrics": {"test": figures}}
+        rows = np.arange(2 * at, 2 * at + 2)
+        truth = np.array(labels, dtype=bool)
+        tries.append(Tried(f"fold-{at + 1}", 0, told, rows, truth, np.array(probabilities), (threshold,) * 2))
+    found = pooling.pooled(tries, "test")
+    assert (found["n"], found["accuracy"], found["hamming_loss"]) == (4, 0.75, 1 / 8)
+    assert (found["accuracy_low"], found["accuracy_high"]) == wilson_interval(3, 4)
+    assert found["macro_f1"] == pytest.approx((0.8 + 1) / 2)
+    assert found["micro_f1"] == pytest.approx(2 * 4 / (2 * 4 + 1))
+    assert found["mean_average_precision"] == 0.875
+    cat = pooling.by_class(tries, CLASSES, once=True)["cat"]
+    assert (cat["support"], cat["precision"], cat["recall"]) == (3, 1.0, pytest.approx(2 / 3))
+    assert (cat["recall_low"], cat["recall_high"]) == wilson_interval(2, 3)
+    assert cat["average_precision"] == 1.0
+
+
 def test_a_class_that_no_run_tested_has_no_figures():
     tries = [tried("fold-1", [0, 0], [0, 0]), tried("fold-2", [0], [0], first=2)]
     for once in (True, False):

@@ -135,6 +135,15 @@ def test_a_person_reads_every_figure_in_a_line(verb, source, tiny, in_tmp):
     assert "left out, because the model was trained on them: " in said.out
 
 
+def test_a_time_is_kept_to_with_several_labels(verb, source, in_tmp, monkeypatch):
+    monkeypatch.setattr("vistazo.classification.budget.MOST_EPOCHS", 2)
+    said = verb("train", source, "--time=60s", "--filters=8,16", "--threads=1", "--out=run", "--json")
+    assert said.code == 0, said.err
+    decided = json.loads((in_tmp / "run/config.json").read_text())["decided"]
+    assert decided["objective"] == "binary_cross_entropy"
+    assert decided["steps"] >= 1
+
+
 # ---------------------------------------------------------------- the same again
 def run_words(source, *more):
     return ["train", source, "--filters=8,16", "--epochs=3", "--precision=fp32", "--layout=contiguous",
@@ -395,9 +404,71 @@ def test_an_unknown_way_of_balancing_is_told(verb, wardrobe):
     assert "--balance must be one of 'auto', 'none', 'weights' or 'sampling'" in said.err
 
 
-@pytest.mark.parametrize("word", ["--folds=2", "--repeats=2"])
-def test_several_runs_of_several_labels_are_refused_before_anything_is_trained(verb, source, in_tmp, word):
-    said = verb("train", source, word, "--out=study")
-    assert said.code == 2
-    assert "cannot measure several labels a picture yet" in said.err
-    assert not (in_tmp / "study" / "fold-1").exists()
+# ---------------------------------------------------------------- several runs
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    return shapes(tmp_path_factory.mktemp("few") / "shapes", 60)
+
+
+def test_folds_measure_every_picture_of_several_labels_once(verb, few, tiny, in_tmp):
+    said = verb("train", few, *tiny, "--folds=2", "--out", "run")
+    assert said.code == 0, said.err
+    run = in_tmp / "run"
+    each = [told_by(run / name)["metrics"]["test"] for name in ("fold-1", "fold-2")]
+    found = told_by(run)
+    figures = found["metrics"]["test"]
+    assert figures["n"] == sum(one["n"] for one in each) == 60
+    assert figures["accuracy"] == sum(round(one["accuracy"] * one["n"]) for one in each) / 60
+    assert figures["hamming_loss"] == pytest.approx(sum(one["hamming_loss"] * one["n"] for one in each) / 60)
+    assert figures["mean_average_precision"] == np.mean([one["mean_average_precision"] for one in each])
+    assert "confusion" not in found
+    labels = read_index(run / "index.parquet").labels
+    assert [one["support"] for one in found["classes"].values()] == labels.sum(0).tolist()
+    assert "fold-1: every label right " in said.err
+    assert "every label right" in said.out
+    assert "over 2 runs: mean" in said.out
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert HOSTILE not in page
+    for words in ("Pictures of all folds with every label right", "Label by label", "Most confident mistakes",
+                  "A picture counts as right where every label of it is"):  # fmt: skip
+        assert words in page
+    assert "Confusion matrix" not in page
+    with (run / "results.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["kind"] for row in rows] == ["run"] * 2 + ["mean", "deviation", "pooled"] + ["class"] * 3
+    assert float(rows[4]["micro_f1"]) == figures["micro_f1"]
+    assert float(rows[5]["average_precision"]) == found["classes"][rows[5]["name"]]["average_precision"]
+    tex = (run / "results.tex").read_text(encoding="utf-8")
+    assert r"\begin{tabular}{lrrrrrrrr}" in tex
+    assert r"\begin{tabular}{lrrrrrrr}" in tex
+    assert set(vistazo.load(run).thresholds) == set(vistazo.load(run / "all").thresholds)
+    said = verb("train", few, *tiny, "--fold=2/2", "--out", "alone", "--quiet")
+    assert said.code == 0, said.err
+    assert told_by(in_tmp / "alone") == told_by(run / "fold-2")
+
+
+def test_repeats_of_several_labels_are_averaged(verb, few, tiny, in_tmp):
+    said = verb("train", few, *tiny, "--repeats=2", "--out", "run")
+    assert said.code == 0, said.err
+    each = [told_by(in_tmp / "run" / name)["metrics"]["test"] for name in ("repeat-1", "repeat-2")]
+    figures = told_by(in_tmp / "run")["metrics"]["test"]
+    for name in ("accuracy", "macro_f1", "micro_f1", "hamming_loss"):
+        assert figures[name] == pytest.approx(np.mean([one[name] for one in each]))
+    assert figures["interval"] == "student"
+    page = (in_tmp / "run/report.html").read_text(encoding="utf-8")
+    assert "Pictures of the test part with every label right, mean" in page
+
+
+def test_a_run_on_few_pictures_of_several_labels_proposes_folds(verb, few, tiny, in_tmp):
+    said = verb("train", few, *tiny, "--out", "run")
+    assert "\n5 folds would take about" in said.err
+    assert "5 folds would take about" in (in_tmp / "run/report.html").read_text(encoding="utf-8")
+
+
+def test_too_few_pictures_of_a_label_are_told_before_anything_is_trained(verb, few, tiny, in_tmp):
+    for words in ("--folds=50", "--fold=1/50"):
+        said = verb("train", few, *tiny, words, "--out", "run", "--quiet")
+        assert said.code == 1
+        assert "needs 50 pictures with every label that do not belong together" in said.err
+        assert len(said.err.splitlines()) == 1
+        assert not list(in_tmp.rglob("fold-*"))

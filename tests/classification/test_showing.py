@@ -99,6 +99,68 @@ def test_any_source_of_pictures_will_do(kind, colours, wardrobe, in_tmp, clothes
     assert ("colour" in names) == (kind in ("zip", "manifest"))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"recipe": "balanced"}, id="balanced"),
+        pytest.param({"recipe": "transfer", "size": "32"}, id="transfer"),
+        pytest.param({"recipe": "tutorial-cifar"}, id="tutorial"),
+    ],
+)
+def test_a_hole_has_the_colour_it_has_in_training(colours, in_tmp, monkeypatch, settings):
+    """The colour of holes that training is given, and the one that is shown, from a real run's own call."""
+    from vistazo.classification import task
+    from vistazo.pictures.augmentation import Augmenter
+
+    fills, real = [], Augmenter.__init__
+
+    def watched(self, plan, *, seed, fill, **rest):
+        fills.append(tuple(fill))
+        real(self, plan, seed=seed, fill=fill, **rest)
+
+    monkeypatch.setattr(Augmenter, "__init__", watched)
+    drawn(colours, in_tmp / "a.png", augment="cutout", **settings)
+
+    class Enough(Exception):
+        pass
+
+    def enough(*given, **rest):
+        raise Enough
+
+    monkeypatch.setattr(task.transfer, "warm_start", enough)
+    monkeypatch.setattr(task, "fit", enough)
+    words = {"augment": "cutout", "precision": "fp32", "layout": "contiguous", "threads": 1, **settings}
+    with pytest.raises(Enough):
+        tasks.train(colours, out="run", quiet=True, **words)
+    shown, trained = fills[0], fills[-1]
+    # The mean is that of the pictures that are looked at, here with those that are set aside.
+    assert trained == pytest.approx(shown, abs=2.0 if settings["recipe"] == "balanced" else 0)
+    expected = {"transfer": (127.0,) * 3, "tutorial-cifar": (0.0,) * 3}.get(settings["recipe"])
+    assert expected is None or shown == expected
+
+
+def test_pictures_of_several_labels_are_shown_with_all_of_them(colours, in_tmp, monkeypatch):
+    """Every label and every set of labels is there, mixed pictures say what they count as, and none is refused."""
+    from vistazo.pictures import drawing
+
+    rows = [
+        f"{path},{label}"
+        for folder, label in (("azul", "cold"), ("rojo", "cold|warm"), ("verde", ""))
+        for path in sorted((colours / folder).glob("*.png"))
+    ]
+    (in_tmp / "s.csv").write_text("\n".join(["path,labels", *rows]), encoding="utf-8")
+    sheets, real = [], drawing.sheet
+    monkeypatch.setattr(drawing, "sheet", lambda *given: sheets.append(given[2]) or real(*given))
+    for augment in ("recipe", "mixup=1"):
+        image = drawn(in_tmp / "s.csv", in_tmp / "a.png", augment=augment)[1]
+        assert image.ndim == 3
+    plain, mixed = (parts[0].rows for parts in sheets)
+    assert {row.name for row in plain} == {"cold", "cold, warm", "no label"}
+    assert not any(row.notes for row in plain)
+    shares = [note for row in mixed for lines in row.notes for note in lines]
+    assert any(note.endswith("% warm") for note in shares)
+
+
 def test_no_picture_of_an_official_test_part_is_shown(write_idx, clothes, in_tmp):
     pictures, labels = clothes
     source = write_idx(in_tmp / "s", "train", pictures[:60], labels[:60])
@@ -139,6 +201,40 @@ def test_its_options_mean_it(verb, colours, in_tmp, words):
 def test_without_its_options_nothing_is_drawn(verb, colours, in_tmp):
     assert "augmented" not in verb("check", colours, "--json").json
     assert not list(in_tmp.glob("*.png"))
+
+
+def test_options_that_say_how_a_source_is_read_draw_nothing(verb, wardrobe, in_tmp):
+    names = [f"kind {at}" for at in range(10)]
+    (in_tmp / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    (in_tmp / "run.toml").write_text('augment = "rotate"\nclasses = "names.txt"\n', encoding="utf-8")
+    for words in (
+        ["--classes", "names.txt"],
+        ["--seed", "3", "--clases", "names.txt"],
+        ["--config", "run.toml"],
+    ):
+        told = verb("check", wardrobe, *words, "--json").json
+        assert list(told["counts"]) == names
+        assert "augmented" not in told
+    assert not list(in_tmp.glob("*.png"))
+
+
+def test_settings_of_a_file_are_shown_and_typed_ones_win(verb, colours, in_tmp):
+    (in_tmp / "run.toml").write_text(
+        'augment = ["hue", "noise"]\nflip = "off"\nepochs = 3\n', encoding="utf-8"
+    )
+    words = ("check", colours, "--augmented", "--json")
+    one = verb(*words, "--config", "run.toml").json["augmented"]["operations"]
+    assert one == [["hue", -20, 20], ["noise", 0, 0.05]]
+    other = verb(*words, "--configuracion", "run.toml", "--augment", "rotate").json["augmented"]["operations"]
+    assert other == [["rotate", -15, 15]]
+    said = verb(*words, "--config", "nowhere.toml")
+    assert (said.code, "nowhere.toml cannot be read" in said.err) == (2, True)
+
+
+def test_the_settings_of_a_run_show_what_it_saw(verb, colours, tiny, in_tmp):
+    assert verb("train", colours, *tiny, "--augment=rotate=30", "--out=run", "--quiet").code == 0
+    told = verb("check", colours, "--augmented", "--config=run/config.json", "--json").json
+    assert told["augmented"]["operations"] == [["rotate", -30, 30]]
 
 
 @pytest.mark.parametrize(

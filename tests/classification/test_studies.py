@@ -10,15 +10,19 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import vistazo
 from vistazo import bundle, cli, language
-from vistazo.classification import studies
+from vistazo.classification import budget, studies
 from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.everyday import Rung
+from vistazo.classification.sharing import Shares
 from vistazo.config import build
+from vistazo.engine.device import Compute
 from vistazo.engine.figures import wilson_interval
 from vistazo.engine.spread import spread
 from vistazo.errors import ConfigError
@@ -214,6 +218,66 @@ def test_an_official_test_part_is_in_no_fold_and_measures_the_model_once(verb, w
     assert "results: run/results.csv, run/results.tex" in said.out
     page = (in_tmp / "run/report.html").read_text(encoding="utf-8")
     assert "own test part was in no fold" in page
+
+
+# ---------------------------------------------------------------- a time for all of them
+@pytest.fixture
+def tried(monkeypatch):
+    """No trial, and one epoch."""
+
+    trials = iter((100.0, 100.0))  # the first run's: too slow for the wider network
+
+    def at_once(decided, *more):
+        return budget._Tried(Compute("cpu", "fp32", "contiguous", 1), next(trials, 0.01), 1e-5, 1e-5)
+
+    monkeypatch.setattr(budget, "_try", at_once)
+    monkeypatch.setattr(budget, "MOST_EPOCHS", 1)
+
+
+def test_what_is_left_of_a_time_is_divided_evenly_among_the_runs_still_to_do(tmp_path):
+    now = [10.0]
+    run = SimpleNamespace(folder=tmp_path, seconds=lambda: now[0])
+    names = ["fold-1", "fold-2", "fold-3", "all"]
+    tail = budget.REPORT + 0.02 * 300
+    first = Shares(run, "5m", names).of(0)
+    assert first == {"share": {"seconds": pytest.approx((290 - tail) / 4, abs=0.01), "of": 4}}
+    (tmp_path / "fold-1").mkdir()
+    (tmp_path / "fold-1/config.json").write_text(json.dumps(first))
+    now[0] = 50.0
+    assert Shares(run, "5m", names).of(1)["share"]["seconds"] == pytest.approx((250 - tail) / 3, abs=0.01)
+    # After a kill the process is another one, and what the finished run took is known from it.
+    (tmp_path / "fold-1/status.json").write_text(json.dumps({"phase": "finished", "seconds": 40.0}))
+    now[0] = 12.0
+    assert Shares(run, "5m", names).of(1)["share"]["seconds"] == pytest.approx((248 - tail) / 3, abs=0.01)
+    now[0] = 250.0  # a machine that lost minutes: no run gets less than what was accepted before training
+    assert Shares(run, "5m", names).of(3)["share"]["seconds"] >= 0.9 * first["share"]["seconds"]
+    assert Shares(run, None, names).of(0) == {}
+
+
+def test_a_study_with_a_time_gives_each_run_its_share_and_all_the_same_network(
+    verb, pictures, in_tmp, tried, monkeypatch
+):
+    words = ("--folds=2", "--time=600s", "--precision=fp32", "--layout=contiguous")
+    monkeypatch.setattr(
+        budget, "LADDER", (Rung((8, 16), "quarter", False, 0), Rung((16, 16), "quarter", False, 1))
+    )
+    said = verb("train", pictures, *words, "--threads=1", "--out=run")
+    assert said.code == 0, said.err
+    configs = [json.loads((in_tmp / "run" / name / "config.json").read_text()) for name in ("fold-1", "all")]
+    assert [one["share"]["of"] for one in configs] == [3, 3]
+    assert 100 < configs[0]["share"]["seconds"] < 200
+    assert configs[1]["share"]["seconds"] > 300  # what the others left
+    assert all(one["decided"]["seconds"] < one["share"]["seconds"] for one in configs)
+    assert configs[1]["share"]["arguments"] == configs[0]["decided"]["arguments"]
+    assert configs[1]["decided"]["arguments"] == configs[0]["decided"]["arguments"]
+    assert verb("reproduce", "run", "--json", "--quiet").json["equal"] is True
+
+
+def test_a_time_too_short_for_all_runs_is_refused_before_training(verb, pictures, in_tmp, tried):
+    said = verb("train", pictures, "--folds=5", "--time=3s", "--filters=8,16", "--threads=1", "--out=run")
+    assert said.code == 2
+    assert "--time 3s is too short for 6 runs: " in said.err
+    assert not list((in_tmp / "run").glob("**/history.jsonl"))
 
 
 # ---------------------------------------------------------------- repeats

@@ -190,6 +190,14 @@ def test_evaluation_computes_in_fp32_and_otherwise_alike():
     assert Compute("cpu", "bf16", "channels_last", 2).in_fp32() == Compute("cpu", "fp32", "channels_last", 2)
 
 
+def test_fp32_on_cuda_is_not_rounded_to_fewer_bits():
+    cudnn = torch.backends.cudnn
+    before = (cudnn.allow_tf32, cudnn.enabled, cudnn.benchmark, cudnn.deterministic)
+    with Compute("cuda", "fp32", "contiguous", 1).autocast():
+        assert (cudnn.allow_tf32, *before[1:]) == (False, *before[1:])
+    assert (cudnn.allow_tf32, cudnn.enabled, cudnn.benchmark, cudnn.deterministic) == before
+
+
 def test_starting_sets_the_threads():
     Compute("cpu", "fp32", "contiguous", 1).start()
     assert torch.get_num_threads() == 1

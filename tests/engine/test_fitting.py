@@ -204,9 +204,9 @@ def noisy_validation(program):
 
 
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[runs.Run]:
+def opened(folder: Path, **asked: object) -> Iterator[runs.Run]:
     """The run in that folder, taken up again as `vistazo resume` does."""
-    with runs.create(str(folder), name="test", asked={}, identity={}) as run:
+    with runs.create(str(folder), name="test", asked=asked, identity={}) as run:
         run.clear_control()
         yield run
 
@@ -220,6 +220,7 @@ def train(
     rates: Callable = schedule("triangular"),
     lookahead: bool = True,
     drawn: list | None = None,
+    asked: dict | None = None,
     **plan,
 ) -> Outcome:
     """Train to the end, or until `before(run, steps done)` does something about it."""
@@ -229,7 +230,7 @@ def train(
         "epochs": EPOCHS, "seed": 7, "monitor": "loss", "patience": 0, "keep": "last", "stop_at": None,
         "accumulate": 1, "clip": 0.0, "checkpoint_seconds": 1e9,
     }  # fmt: skip
-    with opened(folder) as run:
+    with opened(folder, **(asked or {})) as run:
         watched = Watched(batches, lambda done: before(run, done))
         if drawn is not None:
             watched.drawn = drawn
@@ -313,6 +314,34 @@ def test_a_run_stopped_again_and_again_after_every_single_step_ends_at_the_same_
         with pytest.raises(Stopped):
             train(tmp_path / "run", adversaries, keep="best", before=stop_at(step))
     assert train(tmp_path / "run", adversaries, keep="best") == whole
+
+
+def test_a_plan_that_follows_the_clock_is_repeated_after_a_kill_and_without_a_clock(tmp_path, monkeypatch):
+    now, speed = [0.0], [1.0]
+
+    def passing(then):
+        def before(run, done):
+            now[0] += 0.4 if done < 4 else speed[0]
+            then(run, done)
+
+        return before
+
+    monkeypatch.setattr(fitting, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    budget = {"steps": 30, "seconds": 12.0, "checkpoint_seconds": 1.5}
+    with pytest.raises(Killed):  # with a checkpoint that is older than the last change
+        train(tmp_path / "run", before=passing(kill_at(7)), **budget)
+    written = json.loads((tmp_path / "run/config.json").read_text())["replanned"]
+    saved = max(int(path.stem.removeprefix("step-")) for path in (tmp_path / "run/checkpoints").iterdir())
+    assert 0 < saved < written[-1][0] <= 7
+    speed[0] = 0.1
+    ended = train(tmp_path / "run", before=passing(lambda run, done: None), **budget)
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["replanned"][: len(written)] == written
+    assert len(config["replanned"]) > len(written)
+    speed[0] = 7.0
+    frozen = {"reproduces": {"data": None, "frozen": {"replanned": config["replanned"]}}}
+    assert train(tmp_path / "again", before=passing(lambda run, done: None), asked=frozen, **budget) == ended
+    assert json.loads((tmp_path / "again/config.json").read_text())["replanned"] == config["replanned"]
 
 
 def test_what_is_kept_as_best_survives_a_stop_long_after_it(tmp_path):

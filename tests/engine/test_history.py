@@ -1,6 +1,6 @@
 import json
 
-from vistazo.engine.history import curves, read, to_lines
+from vistazo.engine.history import curves, read, seconds, to_lines
 
 EPOCHS = [
     {"epoch": 1, "train": {"loss": 0.1 + 0.2}, "validation": {"loss": 2.0, "accuracy": 0.25}},
@@ -34,6 +34,15 @@ def test_no_file_and_no_text_are_no_epochs(tmp_path):
     assert read(tmp_path / "none.jsonl") == []
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe\x00")
     assert read(tmp_path / "bytes.jsonl") == []
+
+
+def test_the_seconds_of_a_run_count_each_epoch_once_and_get_over_a_line_cut_by_a_kill(tmp_path):
+    """Epoch 2 was done, lost with its checkpoint and done again; the kill cut what came after it."""
+    lines = ['{"epoch": 1, "seconds": 2.0}', '{"epoch": 2, "seconds": 3.0}', '{"epoch": 3, "sec',
+             '{"epoch": 2, "seconds": 2.5}', '{"epoch": 3, "seconds": 4.0}', "[1]", '{"epoch": 4}']  # fmt: skip
+    (tmp_path / "times.jsonl").write_text("\n".join(lines) + "\n")
+    assert seconds(tmp_path) == 9.0
+    assert seconds(tmp_path / "nowhere") == 0.0
 
 
 def test_curves_have_a_point_for_each_epoch_that_has_the_metric():

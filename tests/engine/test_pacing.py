@@ -71,6 +71,67 @@ def test_a_resumed_pace_goes_on_as_the_saved_one():
     ]
 
 
+def test_a_machine_faster_than_the_trial_makes_no_more_steps_than_the_most():
+    pace = Pace(1000, 100.0, most=1500)
+    done, progress = run(pace, lambda step: 0.01)
+    assert done == 1500
+    assert progress[-1] == pytest.approx(1.0, abs=0.01)
+    pace = Pace(1500, 100.0, most=1500)
+    done, progress = run(pace, lambda step: 0.01)
+    assert progress == [step / 1500 for step in range(1500)]
+
+
+@pytest.mark.parametrize("at", [10, 1000, 1900])
+def test_the_first_look_after_a_resume_times_the_steps_since_then(at):
+    one, other = Pace(2000, 200.0), Pace(2000, 200.0)
+    for step in range(1, at + 1):
+        one.passed(step, 0.093)
+    other.load_state_dict(one.state_dict())
+    assert not any(other.passed(step, 0.093) for step in range(at + 1, 2001))
+    assert other.planned == 2000
+    assert other.spent == pytest.approx(186)
+
+
+def slowing(step):
+    return 0.05 if step < 400 else 0.2 if step < 700 else 0.09
+
+
+def test_changes_that_were_written_down_are_made_again_without_a_clock():
+    one, other = Pace(1000, 100.0), Pace(1000, 100.0)
+    done, progress = run(one, slowing)
+    assert len(one.changes) >= 3
+    assert [step for step, _ in one.changes] == sorted({step for step, _ in one.changes})
+    other.follow(one.changes, to_the_end=True)
+    assert run(other, lambda step: 1e6) == (done, progress)  # to the last bit of each progress
+    assert other.changes == one.changes
+
+
+def test_a_resumed_pace_repeats_what_was_changed_after_its_checkpoint_and_then_looks_at_the_clock():
+    one, other = Pace(1000, 100.0), Pace(1000, 100.0)
+    for step in range(1, 801):
+        one.passed(step, slowing(step))
+        if step == 300:
+            kept = one.state_dict()
+    first, *_, last = (step for step, _ in one.changes)
+    assert first < 300 < last
+    made = [*one.changes]
+    other.follow(made, to_the_end=False)
+    other.load_state_dict(kept)
+    seen = []
+    for step in range(301, 801):
+        other.passed(step, 0.001)  # so fast that it would be made longer at once
+        if step <= last:
+            assert other.changes == made
+        seen.append(other.at(step))
+    assert other.changes[: len(made)] == made
+    assert len(other.changes) > len(made)
+    again = Pace(1000, 100.0)
+    again.follow(other.changes, to_the_end=True)
+    for step in range(1, 801):
+        again.passed(step, 0.0)
+        assert step <= 300 or again.at(step) == seen[step - 301]
+
+
 def test_a_training_has_a_step():
     with pytest.raises(ValueError, match="at least one step"):
         Pace(0)

@@ -369,7 +369,46 @@ def test_status_tells_phase_process_heartbeat_and_progress():
         run.status("training", epoch=2)
         told = runs.read_json(run.folder / "status.json")
     assert told.pop("heartbeat") == pytest.approx(time.time(), abs=5)
-    assert told == {"phase": "training", "process": os.getpid(), "epoch": 2}
+    assert told.pop("seconds") > 0
+    assert told == {"phase": "training", "process": os.getpid(), "epoch": 2, "reading": 0}
+
+
+def test_the_seconds_of_all_processes_add_up_those_of_a_killed_one_too(tmp_path):
+    """Two processes are killed after a status each; the third counts on from what they told."""
+    script = (
+        "import os, signal, time; from vistazo.engine import runs\n"
+        f"with runs.create('run', name='r', asked={ASKED!r}, identity={IDENTITY!r}) as run:\n"
+        "    run.has_read(); time.sleep(0.2); run.status('training'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    told = []
+    for _ in range(2):
+        environment = {**os.environ, "PYTHONPATH": str(Path(runs.__file__).parents[2])}
+        process = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment)
+        assert process.returncode != 0
+        told.append(runs.read_json(tmp_path / "run" / "status.json"))
+    assert told[0]["seconds"] > told[0]["reading"] + 0.19
+    assert told[1]["seconds"] > told[0]["seconds"] + 0.2
+    assert told[0]["reading"] < told[1]["reading"] < told[1]["seconds"] - 0.39
+    with begin() as run:
+        assert run.spent() == pytest.approx(told[1]["seconds"] + run.seconds(), abs=0.1)
+        run.status("training", epoch=1)
+        assert runs.read_json(run.folder / "status.json")["seconds"] > told[1]["seconds"]
+
+
+def test_seconds_begin_anew_with_other_settings_and_after_a_damaged_status(tmp_path):
+    with begin() as run:
+        run._began -= 1000
+    for text in ('{"seconds": "many"}', '{"seconds": NaN}', "{"):
+        (tmp_path / "run" / "status.json").write_text(text)
+        with begin() as run:
+            assert run.spent() == pytest.approx(run.seconds(), abs=0.1)
+    (tmp_path / "run" / "status.json").write_text('{"seconds": 1000, "reading": 10}')
+    with begin() as run:
+        assert run.spent() > 1000
+        assert run.reading == 10
+    with begin(identity={**IDENTITY, "seed": 1}) as run:
+        assert run.spent() < 1000
+        assert run.reading == 0
 
 
 def test_inside_a_loop_status_is_written_once_a_second_at_most():

@@ -68,7 +68,7 @@ def test_the_parameters_are_as_many_as_the_docstring_says(filters, entry, parame
     ("changes", "message"),
     [
         ({"channels": 2}, "1 or 3 channels, not 2"),
-        ({"height": 15}, "16 to 128 pixels a side, not 15 × 28"),
+        ({"height": 15}, "16 to 128 pixels a side, not 15 x 28"),
         ({"classes": 1}, "at least two classes, not 1"),
         ({"entry": "half"}, "not 'half'"),
         ({"activation": "gelu"}, "'relu' and 'silu', not 'gelu'"),

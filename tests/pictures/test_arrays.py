@@ -51,6 +51,10 @@ def test_a_damaged_gzip_is_named(tmp_path, read, idx_folder):
         read(folder)
     header = b"\0\0\x08\x03" + struct.pack(">3I", 1 << 31, 28, 28)
     file.write_bytes(gzip.compress(header + bytes(100)))
+    with pytest.raises(SourceDamaged, match="unpacks to far more than its own size"):
+        read(folder)
+    header = b"\0\0\x08\x03" + struct.pack(">3I", 1 << 14, 28, 28)
+    file.write_bytes(gzip.compress(header + bytes(100)))
     with pytest.raises(SourceDamaged, match="damaged or cut short"):
         read(folder)
 

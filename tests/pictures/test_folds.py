@@ -41,7 +41,7 @@ def drawn(index, count, seed=0):
     try:
         return folds.draw(index, folds=count, seed=seed, group_by="auto")
     except TooFewExamples as error:
-        assert "'class " in str(error)
+        assert "'class " in str(error) or "'label " in str(error)
         return None
 
 
@@ -130,6 +130,68 @@ def test_another_seed_deals_otherwise_and_the_same_one_alike():
     index = index_of([at % 2 for at in range(60)])
     one, again, other = (drawn(index, 3, seed).number.tolist() for seed in (0, 0, 1))
     assert one == again != other
+
+
+# ---------------------------------------------------------------- several labels a picture
+def labelled(labels, **more):
+    """Pictures with these labels, (rows, labels) of 0 and 1."""
+    labels = np.array(labels, dtype=bool)
+    names = tuple(f"label {at}" for at in range(labels.shape[1]))
+    plain = index_of([0] * len(labels), **more)
+    return plain.replace(label=np.full(len(labels), -1), labels=labels, classes=names)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 5))
+@settings(max_examples=60, deadline=None)
+def test_every_label_is_in_every_fold_and_pictures_without_any_are_dealt_out_too(seed, count):
+    """Five labels from rare to common, on top of one another, and many pictures without any."""
+    random = np.random.default_rng(seed)
+    labels = random.random((80, 5)) < [0.05, 0.1, 0.2, 0.3, 0.5]
+    labels[:count] |= np.eye(5, dtype=bool)[random.integers(0, 5, count)]
+    index = labelled(labels)
+    if labels.sum(0).min() < count:
+        assert drawn(index, count) is None
+        return
+    number = drawn(index, count, seed % 7).number
+    each = np.array([labels[number == at].sum(0) for at in range(count)])
+    assert each.min() >= 1
+    assert np.bincount(number).tolist() == np.bincount(number, minlength=count).tolist()
+    bare = np.bincount(number[~labels.any(1)], minlength=count)
+    assert bare.max() - bare.min() <= 1
+    for at in range(1, count + 1):
+        parts = folds.divide(index, fold=f"{at}/{count}", seed=seed % 7, group_by="auto").index.split
+        assert ((parts == "test") == (number == at - 1)).all()
+        assert labels[parts == "train"].any(0).all()
+    order = random.permutation(len(index))
+    assert drawn(index.take(order), count, seed % 7).number.tolist() == number[order].tolist()
+
+
+def test_folds_of_several_labels_share_each_label_out_nearly_evenly():
+    labels = np.random.default_rng(0).random((300, 6)) < [0.04, 0.1, 0.2, 0.3, 0.4, 0.5]
+    number = drawn(labelled(labels), 5).number
+    for at in range(6):
+        each = np.bincount(number[labels[:, at]], minlength=5)
+        assert each.max() - each.min() <= 2 + 0.1 * labels[:, at].sum() / 5
+    sizes = np.bincount(number)
+    assert sizes.max() - sizes.min() <= 4
+
+
+def test_a_label_of_too_few_pictures_is_named_with_its_own_number():
+    index = labelled([[1, 0]] * 20 + [[0, 1]] * 2 + [[0, 0]] * 5, group=range(27))
+    says = r"every label .* and 'label 1' is on 2: use fewer folds"
+    with pytest.raises(TooFewExamples, match=says):
+        folds.draw(index, folds=3, seed=0, group_by="auto")
+    with pytest.raises(TooFewExamples, match=says):
+        folds.divide(index, fold="1/3", seed=0, group_by="auto")
+    assert folds.most_folds(index) == 2
+
+
+def test_all_learns_from_pictures_of_several_labels_and_an_official_part_tests_them():
+    labels = [[1, 0], [0, 1], [1, 1], [0, 0]] * 10
+    split = [""] * 32 + ["test"] * 8
+    done = folds.divide(labelled(labels, split=split), fold="all", seed=0, group_by="auto")
+    assert done.counts["test"] == 8
+    assert done.counts["out"] == 0
 
 
 # ---------------------------------------------------------------- the run on all pictures

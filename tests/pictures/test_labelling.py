@@ -190,7 +190,7 @@ def test_an_index_counts_and_names_what_its_pictures_hold(manifest, read):
 
 # ---------------------------------------------------------------- check
 def test_check_tells_the_labels_and_how_many_pictures_have_each(manifest, read):
-    told = sources.check(read(manifest(("a.png", "sun|sea"), ("b.png", ""), ("c.png", "sea"))))
+    told = sources.describe(read(manifest(("a.png", "sun|sea"), ("b.png", ""), ("c.png", "sea"))))
     assert told["counts"] == {"sea": 2, "sun": 1}
     assert told["lines"] == [
         "pictures: 3, labels: 2",

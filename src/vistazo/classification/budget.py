@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import torch
@@ -15,18 +16,18 @@ from vistazo.classification.data import Data
 from vistazo.classification.everyday import LADDER
 from vistazo.classification.models import create, models, require
 from vistazo.classification.recipes import Decided
-from vistazo.classification.training import Program, choose_compute
+from vistazo.classification.training import Program, choose_compute, drawing, noise
 from vistazo.classification.transferring import MODEL
-from vistazo.engine.batches import Batch
+from vistazo.engine import pacing
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.optimizers import Lookahead
 from vistazo.engine.progress import duration
 from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.networks.layers import WhiteningConv
-from vistazo.pictures.loading import Normaliser
+from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["fit_to_time"]
+__all__ = ["REPORT", "SHARE_OF_REPORT", "TooShort", "fit_to_time"]
 
 AIM = 0.93  # share of the time left that is planned for; the rest is for a machine that slows down
 REPORT = 1.2  # seconds of report and model, besides a share of the budget
@@ -38,6 +39,14 @@ VIEWS_UP_TO = 0.12  # share of the budget that the answers of several views may 
 TRIED_ON = 256  # pictures that are answered for, to know how long that takes
 
 
+class TooShort(ConfigError):
+    """Not even one step fits. instead: the recipe that may fit where `auto` chose this one, '' where none may."""
+
+    def __init__(self, sentence: str, instead: str = "") -> None:
+        super().__init__(sentence)
+        self.instead = instead
+
+
 @dataclass(frozen=True)
 class _Tried:
     """Seconds of a training step, and of answering for one picture in one view: while training, and in fp32."""
@@ -47,6 +56,10 @@ class _Tried:
     watching: float
     answering: float
 
+    def times(self, answers: int) -> "_Tried":
+        """With the figures found so many times."""
+        return replace(self, answering=answers * self.answering)
+
 
 def fit_to_time(
     limit: float,
@@ -55,47 +68,73 @@ def fit_to_time(
     data: Data,
     decided: Decided,
     normaliser: Normaliser,
+    *,
+    runs: int = 1,
 ) -> tuple[Decided, Compute]:
     """The ablest network that can be trained long enough in what is left of `limit` seconds, and how it computes.
 
-    limit: from the start of the run's command to its end. elapsed: how much of it has passed. What comes back has
-    `steps` and `seconds` of training.
-    Raises ConfigError where not even one step fits, naming a time that would do.
+    limit: from the start of the run's command to its end. elapsed: how much of it has passed. runs: how many share
+    config.time, of which `limit` is this one's part. What comes back has `steps` and `seconds` of training.
+    Raises TooShort where not even one step fits, naming a time that would do.
     """
-    steps_of_epoch = max(1, data.given.pictures // decided.batch)
+    given = limit
+    began = elapsed()
+    batches = drawing(data, decided, config, normaliser, resolve_device(config.device))
+    limit -= elapsed() - began  # training makes them once more
     shapes = list(_shapes(config, data, decided))
-    first = _try(replace(decided, arguments=shapes[0][1]), config, normaliser)
+    # The network of one of several runs answers twice: for the run's own figures, and for those of all runs.
+    answers = 1 if runs == 1 else 2
+    first = _try(replace(decided, arguments=shapes[0][1]), config, normaliser, batches).times(answers)
     for at in range(len(shapes) - 1, -1, -1):
         rung, arguments = shapes[at]
         able = replace(decided, arguments=arguments)
         left = limit - elapsed() - REPORT
         if at:
             costlier = _operations(decided.model, arguments) / _operations(decided.model, shapes[0][1])
-            if first.step * costlier / WIDER * steps_of_epoch * rung.least > left:
+            if first.step * costlier / WIDER * batches.steps * rung.least > left:
                 continue
-        tried = first if at == 0 else _try(able, config, normaliser)
-        planned = _plan(limit - elapsed(), limit, config, able, data, tried, steps_of_epoch)
-        if planned is not None and (planned.steps or 0) >= rung.least * steps_of_epoch:
+        tried = first if at == 0 else _try(able, config, normaliser, batches).times(answers)
+        planned = _plan(limit - elapsed(), limit, config, able, data, tried, batches.steps)
+        if planned is not None and (planned.steps or 0) >= rung.least * batches.steps:
             return planned, tried.compute
-    needed = elapsed() + REPORT + 3 * first.step + _measuring(data, first, 1)
-    needed += _warming(config, decided, data, first)
-    raise ConfigError(
-        tr(
+    rest = REPORT + 3 * first.step + _measuring(data, first, 1) + _warming(config, decided, data, first)
+    raise _too_short(config, data, given, elapsed(), rest, runs)
+
+
+def _too_short(
+    config: ClassificationConfig, data: Data, limit: float, spent: float, rest: float, runs: int
+) -> TooShort:
+    """The sentence, with a time that would do. limit, spent, rest: seconds of this run; `runs` share the time."""
+    needed = 1.5 * (spent + rest)
+    instead = "balanced" if config.recipe == "transfer" and not data.named else ""
+    if runs == 1:
+        sentence = tr(
             "--time {given} is too short: {spent} have passed and the rest needs {rest} at least. "
             "Give --time {needed}s.",
             given=config.time,
-            spent=duration(elapsed()),
-            rest=duration(needed - elapsed()),
-            needed=int(1.5 * needed) + 2,
+            spent=duration(spent),
+            rest=duration(rest),
+            needed=int(needed) + 2,
         )
+        return TooShort(sentence, instead)
+    besides = pacing.seconds(config.time or "0") - runs * limit  # before the first run and after the last
+    sentence = tr(
+        "--time {given} is too short for {runs} runs: {share} are left for each, which needs {rest} at least. "
+        "Give --time {needed}s.",
+        given=config.time,
+        runs=runs,
+        share=duration(max(0.0, limit)),
+        rest=duration(spent + rest),
+        needed=int(max(0.0, besides) + runs * needed) + 2,
     )
+    return TooShort(sentence, instead)
 
 
 def _shapes(
     config: ClassificationConfig, data: Data, decided: Decided
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Every rung that is possible for this data; the one shape asked for, where the settings name it."""
-    fixed = config.filters or config.start or decided.model != "airbench"
+    """Every rung that is possible for this data; the one shape asked for, where a recipe or the settings name it."""
+    fixed = data.named or config.filters or config.start or decided.model != "airbench"
     for rung in LADDER[:1] if fixed else LADDER:
         arguments = dict(decided.arguments)
         if not fixed:
@@ -128,13 +167,15 @@ def _plan(
     steps = int(AIM * left / step)
     if steps < 1:
         return None
-    steps = min(steps, MOST_EPOCHS * steps_of_epoch)
+    most = MOST_EPOCHS * steps_of_epoch
+    steps = min(steps, most)
     return replace(
         decided,
         views=decided.views and views > 1,
         epochs=-(-steps // steps_of_epoch),
         steps=steps,
-        seconds=round(min(left, 1.2 * steps * step), 3),
+        seconds=round(left, 3),
+        most=most,
     )
 
 
@@ -151,23 +192,24 @@ def _warming(config: ClassificationConfig, decided: Decided, data: Data, tried: 
     return transfer.seconds_before(data.given.pictures, others, decided.flip, tried.watching)
 
 
-def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser) -> _Tried:
-    """Train and answer for a moment, on noise."""
+def _try(
+    decided: Decided, config: ClassificationConfig, normaliser: Normaliser, batches: PictureBatches
+) -> _Tried:
+    """Train for a moment as training will, its batches drawn and changed alike, and answer for noise."""
     network = create(decided.model, decided.arguments)
     compute = choose_compute(config, decided, network, normaliser, resolve_device(config.device))
     compute.start()
     program = Program(compute.place(network), decided, config, normaliser, compute)
-    height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
-    noise = torch.randint(0, 256, (max(decided.batch, TRIED_ON), channels, height, width), dtype=torch.uint8)
-    noise = noise.to(compute.device)
-    labels = torch.zeros(decided.batch, dtype=torch.int64, device=compute.device)
-    batch = Batch({"pictures": noise[: decided.batch]}, {"label": labels}, torch.arange(decided.batch))
-    average = Lookahead(network)
+    asked = noise(decided, TRIED_ON, compute.device).inputs["pictures"]
+    assert isinstance(asked, Tensor)
+    average, done = Lookahead(network), count()
 
     def step() -> None:
+        batch = batches.draw(0, next(done) % batches.steps)
         for optimizer in program.optimizers[0]:
             optimizer.zero_grad(set_to_none=True)
-        program.step(batch, 0).backward()  # type: ignore[no-untyped-call,unused-ignore]
+        for part in batch.parts(config.accumulate):
+            program.step(part, 0).backward()  # type: ignore[no-untyped-call,unused-ignore]
         for optimizer in program.optimizers[0]:
             optimizer.step()
         average.update(5, 10)
@@ -175,7 +217,7 @@ def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser)
     @torch.no_grad()
     def answer(one: Compute) -> None:
         with one.autocast():
-            network(one.place(normaliser(noise[:TRIED_ON]))).float().sum().item()
+            network(one.place(normaliser(asked))).float().sum().item()
 
     network.train()
     stepping = _time(step, compute)
@@ -185,7 +227,7 @@ def _try(decided: Decided, config: ClassificationConfig, normaliser: Normaliser)
     return _Tried(compute, stepping, watching, answering)
 
 
-def _time(act: Any, compute: Compute) -> float:
+def _time(act: Callable[[], None], compute: Compute) -> float:
     """Seconds of one call: the middle one of three, after one that warms up; one alone where it is slow."""
     act()
     spent: list[float] = []
@@ -202,7 +244,7 @@ def _operations(model: str, arguments: dict[str, Any]) -> float:
     """Multiplications of one forward pass for one picture; nothing is computed."""
     found = 0.0
 
-    def count(module: nn.Module, _: object, output: Tensor) -> None:
+    def add(module: nn.Module, _: object, output: Tensor) -> None:
         nonlocal found
         weight = module.filters if isinstance(module, WhiteningConv) else module.weight
         assert isinstance(weight, Tensor)
@@ -212,6 +254,6 @@ def _operations(model: str, arguments: dict[str, Any]) -> float:
         network = create(model, arguments).eval()
         for one in network.modules():
             if isinstance(one, (nn.Conv2d, nn.Linear, WhiteningConv)):
-                one.register_forward_hook(count)
+                one.register_forward_hook(add)
         network(torch.zeros(1, arguments["channels"], arguments["height"], arguments["width"]))
     return found

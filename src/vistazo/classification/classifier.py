@@ -21,16 +21,18 @@ from vistazo.bundle import Bundle
 from vistazo.classification import metrics, several
 from vistazo.classification.models import create
 from vistazo.classification.sorting import Sorter
+from vistazo.classification.starting import learnt
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
-from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError
+from vistazo.errors import BundleDamaged, ConfigError, SourceError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures import cache, decoding, sources
 from vistazo.pictures.crops import cropped
 from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
-from vistazo.pictures.index import Index, read_index
+from vistazo.pictures.index import Index
 from vistazo.pictures.loading import Normaliser
+from vistazo.pictures.stores import reason_of
 
 __all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
@@ -230,12 +232,7 @@ class Classifier:
 
     def trained_on(self) -> npt.NDArray[np.bytes_]:
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
-        beside = self.path.parent / "index.parquet" if self.path else None
-        if beside is None or not beside.exists():
-            return np.zeros(0, "S32")
-        index = read_index(beside)
-        hashes: npt.NDArray[np.bytes_] = index.hash[np.isin(index.split, ("train", "validation"))]
-        return hashes
+        return learnt(self.path) if self.path else np.zeros(0, "S32")
 
     def predict(
         self, files: Any, *, top: int = 5, every: str | None = None, sort_into: str | Path | None = None
@@ -264,8 +261,8 @@ class Classifier:
                     answer = decoding.decode(
                         given, height=height, width=width, channels=channels, background=self.background
                     )
-                except decoding.UndecodablePicture as error:
-                    answer = str(error)
+                except (SourceError, OSError, MemoryError) as error:
+                    answer = reason_of(error)
             waiting.append((name, answer))
             if sorter and not isinstance(answer, str) and not isinstance(given, str):
                 originals.append(given)

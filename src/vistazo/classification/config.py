@@ -143,22 +143,6 @@ class ClassificationConfig(TrainingConfig):
         None, spanish="disposicion", help=mark("order of pixels in memory (default: the faster one, tried)")
     )
 
-    @field_validator("augment", mode="before")
-    @classmethod
-    def _list_of_augments(cls, value: Any) -> Any:
-        """A list of a TOML file as one text. Raises ConfigError with a sentence of its own."""
-        text = ",".join(map(str, value)) if isinstance(value, list) else value
-        if isinstance(text, str):
-            augments.parse(text)
-        return text
-
-    @field_validator("every")
-    @classmethod
-    def _time(cls, value: str | None) -> str | None:
-        """Raises ConfigError with a sentence of its own."""
-        interval(value)
-        return value
-
     repeats: int | None = setting(
         None,
         spanish="repeticiones",
@@ -181,6 +165,22 @@ class ClassificationConfig(TrainingConfig):
         pattern=r"^(all|[1-9]\d{0,3}/[1-9]\d{0,3})$",
         help=mark("test on one fold: 2/5 is the second of five; all tests on none"),
     )
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _list_of_augments(cls, value: Any) -> Any:
+        """A list of a TOML file as one text. Raises ConfigError with a sentence of its own."""
+        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        if isinstance(text, str):
+            augments.parse(text)
+        return text
+
+    @field_validator("every")
+    @classmethod
+    def _time(cls, value: str | None) -> str | None:
+        """Raises ConfigError with a sentence of its own."""
+        interval(value)
+        return value
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:

@@ -16,9 +16,10 @@ from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.correcting import Corrections, kept
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import picture_size, recipes, require_sense, with_recipe
+from vistazo.classification.starting import require_unlearnt, with_parts_of
 from vistazo.classification.transferring import chosen_sentence
 from vistazo.engine.progress import Progress
-from vistazo.engine.runs import Run
+from vistazo.engine.runs import Run, model_file
 from vistazo.errors import DiskError, TooManyBroken
 from vistazo.language import tr
 from vistazo.pictures import cache, decoding, folds, sources, splits
@@ -27,11 +28,13 @@ from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, Broken, Index, fingerprint, write_index
 
-__all__ = ["Data", "Loaded", "divide", "ease", "load", "read"]
+__all__ = ["RECIPE", "Data", "Loaded", "divide", "ease", "load", "read", "settled_recipe", "spread"]
+
+RECIPE = "recipe"  # in config.json: what auto means there, where more than the pictures decided it
 
 COMPARED = 3000  # pictures that are compared with each other
 Pixels = npt.NDArray[np.uint8]
-_DIVIDING = ("seed", "repeats", "folds", "fold")  # settings that decoded pictures do not depend on
+_DIVIDING = ("seed", "repeats", "folds", "fold", "beside")  # settings that decoded pictures do not depend on
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Loaded:
 class Data:
     """The pictures of a run, in memory or in a file, and the settings they were read by.
 
-    config: with the recipe that auto means here. official: whether the source names the test part itself. ready:
-    seconds after the run was opened. pixels: (pictures, height, width, channels) of the rows of `index`.
+    config: with the recipe that auto means here. official: whether the source names the test part itself. named:
+    whether the recipe was asked for. pixels: (pictures, height, width, channels) of the rows of `index`.
     """
 
     config: ClassificationConfig
@@ -75,7 +78,7 @@ class Data:
     sentences: tuple[str, ...]
     broken: tuple[Broken, ...]
     official: bool
-    ready: float = 0.0
+    named: bool
 
     @cached_property
     def given(self) -> Given:
@@ -98,17 +101,26 @@ class Data:
         truth: npt.NDArray[Any] = self.index.label if self.index.labels is None else self.index.labels
         return truth[self.rows(part)]
 
+    def units(self, part: str) -> npt.NDArray[np.int64]:
+        """(pictures,) one number for what belongs together: pictures of a group, and copies of a picture."""
+        return splits.join_copies(self.index.group, self.index.hash)[self.rows(part)]
+
+
+def spread(count: int, most: int) -> npt.NDArray[np.int64]:
+    """`most` rows of `count`, or all of them where they are fewer, evenly spread: sorted classes are all among them."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
 
 def ease(pixels_NHWC: PictureArray | Pixels, labels_N: npt.NDArray[np.int64]) -> float:
     """Share of pictures whose nearest other one, by correlation of pixels, has their class; of 3,000 spread evenly.
 
     A fifth of a second that tells digits (0.94) from clothes (0.80) from photographs (0.32) before training.
     """
-    every = max(1, len(pixels_NHWC) // COMPARED)
-    flat = pixels_NHWC[::every][:COMPARED].reshape(-1, pixels_NHWC[0].size).astype(np.float32)
-    labels = labels_N[::every][:COMPARED]
-    if len(flat) < 2:
+    if len(pixels_NHWC) < 2:
         return 0.0
+    rows = spread(len(pixels_NHWC), COMPARED)
+    flat = pixels_NHWC[rows].reshape(len(rows), -1).astype(np.float32)
+    labels = labels_N[rows]
     flat -= flat.mean(0)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6
     alike = flat @ flat.T
@@ -120,13 +132,23 @@ def ease(pixels_NHWC: PictureArray | Pixels, labels_N: npt.NDArray[np.int64]) ->
 def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> Data:
     """Find, decode and divide the pictures, and tell how; index.parquet is written.
 
-    Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with.
+    Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with, ConfigError
+    where the model to begin from has learnt from all that would be tested.
     """
-    loaded = load(source, config, progress, kept(run, config.corrections))
+    loaded = load(source, config, progress, kept(run, config.corrections), recipe=settled_recipe(run))
     recipe = recipes[loaded.recipe]
     # Frozen, so that a run that is trained beside another one has that one's parts.
     shares = run.freeze("parts", {"validation": recipe.validation, "test": recipe.test})
     data = divide(loaded, config, shares=(shares["validation"], shares["test"]))
+    alone = run.outer is None and not (config.folds or config.repeats)
+    if config.start and alone:  # of several runs, each has the parts of its fold or seed
+        model = model_file(config.start)
+        if config.fold:
+            require_unlearnt(data.index.hash[data.rows(TEST)], model)
+        else:
+            named = set(loaded.index.split.tolist())
+            index, more = with_parts_of(data.index, model, named=named)
+            data = replace(data, index=index, sentences=(*data.sentences, *more))
     loaded.say(data.sentences, progress)
     run.freeze("data", {"fingerprint": fingerprint(data.index), "size": list(data.size)})
     if not (run.folder / "index.parquet").exists():
@@ -134,7 +156,8 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
             write_index(data.index, run.folder / "index.parquet")
         except OSError as error:
             raise DiskError(bundles.disk_sentence(run.folder / "index.parquet", error)) from error
-    return replace(data, ready=run.worked())
+    run.has_read()
+    return data
 
 
 def divide(
@@ -150,19 +173,32 @@ def divide(
         assigned = folds.divide(loaded.index, fold=fold, seed=config.seed, group_by=config.group_by)
     else:
         assigned = splits.assign(loaded.index, seed=config.seed, group_by=config.group_by, shares=shares)
+    named = config.recipe == loaded.recipe
     config = config.model_copy(update={"recipe": loaded.recipe})
     official = bool((loaded.index.split == TEST).any())
     sentences = (*loaded.notes, *assigned.sentences, *leaks.grouped_sentences(assigned.index))
-    return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official)
+    return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official, named)
+
+
+def settled_recipe(run: Run) -> str:
+    """What auto means in this run where more than its pictures decided that: a time, or the run it repeats; else ''."""
+    if RECIPE in run.config or run.repeats(RECIPE):
+        return str(run.freeze(RECIPE, ""))
+    return ""
 
 
 def load(
-    source: Any, config: ClassificationConfig, progress: Progress, corrections: Corrections | None
+    source: Any,
+    config: ClassificationConfig,
+    progress: Progress,
+    corrections: Corrections | None,
+    *,
+    recipe: str = "",
 ) -> Loaded:
     """Find and decode the pictures, and tell how; a source that was loaded for such a config is taken as it is.
 
     corrections: what is left out or has another label than the source says.
-    Raises SourceError where they cannot be used.
+    recipe: what auto means; '' for what suits the pictures. Raises SourceError where they cannot be used.
     """
     settings = {name: value for name, value in config.model_dump().items() if name not in _DIVIDING}
     if isinstance(source, Loaded):
@@ -182,8 +218,13 @@ def load(
     )  # what the network is like must not depend on the test part
     height, width, channels = decoding.survey(found.store, own, most=200, seed=0)
     asked = config.recipe
-    config = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
-    notes = (*found.notes, *([chosen_sentence()] if config.recipe == "transfer" != asked else []))
+    suited = with_recipe(config, pictures=len(own), height=height, width=width, channels=channels)
+    config = config.model_copy(update={"recipe": recipe}) if recipe else suited
+    why = [chosen_sentence()] if config.recipe == "transfer" != asked else []
+    if config.recipe != suited.recipe == "transfer":
+        why = [tr("A pretrained network would need more than --time {time}; recipe {recipe} learns from your pictures "
+                  "alone.", time=config.time, recipe=config.recipe)]  # fmt: skip
+    notes = (*found.notes, *why)
     height, width = picture_size(config, height=height, width=width, pictures=len(own))
     channels = int(config.channels or channels)
     loaded = cache.load(

@@ -106,7 +106,7 @@ EVERYDAY: dict[str, Recipe] = {
     "best": Recipe(
         mark("a wide residual network, trained long: a quarter to half an hour on two cores"),
         "airbench",
-        partial(_length, grey=700_000, colour=1_000_000, easy=500_000, most=80),
+        partial(_length, grey=700_000, colour=1_250_000, easy=500_000, most=80),
         schedule="triangular",
         average="lookahead",
         smoothing=0.2,

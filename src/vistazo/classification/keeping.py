@@ -114,12 +114,12 @@ def keep(
             sentences=data.sentences,
             broken=data.broken,
             environment=compute.environment(vistazo.__version__),
-            seconds=run.seconds(),
+            seconds=run.spent(),
             comparison=comparison(config, told, part, other, run.folder),
             thresholds=model.thresholds,
             proposal=proposed,
             leak=leak.sentence() if leak else "",
-            transfer=transfer.told(head_alone, run, part) if head_alone else (),
+            transfer=transfer.told(head_alone, run) if head_alone else (),
         )
     )
     run.write("report.html", page)

@@ -42,16 +42,19 @@ class Linear:
         return F.linear(features_NF, self.weight_KF, self.bias_K)
 
 
-def fit_linear(features_NF: Tensor, targets_NK: Tensor, *, independent: bool, seed: int) -> Linear:
+def fit_linear(
+    features_NF: Tensor, targets_NK: Tensor, units_N: npt.NDArray[np.int64], *, independent: bool, seed: int
+) -> Linear:
     """The regression with the penalty whose held-out loss is smallest.
 
-    features_NF: float32. targets_NK: float32 of 0 and 1. independent: whether each class is a question of its own
-    (logistic), or one of them is the answer (softmax). seed: draws the folds. The same numbers for the same input.
+    features_NF: float32. targets_NK: float32 of 0 and 1. units_N: what stays in one fold has one number, such as a
+    picture and its mirrored copy. independent: whether each class is a question of its own (logistic), or one of them
+    is the answer (softmax). seed: draws the folds. The same numbers for the same input.
     """
-    if len(features_NF) < 2 * FOLDS:
+    if len(np.unique(units_N)) < 2 * FOLDS:
         penalty = PENALTIES[1]
     else:
-        penalty = _choose(features_NF, targets_NK, independent, seed)
+        penalty = _choose(features_NF, targets_NK, units_N, independent, seed)
     return next(_Solver(features_NF, targets_NK, independent).solve([penalty]))
 
 
@@ -60,8 +63,11 @@ def fit_held_out(features_NF: Tensor, targets_NK: Tensor, fold_N: Tensor, *, see
 
     fold_N: int64, the fold of each. The strength of the penalty is chosen once. The same numbers for the same input.
     """
+    units = np.arange(len(fold_N))
     penalty = (
-        _choose(features_NF.float(), targets_NK, False, seed) if len(fold_N) >= 2 * FOLDS else PENALTIES[1]
+        _choose(features_NF.float(), targets_NK, units, False, seed)
+        if len(fold_N) >= 2 * FOLDS
+        else PENALTIES[1]
     )
     logs_NK = torch.empty_like(targets_NK)
     for fold in range(int(fold_N.max()) + 1):
@@ -72,11 +78,13 @@ def fit_held_out(features_NF: Tensor, targets_NK: Tensor, fold_N: Tensor, *, see
     return logs_NK
 
 
-def _choose(features_NF: Tensor, targets_NK: Tensor, independent: bool, seed: int) -> float:
+def _choose(
+    features_NF: Tensor, targets_NK: Tensor, units_N: npt.NDArray[np.int64], independent: bool, seed: int
+) -> float:
     every = max(1, len(features_NF) // MANY)
     features_NF, targets_NK = features_NF[::every], targets_NK[::every]
     losses = [0.0] * len(PENALTIES)
-    fold_N = _folds(targets_NK.argmax(1).numpy(), seed)
+    fold_N = _folds(targets_NK.argmax(1).numpy(), units_N[::every], seed)
     for fold in range(FOLDS if 2 * len(features_NF) < MANY else 1):
         inside, held = fold_N != fold, fold_N == fold
         solver = _Solver(features_NF[inside], targets_NK[inside], independent)
@@ -86,13 +94,15 @@ def _choose(features_NF: Tensor, targets_NK: Tensor, independent: bool, seed: in
     return PENALTIES[losses.index(min(losses))]
 
 
-def _folds(classes_N: npt.NDArray[np.int64], seed: int) -> Tensor:
-    """A fold for each example, every class spread evenly over them: (N,) int64."""
-    order = np.random.default_rng(counter_seed(seed, 7)).permutation(len(classes_N))
-    by_class = order[np.argsort(classes_N[order], kind="stable")]
-    folds = np.empty(len(classes_N), np.int64)
-    folds[by_class] = np.arange(len(classes_N)) % FOLDS
-    return torch.from_numpy(folds)
+def _folds(classes_N: npt.NDArray[np.int64], units_N: npt.NDArray[np.int64], seed: int) -> Tensor:
+    """A fold for each example, whole units, those of every class spread evenly over the folds: (N,) int64."""
+    _, first_U, unit_N = np.unique(units_N, return_index=True, return_inverse=True)
+    classes_U = classes_N[first_U]
+    order = np.random.default_rng(counter_seed(seed, 7)).permutation(len(classes_U))
+    by_class = order[np.argsort(classes_U[order], kind="stable")]
+    folds_U = np.empty(len(classes_U), np.int64)
+    folds_U[by_class] = np.arange(len(classes_U)) % FOLDS
+    return torch.from_numpy(folds_U[unit_N])
 
 
 def _judge(scores_NK: Tensor, targets_NK: Tensor, independent: bool) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,8 @@ _SIDES = frozenset(
 class Decided:
     """Everything that settings, recipe and data together decided; frozen in the run. Fields are told at Recipe.
 
-    steps, seconds: of training, where --time decided; None where training is `epochs` long.
+    steps, seconds: of training, where --time decided; None where training is `epochs` long. most: steps that the
+    clock may make of them.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Decided:
     stop_at: str | None = None
     steps: int | None = None
     seconds: float | None = None
+    most: int | None = None
     augment: list[list[Any]] = field(default_factory=list)  # [name, low, high], besides reach and flip
 
 
@@ -175,6 +177,7 @@ def with_recipe(
     """The settings with the recipe that auto means for these pictures, as they are before they are resized."""
     if config.recipe != AUTO:
         return config
+    several = config.repeats or (config.folds or 0) + 1  # runs that share a time
     photographs = (
         not config.model
         and not config.filters
@@ -183,7 +186,7 @@ def with_recipe(
             height=height,
             width=width,
             channels=int(config.channels or channels),
-            seconds=pacing.seconds(config.time) if config.time else None,
+            seconds=pacing.seconds(config.time) / several if config.time else None,
         )
     )
     return config.model_copy(update={"recipe": "transfer" if photographs else "balanced"})
@@ -195,6 +198,10 @@ def require_sense(config: ClassificationConfig) -> None:
         recipes[config.recipe]
     if config.time and config.epochs:
         raise ConfigError(tr("--time chooses how long to train: leave out --epochs, or --time."))
+    if config.time and config.beside == "on":
+        raise ConfigError(
+            tr("--beside trains a second network, which --time has no share for: leave out one of them.")
+        )
     if config.time and not pacing.seconds(config.time):
         raise ConfigError(tr("--time must be more than nothing."))
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vistazo.classification import metrics, several_report
+from vistazo.classification.report_parts import MISTAKES, table_of_parts
 from vistazo.engine import history as histories
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import (
@@ -35,8 +36,8 @@ from vistazo.pictures.index import Broken, Index
 
 __all__ = ["Told", "build", "mistakes"]
 
-MISTAKES = 24
-_ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment"])  # told in words of their own
+# Told in words of their own.
+_ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment", "most"])
 # Names that are shown as words: of environment.json, of what was decided, of an epoch's figures.
 _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
@@ -139,34 +140,15 @@ def _headline(told: Told) -> list[Block]:
         ),
         *filter(None, [told.leak, told.proposal]),
     ]
-    rows = [
-        [
-            tr(part),
-            one["n"],
-            percent(one["accuracy"], 2),
-            f"{percent(one['accuracy_low'], 2)} – {percent(one['accuracy_high'], 2)}",
-            percent(one["single_view_accuracy"], 2),
-            percent(one.get("balanced_accuracy"), 2),
-            number(one["macro_f1"], 4),
-            number(one["loss"], 4),
-        ]
-        for part, one in told.figures.items()
-        if one
-    ]
-    headings = [
-        tr("part"),
-        tr("pictures"),
+    table = table_of_parts(
+        told.figures,
         tr("accuracy"),
-        tr("{level} interval", level=metrics.LEVEL),
-        tr("single view"),
-        tr("balanced accuracy"),
-        tr("macro F1"),
-        tr("loss"),
-    ]
-    return [
-        Headline(percent(figures["accuracy"], 2), where, "\n".join(detail)),
-        Table(headings, rows, "lrrrrrrr"),
-    ]
+        [
+            (tr("balanced accuracy"), lambda one: percent(one.get("balanced_accuracy"), 2)),
+            (tr("macro F1"), lambda one: number(one["macro_f1"], 4)),
+        ],
+    )
+    return [Headline(percent(figures["accuracy"], 2), where, "\n".join(detail)), table]
 
 
 def _curves(told: Told) -> list[Block]:

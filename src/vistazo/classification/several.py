@@ -1,7 +1,8 @@
 """How good answers of several labels are, and from which probability on a label is answered: functions on arrays.
 
 Shape suffixes: N pictures, K labels. `probabilities_NK` holds one probability in [0, 1] a label, each by itself;
-`truth_NK` is bool, which labels a picture has; `thresholds_K` the probability from which on a label is answered.
+`truth_NK` is bool, which labels a picture has; `thresholds_K` the probability from which on a label is answered, or
+(N, K) where pictures were answered by networks with thresholds of their own.
 Every function raises ValueError for arrays that do not fit.
 """
 

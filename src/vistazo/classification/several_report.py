@@ -4,9 +4,11 @@ label by itself, and where the answers are most surely wrong."""
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from vistazo.classification import several
 from vistazo.classification.metrics import LEVEL, wilson_interval
+from vistazo.classification.report_parts import MISTAKES, table_of_parts
 from vistazo.engine.reports import (
     Block,
     Cell,
@@ -21,13 +23,13 @@ from vistazo.engine.reports import (
 )
 from vistazo.language import tr
 from vistazo.pictures import drawing
+from vistazo.pictures.holding import PictureArray
+from vistazo.pictures.index import Index
 
 if TYPE_CHECKING:
     from vistazo.classification.report import Told
 
-__all__ = ["headline", "sections"]
-
-MISTAKES = 24
+__all__ = ["headline", "mistakes", "sections"]
 
 
 def headline(told: "Told") -> list[Block]:
@@ -49,6 +51,7 @@ def headline(told: "Told") -> list[Block]:
         else tr(
             "Validation chose the thresholds, so this figure leans to the bright side; there was no test part."
         ),
+        *([told.proposal] if told.proposal else []),
     ]
     lines += filter(None, [told.leak])
     title = (
@@ -56,38 +59,17 @@ def headline(told: "Told") -> list[Block]:
         if told.part == "test"
         else tr("Pictures of the validation part with every label right")
     )
-    headings = [
-        tr("part"),
-        tr("pictures"),
+    table = table_of_parts(
+        told.figures,
         tr("all right"),
-        tr("{level} interval", level=LEVEL),
-        tr("single view"),
-        tr("mean AP"),
-        tr("macro F1"),
-        tr("micro F1"),
-        tr("wrong"),
-        tr("loss"),
-    ]
-    rows: list[list[Cell]] = [
         [
-            tr(part),
-            one["n"],
-            percent(one["accuracy"], 2),
-            f"{percent(one['accuracy_low'], 2)} – {percent(one['accuracy_high'], 2)}",
-            percent(one["single_view_accuracy"], 2),
-            number(one["mean_average_precision"], 4),
-            number(one["macro_f1"], 4),
-            number(one["micro_f1"], 4),
-            percent(one["hamming_loss"], 2),
-            number(one["loss"], 4),
-        ]
-        for part, one in told.figures.items()
-        if one
-    ]
-    return [
-        Headline(percent(figures["accuracy"], 2), title, "\n".join(lines)),
-        Table(headings, rows, "lrrrrrrrrr"),
-    ]
+            (tr("mean AP"), lambda one: number(one["mean_average_precision"], 4)),
+            (tr("macro F1"), lambda one: number(one["macro_f1"], 4)),
+            (tr("micro F1"), lambda one: number(one["micro_f1"], 4)),
+            (tr("wrong"), lambda one: percent(one["hamming_loss"], 2)),
+        ],
+    )
+    return [Headline(percent(figures["accuracy"], 2), title, "\n".join(lines)), table]
 
 
 def sections(told: "Told") -> list[Section]:
@@ -147,21 +129,36 @@ def _labels(told: "Told") -> Block:
 
 def _mistakes(told: "Told") -> Block:
     assert told.probabilities is not None and told.thresholds is not None
-    thresholds, names = np.array(told.thresholds), told.data.classes
-    found = several.most_confident_mistakes(told.probabilities, told.labels, thresholds, MISTAKES)
+    rows, thresholds_K = told.data.rows(told.part), np.array(told.thresholds)
+    return mistakes(told.data, rows, told.labels, told.pixels, told.probabilities, thresholds_K)
+
+
+def mistakes(
+    data: Index,
+    rows_N: npt.NDArray[np.int64],
+    labels_NK: npt.NDArray[np.bool_],
+    pixels_NHWC: PictureArray,
+    probabilities_NK: npt.NDArray[np.float64],
+    thresholds_K: npt.NDArray[np.float64],
+) -> Block:
+    """The labels answered most surely wrong, as pictures; rows_N: of the pictures in data.
+
+    thresholds_K: of all pictures, or (N, K) of each.
+    """
+    names = data.classes
+    found = several.most_confident_mistakes(probabilities_NK, labels_NK, thresholds_K, MISTAKES)
     if not found:
         return Text(tr("None: every picture of this part was answered rightly."))
-    rows = told.data.rows(told.part)
     pictures = []
     for at, label in found:
-        values = {"label": names[label], "share": percent(float(told.probabilities[at, label]))}
-        has = ", ".join(names[one] for one in np.flatnonzero(told.labels[at]))
+        values = {"label": names[label], "share": percent(float(probabilities_NK[at, label]))}
+        has = ", ".join(names[one] for one in np.flatnonzero(labels_NK[at]))
         caption = [
             tr("{label} missed ({share})", **values)
-            if told.labels[at, label]
+            if labels_NK[at, label]
             else tr("{label} wrongly answered ({share})", **values),
             tr("has {labels}", labels=has) if has else tr("has no label"),
-            told.data.where[int(rows[at])],
+            data.where[int(rows_N[at])],
         ]
-        pictures.append(Picture(drawing.png(drawing.enlarge(told.pixels[at])), caption))
+        pictures.append(Picture(drawing.png(drawing.enlarge(pixels_NHWC[at])), caption))
     return Pictures(pictures)

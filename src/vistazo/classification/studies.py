@@ -18,18 +18,21 @@ import numpy as np
 from vistazo import bundle as bundles
 from vistazo import platform
 from vistazo.classification import pooling, study_report
+from vistazo.classification.beside import study_comparison
 from vistazo.classification.classifier import open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.correcting import kept
-from vistazo.classification.data import Data, Loaded, divide, load, read
+from vistazo.classification.data import RECIPE, Data, Loaded, divide, load, read, settled_recipe
 from vistazo.classification.keeping import measure
 from vistazo.classification.pooling import Tried
+from vistazo.classification.sharing import Shares
+from vistazo.classification.starting import require_unlearnt
 from vistazo.engine import runs, working
 from vistazo.engine.device import Compute
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import percent
 from vistazo.engine.runs import MODEL, Run, read_json
-from vistazo.errors import ConfigError, DiskError
+from vistazo.errors import DiskError
 from vistazo.language import mark, tr
 from vistazo.pictures import folds
 
@@ -56,9 +59,11 @@ def plan(config: ClassificationConfig) -> list[Planned]:
     """The runs that the settings ask for, in their order.
 
     Repeat i has the seed `seed + i - 1` for everything: the weights' beginning, the order of pictures and, where the
-    source names no test part, the parts. Folds share the seed; each has its own test part.
+    source names no test part, the parts. Folds share the seed; each has its own test part. Another recipe is trained
+    beside each run that counts only where `beside` asks for it: it may double their time.
     """
-    single = config.model_copy(update={"repeats": None, "folds": None})
+    beside = "on" if config.beside == "on" else "off"
+    single = config.model_copy(update={"repeats": None, "folds": None, "beside": beside})
     if config.repeats:
         seeds = range(config.seed, config.seed + config.repeats)
         return [
@@ -70,7 +75,8 @@ def plan(config: ClassificationConfig) -> list[Planned]:
         Planned(f"fold-{at}", single.model_copy(update={"fold": f"{at}/{config.folds}"}))
         for at in range(1, config.folds + 1)
     ]
-    return [*each, Planned("all", single.model_copy(update={"fold": folds.ALL}), tried=False)]
+    last = single.model_copy(update={"fold": folds.ALL, "beside": "off"})
+    return [*each, Planned("all", last, tried=False)]
 
 
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress, learn: Learn) -> None:
@@ -79,11 +85,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     learn: trains one run. Raises TooFewExamples and ConfigError where the pictures do not allow so many folds, or the
     model to begin from knows them, before anything is trained; and whatever `learn` raises.
     """
-    loaded = load(source, config, progress, kept(run, config.corrections))
-    if loaded.index.labels is not None:
-        raise ConfigError(
-            tr("--folds and --repeats cannot measure several labels a picture yet; leave them out.")
-        )
+    loaded = load(source, config, progress, kept(run, config.corrections), recipe=settled_recipe(run))
     before: tuple[str, ...] = ()
     if config.folds:
         drawn = folds.draw(loaded.index, folds=config.folds, seed=config.seed, group_by=config.group_by)
@@ -93,9 +95,8 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     _refuse_seen(config, loaded, planned)
     whole = read(run, loaded, config, Progress(quiet=True))
     whole = replace(whole, sentences=tuple(dict.fromkeys((*before, *whole.sentences))))
-    _train_each(run, loaded, planned, progress, learn)
+    tries = _train_each(run, loaded, planned, progress, learn)
     run.status("measuring")
-    tries = [_answers(run.folder / one.name, loaded, one) for one in planned if one.tried]
     _keep(run, config, loaded, whole, planned, tries)
 
 
@@ -106,25 +107,18 @@ def _refuse_seen(config: ClassificationConfig, loaded: Loaded, planned: Sequence
     """
     if not config.start:
         return
-    path = runs.model_file(config.start)
-    seen = open_model(bundles.load(path), path).trained_on()
     tested = [divide(loaded, one.config).rows("test") for one in planned if one.tried]
-    learnt = int(np.isin(loaded.index.hash[np.unique(np.concatenate(tested))], seen).sum())
-    if learnt:
-        raise ConfigError(
-            tr(
-                "{path} has learnt from {n} of the pictures that would be tested, so its figures would flatter: "
-                "leave out --from, or --folds and --repeats.",
-                path=path,
-                n=learnt,
-            )
-        )
+    require_unlearnt(loaded.index.hash[np.unique(np.concatenate(tested))], runs.model_file(config.start))
 
 
 def _train_each(
     run: Run, loaded: Loaded, planned: Sequence[Planned], progress: Progress, learn: Learn
-) -> None:
+) -> list[Tried]:
+    """What each run answers; it is asked at once, so that the runs after it know the time that is left for them."""
+    tries: list[Tried] = []
+    shares = Shares(run, planned[0].config.time, [one.name for one in planned])
     shared: dict[str, Any] = {}
+    recipe = {RECIPE: loaded.recipe} if planned[0].config.time else {}  # which the time of all runs decided
     spent: list[float] = []
     for at, one in enumerate(planned, 1):
         done = (run.folder / one.name / MODEL).exists()
@@ -136,7 +130,7 @@ def _train_each(
             settings=one.config.model_dump(mode="json"),
             identity={"task": run.config["task"], **one.config.identity()},
             train=partial(_learn, learn, loaded, one.config, progress),
-            frozen=shared,
+            frozen={**shared, **shares.of(at - 1), **recipe},
         )
         # All compute alike: figures of one study must not differ by what a probe found at another moment.
         shared = {"compute": read_json(folder / "config.json")["compute"]}
@@ -144,11 +138,17 @@ def _train_each(
         figures = read_json(folder / "metrics.json")["metrics"]
         shown = figures["test"] or figures["validation"]
         if shown and one.tried:
-            told = tr("{name}: accuracy {value}, n = {n}", name=one.name, value=percent(shown["accuracy"], 2),
-                      n=shown["n"])  # fmt: skip
+            values = {"name": one.name, "value": percent(shown["accuracy"], 2), "n": shown["n"]}
+            if loaded.index.labels is None:
+                told = tr("{name}: accuracy {value}, n = {n}", **values)
+            else:
+                told = tr("{name}: every label right {value}, n = {n}", **values)
             left = (len(planned) - at) * sum(spent) / len(spent) if spent else 0.0
             after = tr("about {time} left", time=duration(left)) if left else ""
             progress.say(f"{told} · {after}" if after else told)
+        if one.tried:
+            tries.append(_answers(folder, loaded, one))
+    return tries
 
 
 def _learn(learn: Learn, loaded: Loaded, config: ClassificationConfig, progress: Progress, run: Run) -> None:
@@ -172,6 +172,7 @@ def _answers(folder: Path, loaded: Loaded, planned: Planned) -> Tried:
         rows_N=data.rows(part),
         labels_N=data.labels(part),
         probabilities_NK=np.zeros((0, classes)) if measured is None else measured.probabilities,
+        thresholds=model.thresholds,
     )
 
 
@@ -200,6 +201,13 @@ def _keep(
     if config.folds and model["metrics"]["test"]:
         figures[mark("official")] = model["metrics"]["test"]
     classes = loaded.index.classes
+    comparison, beside = study_comparison(
+        whole.config,
+        part,
+        figures[part] or {},
+        [run.folder / one.name for one in planned if one.tried],
+        pooling.summed if config.folds else pooling.meant,
+    )
     study = study_report.Study(
         name=run.folder.name,
         kind="folds" if config.folds else "repeats",
@@ -207,7 +215,7 @@ def _keep(
         part=part,
         figures=figures,
         classes=pooling.by_class(tries, classes, once=bool(config.folds)),
-        confusion=pooling.confusion(tries, len(classes)),
+        confusion=pooling.confusion(tries, len(classes)) if loaded.index.labels is None else None,
         tries=tries,
         final=model,
         index=loaded.index,
@@ -216,7 +224,9 @@ def _keep(
         sentences=whole.sentences,
         settings={name: value for name, value in config.model_dump().items() if value is not None},
         environment=read_json(ours / "environment.json"),
-        seconds=run.seconds(),
+        seconds=run.spent(),
+        comparison=comparison,
+        beside=beside,
     )
     run.write("results.csv", study_report.as_csv(study))
     run.write("results.tex", study_report.as_latex(study))

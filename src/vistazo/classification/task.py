@@ -1,6 +1,7 @@
 """Image classification, told in its own words: read, divide, train, measure, keep; evaluate; predict."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,23 +11,23 @@ from torch import nn
 import vistazo
 from vistazo.classification import balance, several, studies, transfer
 from vistazo.classification.beside import train_beside
-from vistazo.classification.budget import fit_to_time
+from vistazo.classification.budget import TooShort, fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
 from vistazo.classification.config import ClassificationConfig
-from vistazo.classification.data import Data, read
+from vistazo.classification.data import RECIPE, Data, read, spread
 from vistazo.classification.keeping import keep, measure
 from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided
+from vistazo.classification.sharing import SHARE
 from vistazo.classification.training import (
     Program,
-    augmenter,
-    balancing,
     beginning,
     choose_compute,
     decide_from,
+    drawing,
+    normaliser_of,
     plan_sentence,
     seen_sentence,
-    targets,
 )
 from vistazo.engine import device as devices
 from vistazo.engine import pacing
@@ -34,10 +35,10 @@ from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Plan, fit
 from vistazo.engine.optimizers import Lookahead, schedule
 from vistazo.engine.progress import Progress
-from vistazo.engine.runs import Run
+from vistazo.engine.runs import MODEL, Run
 from vistazo.networks.airbench import Airbench
 from vistazo.networks.efficientnet_lite import EfficientNetLite0
-from vistazo.pictures.loading import Normaliser, PictureBatches
+from vistazo.pictures.loading import Normaliser
 
 __all__ = ["open_model", "read", "settle", "train"]
 
@@ -47,6 +48,26 @@ WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 @devices.without_compiler()
 def train(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> None:
     """One whole run: from a source to model.vistazo, metrics.json and report.html in the run's folder."""
+    try:
+        _train(run, source, config, progress)
+    except TooShort as error:
+        # One of several runs is like the others, so the study they are of begins anew, and only with its first run.
+        if SHARE in run.config or not error.instead or list(run.folder.glob(f"*/{MODEL}")):
+            raise
+        _begin_anew(run, error.instead)
+        _train(run, source, config, progress)
+
+
+def _begin_anew(run: Run, recipe: str) -> None:
+    """Have a run that has learnt nothing yet begin again with another recipe, and so with pictures of another size."""
+    kept = {name: value for name, value in run.config.items() if name not in ("parts", "data")}
+    run.rewrite({**kept, RECIPE: recipe})
+    (run.folder / "index.parquet").unlink(missing_ok=True)
+    for inside in run.folder.glob("*/config.json"):
+        shutil.rmtree(inside.parent)
+
+
+def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> None:
     if studies.wanted(config):
         studies.train(run, source, config, progress, train)
         return
@@ -82,19 +103,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
         thresholds=several.plain(len(data.index.classes)) if data.several else None,
         background=config.background,
     )
-    batches = PictureBatches(
-        data.part("train"),
-        {"label": targets(data)},
-        data.rows("train"),
-        size=decided.batch,
-        reach=decided.reach,
-        flip=decided.flip,
-        seed=config.seed,
-        device=choice.device,
-        augmenter=augmenter(decided, normaliser, seed=config.seed),
-        classes=len(data.index.classes),
-        **balancing(data, decided),
-    )
+    batches = drawing(data, decided, config, normaliser, choice.device)
     progress.say(plan_sentence(decided, choice, network, batches))
     progress.say(seen_sentence(decided))
     if uneven:
@@ -130,6 +139,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
             checkpoint_seconds=config.checkpoint_seconds,
             seconds=decided.seconds,
             steps=decided.steps,
+            most=decided.most,
         ),
         schedule=schedule(decided.schedule),
         averager=Lookahead(network) if decided.average == "lookahead" else None,
@@ -156,13 +166,18 @@ def settle(
     if start:
         normaliser = start.normaliser
     else:
-        normaliser = _normaliser(decided.scaling, data)
+        normaliser = normaliser_of(decided.scaling, data.part("train"))
     frozen = run.config.get("decided"), run.config.get("compute")
+    if run.repeats("decided"):  # no clock has a say in what is done again
+        decided = Decided(**run.freeze("decided", {}))
     if frozen[0] and frozen[1]:
         decided, choice = Decided(**frozen[0]), Compute(**frozen[1])
-    elif config.time:
+    elif config.time and not run.repeats("decided"):
+        share = run.config.get(SHARE, {"seconds": pacing.seconds(config.time), "of": 1})
+        if "arguments" in share:
+            decided, data = replace(decided, arguments=share["arguments"]), replace(data, named=True)
         decided, choice = fit_to_time(
-            pacing.seconds(config.time), run.seconds, config, data, decided, normaliser
+            share["seconds"], run.seconds, config, data, decided, normaliser, runs=share["of"]
         )
     else:
         network = create(decided.model, decided.arguments)
@@ -180,19 +195,10 @@ def _first_weights(network: nn.Module, start: Classifier | None, data: Data, nor
         network.load_state_dict(start.network.state_dict())
     elif isinstance(network, Airbench):
         pixels = data.part("train")
-        first = torch.from_numpy(pixels[:: max(1, len(pixels) // WHITENED_ON)][:WHITENED_ON])
+        first = torch.from_numpy(pixels[spread(len(pixels), WHITENED_ON)])
         network.whiten(normaliser(first.permute(0, 3, 1, 2)))
     elif isinstance(network, EfficientNetLite0):
         network.load_published()
-
-
-def _normaliser(scaling: str, data: Data) -> Normaliser:
-    channels = data.size[2]
-    if scaling == "unit":
-        return Normaliser.unit(channels)
-    if scaling == "published":
-        return Normaliser([127.0] * channels, [128.0] * channels)
-    return Normaliser.of(data.part("train"))
 
 
 def _stop_at(text: str | None) -> tuple[str, float] | None:

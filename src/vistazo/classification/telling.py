@@ -12,8 +12,17 @@ def measured(figures: dict[str, Any]) -> str:
     """The figures of one part, in one line."""
     from vistazo.classification.metrics import LEVEL
 
+    if "runs" in figures:
+        over = "; " + tr(
+            "over {runs} runs: mean {mean}, standard deviation {points} points",
+            runs=figures["runs"],
+            mean=percent(figures["accuracy_mean"], 2),
+            points=number(100 * figures["accuracy_deviation"], 2),
+        )
+    else:
+        over = ""
     if "hamming_loss" in figures:
-        return tr(
+        line = tr(
             "every label right {value} ({level} interval {low} to {high}, n = {n}; single view {single}), "
             "mean average precision {ranked}, macro F1 {f1}, micro F1 {micro}, wrong labels {wrong}",
             value=percent(figures["accuracy"], 2),
@@ -27,6 +36,7 @@ def measured(figures: dict[str, Any]) -> str:
             micro=number(figures["micro_f1"], 4),
             wrong=percent(figures["hamming_loss"], 2),
         )
+        return line + over
     values = {
         "value": percent(figures["accuracy"], 2),
         "level": LEVEL,
@@ -37,11 +47,10 @@ def measured(figures: dict[str, Any]) -> str:
         "balanced": percent(figures.get("balanced_accuracy"), 2),  # not in a run from before there was one
         "f1": number(figures["macro_f1"], 4),
     }
-    if "runs" in figures:
+    if figures.get("interval") == "student":
         values["runs"] = figures["runs"]
         values["mean"] = percent(figures["accuracy_mean"], 2)
         values["points"] = number(100 * figures["accuracy_deviation"], 2)
-    if figures.get("interval") == "student":
         return tr(
             "mean accuracy of {runs} runs {mean} ({level} interval of the mean {low} to {high}, standard deviation "
             "{points} points, n = {n}; single view {single}), macro F1 {f1}",
@@ -52,9 +61,7 @@ def measured(figures: dict[str, Any]) -> str:
         "balanced accuracy {balanced}, macro F1 {f1}",
         **values,
     )
-    if "runs" in figures:
-        line += "; " + tr("over {runs} runs: mean {mean}, standard deviation {points} points", **values)
-    return line
+    return line + over
 
 
 def next_command(run: str) -> str:

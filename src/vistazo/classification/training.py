@@ -29,6 +29,7 @@ from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.pictures import augments
 from vistazo.pictures.augmentation import Augmenter
+from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.loading import Normaliser, PictureBatches
 
 __all__ = [
@@ -38,6 +39,9 @@ __all__ = [
     "beginning",
     "choose_compute",
     "decide_from",
+    "drawing",
+    "noise",
+    "normaliser_of",
     "plan_sentence",
     "seen_sentence",
     "targets",
@@ -167,21 +171,15 @@ def choose_compute(
     config: ClassificationConfig, decided: Decided, network: nn.Module, normaliser: Normaliser, device: str
 ) -> Compute:
     """The fastest precision and layout for this network here, tried on a copy so that training starts untouched."""
-    height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
+    height, width = (decided.arguments[name] for name in ("height", "width"))
     size = min(decided.batch, 128, max(8, 128 * 64 * 64 // (height * width)))
-    pictures = torch.randint(0, 256, (size, channels, height, width), dtype=torch.uint8)
-    labels = torch.zeros(size, dtype=torch.int64)
-    if decided.objective == SEVERAL:
-        labels = torch.zeros(size, decided.arguments["classes"])
     kept = network.state_dict()
 
     def attempt(choice: Compute) -> Callable[[], None]:
         copy = create(decided.model, decided.arguments)
         copy.load_state_dict(kept)
         program = Program(choice.place(copy), decided, config, normaliser, choice)
-        moved = Batch(
-            {"pictures": pictures.to(choice.device)}, {"label": labels.to(choice.device)}, torch.arange(size)
-        )
+        moved = noise(decided, size, choice.device)
 
         def step() -> None:
             copy.zero_grad()
@@ -194,6 +192,35 @@ def choose_compute(
     layout = "channels_last" if decided.model == "efficientnet_lite0" else config.layout
     choices = devices.candidates(device, precision=config.precision, layout=layout, threads=config.threads)
     return devices.probe(choices, attempt, about=about, seconds=1.0)
+
+
+def drawing(
+    data: Data, decided: Decided, config: ClassificationConfig, normaliser: Normaliser, device: str
+) -> PictureBatches:
+    """What training draws its batches from, changed as it is decided."""
+    return PictureBatches(
+        data.part("train"),
+        {"label": targets(data)},
+        data.rows("train"),
+        size=decided.batch,
+        reach=decided.reach,
+        flip=decided.flip,
+        seed=config.seed,
+        device=device,
+        augmenter=augmenter(decided, normaliser, seed=config.seed),
+        classes=len(data.index.classes),
+        **balancing(data, decided),
+    )
+
+
+def noise(decided: Decided, count: int, device: str) -> Batch:
+    """A batch to try a network on: pictures of noise, each of the first class or, of several labels, of none."""
+    height, width, channels = (decided.arguments[name] for name in ("height", "width", "channels"))
+    pictures = torch.randint(0, 256, (count, channels, height, width), dtype=torch.uint8)
+    labels = torch.zeros(count, dtype=torch.int64)
+    if decided.objective == SEVERAL:
+        labels = torch.zeros(count, decided.arguments["classes"])
+    return Batch({"pictures": pictures.to(device)}, {"label": labels.to(device)}, torch.arange(count))
 
 
 def plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batches: PictureBatches) -> str:
@@ -212,8 +239,23 @@ def plan_sentence(decided: Decided, compute: Compute, network: nn.Module, batche
     )
 
 
+def normaliser_of(scaling: str, pixels_NHWC: PictureArray) -> Normaliser:
+    """How the pixels of a network that begins anew are scaled; pixels_NHWC: the pictures it learns from."""
+    channels = pixels_NHWC.shape[3]
+    if scaling == "unit":
+        return Normaliser.unit(channels)
+    if scaling == "published":
+        return Normaliser([127.0] * channels, [128.0] * channels)
+    return Normaliser.of(pixels_NHWC)
+
+
 def augmenter(decided: Decided, normaliser: Normaliser, *, seed: int) -> Augmenter | None:
-    """What changes the pictures besides shifts and flips; None where nothing does. Holes are of the mean colour."""
+    """What changes the pictures besides shifts and flips; None where nothing does.
+
+    Holes have the colour that the network is given as 0: nothing to see (DeVries, Taylor 2017, arXiv:1708.04552).
+    That is the mean of the training pictures or of those the published weights learnt from; with a tutorial's
+    pixels / 255 it is black.
+    """
     if not decided.augment:
         return None
     return Augmenter([augments.Augment(*one) for one in decided.augment], seed=seed, fill=normaliser.mean)

@@ -25,6 +25,9 @@ from vistazo.bundle import disk_sentence, read_container, write_container
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.data import Data
 from vistazo.classification.linear import Linear, fit_linear
+from vistazo.classification.metrics import LEVEL
+from vistazo.engine import history
+from vistazo.engine.figures import wilson_interval
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import number, percent
 from vistazo.engine.runs import Run, read_json
@@ -32,13 +35,13 @@ from vistazo.errors import BundleDamaged, DiskError
 from vistazo.language import tr
 from vistazo.networks.efficientnet_lite import BLOCKS, EfficientNetLite0
 from vistazo.pictures.holding import PictureArray
+from vistazo.pictures.index import VALIDATION
 
 __all__ = ["HeadAlone", "seconds_before", "told", "warm_start"]
 
 FEW = 5_000  # pictures up to which mirrored copies are looked at as well
 SLICE = 256  # pictures the network looks at in one call
 PIECE = 2_048  # pictures whose features are kept in one file: seconds of work
-PARTS = ("validation", "test")
 HEAD, SECONDS, FOLDER = "head.safetensors", "stages.json", "features"
 
 
@@ -46,11 +49,12 @@ HEAD, SECONDS, FOLDER = "head.safetensors", "stages.json", "features"
 class HeadAlone:
     """What the head reached on features of the published network, before any of it was changed.
 
-    accuracy: by part, one view of each picture. pictures: it was fitted on, mirrored copies counted.
-    penalty: what folds chose. trained: blocks that are fine-tuned after it, of `blocks`.
+    accuracy: on the `n` validation pictures, one view of each; None without any. pictures: it was fitted on, mirrored
+    copies counted. penalty: what folds chose. trained: blocks that are fine-tuned after it, of `blocks`.
     """
 
-    accuracy: dict[str, float]
+    accuracy: float | None
+    n: int
     pictures: int
     penalty: float
     trained: int
@@ -78,8 +82,9 @@ def warm_start(
     with torch.no_grad():
         network.head.weight.copy_(tensors["weight"])
         network.head.bias.copy_(tensors["bias"])
-    accuracy = {part: facts["accuracy"][part] for part in PARTS if part in facts["accuracy"]}
-    return HeadAlone(accuracy, facts["pictures"], facts["penalty"], BLOCKS - network.frozen, BLOCKS)
+    return HeadAlone(
+        facts["accuracy"], facts["n"], facts["pictures"], facts["penalty"], BLOCKS - network.frozen, BLOCKS
+    )
 
 
 def seconds_before(pictures: int, others: int, flip: bool, each: float) -> float:
@@ -95,21 +100,20 @@ def _fit_head(
     looking = _Looking(run, model)
     pixels = data.part("train")
     features_NF = looking.at("train", pixels)
-    targets_NK = _targets(data, len(model.classes))
+    targets_NK, units_N = _targets(data, len(model.classes)), data.units("train")
     if flip and len(pixels) <= FEW:
         features_NF = torch.cat((features_NF, looking.at("mirrored", pixels, mirrored=True)))
-        targets_NK = torch.cat((targets_NK, targets_NK))
+        targets_NK, units_N = torch.cat((targets_NK, targets_NK)), np.concatenate((units_N, units_N))
     looked = time.monotonic()
-    head = fit_linear(features_NF.float(), targets_NK, independent=data.several, seed=seed)
+    head = fit_linear(features_NF.float(), targets_NK, units_N, independent=data.several, seed=seed)
     fitted = time.monotonic()
-    accuracy = {
-        part: _accuracy(model, head, looking.at(part, data.part(part)), data.labels(part))
-        for part in PARTS
-        if len(data.rows(part))
-    }
+    accuracy, asked = None, len(data.rows(VALIDATION))
+    if asked:
+        seen = looking.at(VALIDATION, data.part(VALIDATION))
+        accuracy = _accuracy(model, head, seen, data.labels(VALIDATION))
     _tell(progress, len(pixels), accuracy, looked - began, fitted - looked)
     run.write(SECONDS, json.dumps({"features": looked - began, "head": fitted - looked}) + "\n")
-    facts = {"accuracy": accuracy, "pictures": len(targets_NK), "penalty": head.penalty}
+    facts = {"accuracy": accuracy, "n": asked, "pictures": len(targets_NK), "penalty": head.penalty}
     return {"weight": head.weight_KF, "bias": head.bias_K}, facts
 
 
@@ -124,9 +128,7 @@ def _accuracy(model: Classifier, head: Linear, features_NF: Tensor, truth: npt.N
     return float(model.figures(probabilities, truth)["accuracy"])
 
 
-def _tell(
-    progress: Progress, pictures: int, accuracy: dict[str, float], looking: float, fitting: float
-) -> None:
+def _tell(progress: Progress, pictures: int, accuracy: float | None, looking: float, fitting: float) -> None:
     progress.say(
         tr(
             "the pretrained network looked at {n} pictures in {looking}; a linear head was fitted in {fitting}",
@@ -135,10 +137,8 @@ def _tell(
             fitting=duration(fitting),
         )
     )
-    if "validation" in accuracy:
-        progress.say(
-            tr("validation accuracy with that head alone: {value}", value=percent(accuracy["validation"], 2))
-        )
+    if accuracy is not None:
+        progress.say(tr("validation accuracy with that head alone: {value}", value=percent(accuracy, 2)))
 
 
 class _Looking:
@@ -192,14 +192,21 @@ def _load(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]] | N
     return None
 
 
-def told(alone: HeadAlone, run: Run, part: str) -> list[tuple[str, str]]:
-    """What the report says of the stages: names and values. part: whose accuracy leads there."""
+def _interval(share: float, n: int) -> str:
+    low, high = wilson_interval(round(share * n), n)
+    return tr(
+        "{level} interval {low} to {high}, n = {n}",
+        level=LEVEL,
+        low=percent(low, 2),
+        high=percent(high, 2),
+        n=n,
+    )
+
+
+def told(alone: HeadAlone, run: Run) -> list[tuple[str, str]]:
+    """What the report says of the stages: names and values."""
     spent = {name: float(value) for name, value in read_json(run.folder / SECONDS).items()}
-    tuning = 0.0
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        for line in (run.folder / "times.jsonl").read_text(encoding="utf-8").splitlines():
-            tuning += float(json.loads(line)["seconds"])
-    reached = alone.accuracy.get(part)
+    tuning = history.seconds(run.folder)
     return [
         (
             tr("began with"),
@@ -219,5 +226,10 @@ def told(alone: HeadAlone, run: Run, part: str) -> list[tuple[str, str]]:
             tr("3. fine-tuned, the top fastest"),
             tr("{time}, {n} of {all} blocks", time=duration(tuning), n=alone.trained, all=alone.blocks),
         ),
-        (tr("accuracy of the head alone, one view"), "–" if reached is None else percent(reached, 2)),
+        (
+            tr("validation accuracy of the head alone, one view"),
+            "–"
+            if alone.accuracy is None
+            else f"{percent(alone.accuracy, 2)} ({_interval(alone.accuracy, alone.n)})",
+        ),
     ]

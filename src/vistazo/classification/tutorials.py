@@ -1,8 +1,9 @@
 """The recipes that repeat a tutorial: its network, optimiser, rate, batch, epochs, parts and stopping rule. Torch-free.
 
-What none of them does, because no tutorial did: label smoothing, averaged weights, mirrored or moved pictures, views
-at test time. What all do otherwise: parts keep groups and copies together, so that
-their figures are honest, and the last, incomplete batch of an epoch is left out. docs/tutorials.md tells the rest.
+What none of them does, because no tutorial did: label smoothing, averaged weights, views at test time. Nor do they
+mirror or move pictures, as no tutorial did but that of Quick, Draw!, whose ranges are not on record. What all do
+otherwise: parts keep groups and copies together, so that their figures are honest, and the last, incomplete batch of an
+epoch is left out. docs/tutorials.md tells the rest.
 """
 
 from functools import partial

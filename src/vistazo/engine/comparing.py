@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vistazo import bundle
 from vistazo.engine import history
-from vistazo.engine.runs import MODEL, read_json
+from vistazo.engine.runs import MODEL, REPLANNED, read_json
 from vistazo.language import mark, tr
 
 __all__ = ["Comparison", "compare", "weights_hash"]
@@ -145,6 +145,10 @@ def _reason(pairs: list[tuple[Path, Path]]) -> str:
             told[tr("the run was trained for longer after its end, which one training does not repeat")] = (
                 None
             )
+        if (before.get("decided") or {}).get("seconds") and REPLANNED not in before:
+            told[
+                tr("the clock decided how long to train, and the run did not write down what it decided")
+            ] = None
         machines = [read_json(one / "environment.json") for one in (was, now)]
         for name in _CAUSES:
             old, new = (one.get(name) for one in machines)

@@ -54,9 +54,14 @@ class Compute:
         torch.set_num_threads(self.threads)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """The context a training forward pass runs in."""
+        """The context a forward pass runs in."""
         if self.precision == BF16:
             return torch.autocast(self.device, dtype=torch.bfloat16)
+        if torch.device(self.device).type == "cuda":
+            # What is reported is computed in fp32; left to itself, cuDNN convolves in 10 of its 23 bits.
+            cudnn = torch.backends.cudnn
+            kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+            return cudnn.flags(**kept, allow_tf32=False)
         return contextlib.nullcontext()
 
     def place(self, thing: M) -> M:

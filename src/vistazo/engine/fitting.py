@@ -23,7 +23,7 @@ from vistazo.engine.batches import Batch, Batches, counter_seed
 from vistazo.engine.optimizers import Schedule, set_rates
 from vistazo.engine.pacing import Pace
 from vistazo.engine.progress import Progress
-from vistazo.engine.runs import Run
+from vistazo.engine.runs import REPLANNED, Run
 from vistazo.errors import NotFiniteLoss, Stopped
 from vistazo.language import tr
 
@@ -87,7 +87,8 @@ class Plan:
     stop_at: (metric, value) that ends training when validation reaches it. accumulate: slices a batch is computed in,
     to save memory. clip: largest norm of the gradient, 0 for none. checkpoint_seconds: at most so much work is lost
     by a kill. seconds: what training may take; then `steps` are planned for it and the clock changes them (see
-    `pacing`), and `epochs` is not looked at. steps: of the whole training, where it is not whole epochs.
+    `pacing`), and `epochs` is not looked at. steps: of the whole training, where it is not whole epochs. most: steps
+    it has at most, however many `seconds` are left.
     """
 
     epochs: int
@@ -101,6 +102,7 @@ class Plan:
     checkpoint_seconds: float
     seconds: float | None = None
     steps: int | None = None
+    most: int | None = None
     patience_on: str | None = None
 
 
@@ -141,11 +143,14 @@ def fit(
 ) -> Fitted:
     """Train `program` until the plan, its patience or `stop_at` ends it, and leave the kept weights in its module.
 
-    Resumes from the run's newest checkpoint where there is one. On a stop request it saves a checkpoint and raises
-    Stopped. Raises NotFiniteLoss at the step whose loss is NaN or infinite, DiskError where a checkpoint cannot be
-    written; earlier checkpoints stay good in both cases.
+    Resumes from the run's newest checkpoint where there is one. A plan that follows the clock is written into
+    config.json as it changes, and followed from there by a run that goes on or reproduces another. On a stop request
+    it saves a checkpoint and raises Stopped. Raises NotFiniteLoss at the step whose loss is NaN or infinite, DiskError
+    where a checkpoint cannot be written; earlier checkpoints stay good in both cases.
     """
-    pace = Pace(plan.steps or plan.epochs * batches.steps, plan.seconds)
+    pace = Pace(plan.steps or plan.epochs * batches.steps, plan.seconds, plan.most)
+    if plan.seconds is not None:
+        pace.follow(run.freeze(REPLANNED, []), to_the_end=run.repeats(REPLANNED))
     loop = _Loop(program, batches, validate, plan, schedule, averager, run, progress, pace)
     loop.restore()
     return loop.run_to_the_end()
@@ -175,10 +180,8 @@ class _Loop:
 
     # ------------------------------------------------------------ the loop
     def run_to_the_end(self) -> Fitted:
-        reason, self.saved_at = tr("all epochs done"), time.monotonic()
-        if self.plan.seconds is not None:
-            reason = tr("the time is used")
-        self.clock = self.saved_at
+        self.clock = self.saved_at = time.monotonic()
+        reason = ""
         self.progress.begin(planned=self.pace.planned, steps=self.batches.steps, done=self.done)
         while self.done < self.pace.planned or self.state.step:  # an epoch may be done and not yet measured
             with self.run.polling():
@@ -192,7 +195,15 @@ class _Loop:
             kept = self.state.best_epoch
         else:
             kept = self.state.epoch
-        return Fitted(self.state.epochs, kept, reason)
+        return Fitted(self.state.epochs, kept, reason or self._plan_done())
+
+    def _plan_done(self) -> str:
+        """Why training ended where nothing else ended it."""
+        if self.plan.seconds is None:
+            return tr("all epochs done")
+        if self.plan.most is not None and self.pace.planned >= self.plan.most:
+            return tr("{epochs} epochs done, the most that --time trains for", epochs=len(self.state.epochs))
+        return tr("the time is used")
 
     def _epochs(self) -> int:
         """Epochs planned, the last of them perhaps cut short."""
@@ -272,6 +283,8 @@ class _Loop:
         now = time.monotonic()
         if self.pace.passed(self.done, now - self.clock):
             self.progress.replan(self.pace.planned)
+            if self.run.config.get(REPLANNED) != self.pace.changes:  # before a step rests on it
+                self.run.rewrite({**self.run.config, REPLANNED: [*self.pace.changes]})
         self.clock = now
 
     def _look(self) -> None:

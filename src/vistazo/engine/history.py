@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["curves", "read", "to_lines"]
+__all__ = ["curves", "read", "seconds", "to_lines"]
 
 Epoch = dict[str, Any]
 
@@ -33,6 +33,21 @@ def read(path: Path) -> list[Epoch]:
         if isinstance(epoch, dict):
             found.append(epoch)
     return found
+
+
+def seconds(folder: Path) -> float:
+    """Seconds that the epochs of a run took, each counted once, from its times.jsonl; 0 where there is none.
+
+    An epoch that was done again after a kill has two lines, of which the longer one counts; a line that a kill cut is
+    left out.
+    """
+    longest: dict[Any, float] = {}
+    for epoch in read(folder / "times.jsonl"):
+        try:
+            longest[epoch["epoch"]] = max(longest.get(epoch["epoch"], 0.0), float(epoch["seconds"]))
+        except (KeyError, TypeError, ValueError):  # cut, or no time: it is only told, never needed
+            continue
+    return sum(longest.values())
 
 
 def curves(history: Sequence[Epoch], metric: str) -> dict[str, list[tuple[float, float]]]:

@@ -1,9 +1,9 @@
 """The run folder: everything a run decides and produces, in files other tools can read.
 
-    status.json       phase, process, heartbeat; rewritten while the run works
+    status.json       phase, process, heartbeat, seconds of all processes so far; rewritten while the run works
     lock              held by the working process; a killed process lets go of it by dying
     control           write 'stop' or 'pause' into it and the run obeys within a second
-    config.json       what was asked (settings, source), what the data was, what a probe or a budget decided
+    config.json       what was asked (settings, source), what the data was, what a probe, a budget or the clock decided
     environment.json  machine and versions
     index.parquet     the examples, their parts and groups
     history.jsonl     one line an epoch; equal for equal runs (times.jsonl beside it holds the seconds)
@@ -19,6 +19,7 @@ accepted yet: begins anew. Anything else is refused, naming the first setting th
 
 import contextlib
 import json
+import math
 import os
 import re
 import time
@@ -34,11 +35,23 @@ from vistazo.config import differing
 from vistazo.errors import DiskError, RunBusy, RunDiffers, RunError, Stopped
 from vistazo.language import tr
 
-__all__ = ["LAST", "MODEL", "Run", "create", "inside", "model_file", "open_existing", "read_json", "resolve"]
+__all__ = [
+    "LAST",
+    "MODEL",
+    "REPLANNED",
+    "Run",
+    "create",
+    "inside",
+    "model_file",
+    "open_existing",
+    "read_json",
+    "resolve",
+]
 
 LAST = "last"
 RUNS = Path("runs")
 MODEL = "model.vistazo"
+REPLANNED = "replanned"  # in config.json: how the clock changed a training's plan, see `engine/pacing.py`
 Phase = Literal["starting", "reading", "training", "measuring", "finished", "stopped", "failed"]
 
 
@@ -58,6 +71,8 @@ class Run:
     _stop: bool = False
     _polled: bool = False
     _began: float = field(default_factory=time.monotonic)
+    _earlier: float = 0.0  # seconds of the processes before this one, as far as they told
+    reading: float = 0.0  # seconds of all processes until they had read the data
 
     @property
     def model(self) -> Path:
@@ -94,12 +109,16 @@ class Run:
 
     def _repeated(self, name: str, value: Any) -> Any:
         """What the run that this one reproduces had decided, where it learnt from this data on such a device."""
-        kept = self.config.get("reproduces", {})
-        if name not in kept.get("frozen", {}) or self.config.get("data", kept["data"]) != kept["data"]:
+        if not self.repeats(name):
             return value
-        found = kept["frozen"][name]
+        found = self.config["reproduces"]["frozen"][name]
         elsewhere = name == "compute" and found["device"] != value["device"]
         return value if elsewhere else found
+
+    def repeats(self, name: str) -> bool:
+        """Whether a decision of that name is taken over from the run that this one reproduces, on the same data."""
+        kept = self.config.get("reproduces", {})
+        return name in kept.get("frozen", {}) and self.config.get("data", kept["data"]) == kept["data"]
 
     def rewrite(self, config: dict[str, Any]) -> None:
         """Replace config.json."""
@@ -124,6 +143,7 @@ class Run:
             about = {"inside": self.folder.name, "inside_phase": phase}
             self.outer.status("training", at_once=at_once, **{**progress, **about})
         told = {"phase": phase, "process": os.getpid(), "heartbeat": round(now, 3), **progress}
+        told |= {"seconds": round(self.spent(), 3), "reading": round(self.reading, 3)}
         beside = self.folder / f".status.{os.getpid()}.part"
         try:  # without a flush to disk: a heartbeat that a power cut loses was worth nothing
             beside.write_text(json.dumps(told), encoding="utf-8")
@@ -188,6 +208,18 @@ class Run:
         """Seconds of this process so far; of a run inside another one, since it was opened."""
         return platform.seconds_since_start() if self.outer is None else self.worked()
 
+    def spent(self) -> float:
+        """Seconds of all processes that worked on this run; of one that was killed, up to its last status."""
+        return self._earlier + self.seconds()
+
+    def count_from(self, seconds: float, reading: float) -> None:
+        """What the processes before this one took, all in all and to read the data."""
+        self._earlier, self.reading = seconds, reading
+
+    def has_read(self) -> None:
+        """What this process did so far was to read the data."""
+        self.reading += self.seconds()
+
     def worked(self) -> float:
         """Seconds since the run was opened here, which in a long Python session is not when the process began."""
         return time.monotonic() - self._began
@@ -241,6 +273,7 @@ def _settle(run: Run, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> 
     key = differing(run.config.get("identity", {}), identity)
     # Where nothing was read yet nothing is lost: a first try that was refused must not take the folder.
     if not run.config or (key is not None and "data" not in run.config and not run.finished):
+        run.count_from(0.0, 0.0)
         run.status("starting")
         run.rewrite({**asked, "identity": dict(identity)})
     elif key is not None:
@@ -334,6 +367,8 @@ def _locked(folder: Path) -> Iterator[Run]:
         with contextlib.suppress(OSError):
             left.unlink()
     run = Run(folder, read_json(folder / "config.json"), lock)
+    kept = read_json(folder / "status.json")
+    run.count_from(*(_number(kept.get(name)) for name in ("seconds", "reading")))
     try:
         yield run
     finally:
@@ -379,6 +414,10 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0.0
 
 
 def _next_folder(name: str) -> Path:

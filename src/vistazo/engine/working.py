@@ -32,7 +32,7 @@ def outcome(run: Run) -> Iterator[None]:
     """
     try:
         yield
-        run.status("finished", seconds=round(run.seconds(), 3))
+        run.status("finished")
     except Stopped:
         run.status("stopped")
         raise

@@ -34,6 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistazo.engine.optimizers import Group
+from vistazo.language import tr
 from vistazo.networks.layers import BiasNorm, DiracConv, WhiteningConv
 
 __all__ = ["Airbench", "parameter_groups"]
@@ -168,23 +169,33 @@ def _check(
     channels: int, height: int, width: int, classes: int, filters: tuple[int, ...], entry: str
 ) -> None:
     if channels not in (1, 3):
-        raise ValueError(f"airbench takes pictures of 1 or 3 channels, not {channels}")
+        raise ValueError(tr("airbench takes pictures of 1 or 3 channels, not {n}", n=channels))
     if not (_SMALLEST <= height <= _LARGEST and _SMALLEST <= width <= _LARGEST):
         raise ValueError(
-            f"airbench takes pictures of {_SMALLEST} to {_LARGEST} pixels a side, not {height} × {width}"
+            tr(
+                "airbench takes pictures of {least} to {most} pixels a side, not {height} x {width}",
+                least=_SMALLEST,
+                most=_LARGEST,
+                height=height,
+                width=width,
+            )
         )
     if classes < 2:
-        raise ValueError(f"airbench needs at least two classes, not {classes}")
+        raise ValueError(tr("airbench needs at least two classes, not {n}", n=classes))
     if entry not in ("full", "quarter"):
         raise ValueError(f"airbench has the entries 'full' and 'quarter', not '{entry}'")
     if not filters or min(filters) < 1:
-        raise ValueError(f"airbench needs at least one group of at least one filter, not {filters}")
+        raise ValueError(tr("airbench needs at least one group of at least one filter"))
     # Whitening leaves about the size, or half of it; each group halves what it is given, and 1 pixel must
     # remain.
     smallest = min(height, width)
     left = smallest // 2 if entry == "quarter" else smallest - (2 if channels == 1 else 1)
     if left >> len(filters) < 1:
         raise ValueError(
-            f"pictures of {height} × {width} cannot be halved by {len(filters)} groups "
-            f"after the entry '{entry}'; use fewer groups or larger pictures"
+            tr(
+                "pictures of {height} x {width} cannot be halved by {n} groups; use fewer groups or larger pictures",
+                height=height,
+                width=width,
+                n=len(filters),
+            )
         )

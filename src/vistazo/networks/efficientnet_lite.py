@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistazo.engine.optimizers import Group
+from vistazo.language import tr
 from vistazo.networks import pretrained
 from vistazo.networks.fused import convolve
 
@@ -212,13 +213,18 @@ def parameter_groups(network: EfficientNetLite0) -> list[Group]:
 
 def _check(channels: int, height: int, width: int, classes: int, size: int, frozen: int) -> None:
     if channels not in (1, 3):
-        raise ValueError(f"efficientnet_lite0 takes pictures of 1 or 3 channels, not {channels}")
+        raise ValueError(tr("efficientnet_lite0 takes pictures of 1 or 3 channels, not {n}", n=channels))
     for one in (height, width, size):
         if not _SMALLEST <= one <= _LARGEST:
             raise ValueError(
-                f"efficientnet_lite0 takes pictures of {_SMALLEST} to {_LARGEST} pixels a side, not {one}"
+                tr(
+                    "efficientnet_lite0 takes pictures of {least} to {most} pixels a side, not {n}",
+                    least=_SMALLEST,
+                    most=_LARGEST,
+                    n=one,
+                )
             )
     if classes < 2:
-        raise ValueError(f"efficientnet_lite0 needs at least two classes, not {classes}")
+        raise ValueError(tr("efficientnet_lite0 needs at least two classes, not {n}", n=classes))
     if not 0 <= frozen <= BLOCKS:
         raise ValueError(f"efficientnet_lite0 has {BLOCKS} blocks, so {frozen} of them cannot be frozen")

@@ -33,7 +33,6 @@ from vistazo.pictures.stores import (
 from vistazo.pictures.trees import Tree
 
 __all__ = [
-    "MOST_RATIO",
     "SMALL",
     "archive_kind",
     "class_folders",
@@ -130,16 +129,16 @@ def open_archive(path: Path, kind: str) -> Tree:
 
 def _kept_aside(path: Path, kind: str) -> tuple[Shared, dict[str, tuple[int, int]]]:
     """Pictures and annotations of a compressed tar in a nameless file: it is only read from its start."""
-    file = tempfile.SpooledTemporaryFile(max_size=SMALL)  # noqa: SIM115
-    shared = Shared(file, path)
+    shared = Shared(tempfile.SpooledTemporaryFile(max_size=SMALL), path)  # noqa: SIM115 (kept)
     spans = {}
     try:
-        for name, member, content in tar_members(path, kind):
-            spans[name] = (file.tell(), member.size)
-            kept = is_picture(name) or name.lower().endswith(ANNOTATIONS)
-            if kept and member.size <= MOST_BYTES:
-                file.write(content())
-        file.flush()
+        with shared.filled() as file:
+            for name, member, content in tar_members(path, kind):
+                spans[name] = (file.tell(), member.size)
+                kept = is_picture(name) or name.lower().endswith(ANNOTATIONS)
+                if kept and member.size <= MOST_BYTES:
+                    file.write(content())
+            file.flush()
     except OSError as error:  # of writing: those of reading are SourceDamaged by now
         raise DiskError(disk_sentence(Path(tempfile.tempdir or path), error)) from error
     return shared, spans

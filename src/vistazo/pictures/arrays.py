@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vistazo.errors import SourceDamaged, SourceError, SourceMissing, TooFewExamples, UsageError
 from vistazo.language import tr
-from vistazo.pictures.archives import MOST_RATIO, SMALL, refuse_bomb
+from vistazo.pictures.archives import refuse_bomb
 from vistazo.pictures.index import TEST, TRAIN, UNASSIGNED, VALIDATION, indexed, part_named
 from vistazo.pictures.stores import Arrays, Pixels, Source, readable
 
@@ -93,9 +93,8 @@ def idx_array(path: Path) -> Pixels:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             shape, size = _idx_shape(zlib.decompressobj(31).decompress(data, 20), path)
-            packed = len(data)
-            data = _gunzip(data, min(size, max(SMALL, MOST_RATIO * packed)) + 1)
-            refuse_bomb(path, members=0, unpacked=len(data), packed=packed)
+            refuse_bomb(path, members=0, unpacked=size, packed=len(data))
+            data = _gunzip(data, size + 1)
         shape, size = _idx_shape(data[:20], path)
         if len(data) != size:
             raise ValueError(tr("{there} bytes instead of {due}", there=len(data), due=size))

@@ -34,17 +34,15 @@ from vistazo.pictures.entries import (
     locked,
     opened,
     places_of,
-    remove,
     room,
     root,
     size_in_words,
     sum_of,
-    taken,
     trim,
 )
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Broken
-from vistazo.pictures.stores import Stamps, Store
+from vistazo.pictures.stores import Arrays, Stamps, Store
 
 __all__ = ["load"]
 
@@ -90,6 +88,8 @@ def load(
             background=background,
         )
 
+    if isinstance(store, Arrays) and needed <= HELD * platform.free_memory():  # they are pixels already
+        return decode()
     stamps = store.take(rows).stamps() if len(rows) else None
     if stamps is None or (needed < SMALLEST and stamps.size < ENCODED):
         return decode()
@@ -181,7 +181,7 @@ class _Wanted:
                 try:
                     self._fill(part)
                 except OSError:  # of writing; a full disk gets its room back
-                    remove(part)
+                    platform.take_away(part)
                     raise
                 os.replace(part, self.folder)
         entry = self._open(self.folder)
@@ -196,7 +196,7 @@ class _Wanted:
         """The entry, where it is whole and a few of its pictures still decode to the same pixels."""
         entry = Entry.open(folder, self.settings)
         if entry is None or not self._proved(entry):
-            remove(folder)
+            platform.take_away(folder)
             return None
         with contextlib.suppress(OSError):
             os.utime(folder / "entry.json")
@@ -234,8 +234,8 @@ class _Wanted:
         """A folder to build in, with room on the disk for all of it; what a killed process left there is kept."""
         needed = len(self.rows) * (int(np.prod(self.size)) + 49)
         if part.is_dir() and not (self._alike(part) and _read(part / "keys") == self.keys.tobytes()):
-            remove(part)
-        begun = taken(part) if part.is_dir() else 0
+            platform.take_away(part)
+        begun = platform.taken(part) if part.is_dir() else 0
         if needed > limit(part.parent) or needed - begun > free(part.parent) - SPARED:
             trim(part.parent, spare=part, more=needed - begun)
             if needed > limit(part.parent) or needed - begun > free(part.parent) - SPARED:

@@ -244,6 +244,7 @@ def _pillow() -> ModuleType:
     from PIL import Image
 
     # once for the process: catch_warnings is not safe in threads
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of damage we name or read past
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
     _reads_heic()
     return Image
@@ -301,9 +302,14 @@ def _opened(data: bytes) -> "Iterator[Image]":
 
 
 def _orientation(image: "Image") -> int:
-    """The camera's turn, 1 to 8; 1 where Exif is missing or damaged, and for TIFF, which Pillow turns itself."""
+    """The camera's turn, 1 to 8; 1 where Exif is missing or damaged, and for TIFF, which Pillow turns itself.
+
+    Raises what Pillow does for a PNG whose pixels are damaged.
+    """
     if image.format == "TIFF":
         return 1
+    if image.format == "PNG":
+        image.load()  # Exif may stand behind the pixels; damage met there is not to be taken for that of Exif
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # Exif that cannot be read turns nothing
@@ -322,8 +328,12 @@ def _decode_image(image: "Image", height: int, width: int, channels: int, backgr
 
 def _eight_bits(image: "Image") -> "Image":
     if image.mode.startswith("I"):  # 16 bits a pixel, under several names
-        levels = np.asarray(image).clip(0, 65535) >> 8
-        return _pillow().fromarray(levels.astype(np.uint8))  # type: ignore[no-any-return]
+        levels = np.asarray(image).clip(0, 65535)
+        grey = (levels >> 8).astype(np.uint8)
+        clear = image.info.get("transparency")  # the one level that is transparent, in a PNG
+        if isinstance(clear, int):
+            grey = np.stack([grey, np.where(levels == clear, 0, 255).astype(np.uint8)], axis=-1)
+        return _pillow().fromarray(grey)  # type: ignore[no-any-return]
     if image.mode == "F":
         raise UndecodablePicture(tr("pixels of 32 bits with a fraction are not supported"))
     return image
@@ -445,8 +455,9 @@ def load(
     """
     rows = np.asarray(rows, dtype=np.int64)
     if isinstance(store, Arrays) and store.shape == (height, width, channels):
-        pixels = store.block(rows)
-        return Loaded(PictureArray(pixels), rows, _hashes(pixels), ())
+        with suppress(SourceError, OSError):  # of a file that was cut, each picture is asked for
+            pixels = store.block(rows)
+            return Loaded(PictureArray(pixels), rows, _hashes(pixels), ())
     found = Decoded.empty(len(rows), height, width, channels, background)
     broken: list[Broken] = []
     for _, faults in in_blocks(

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo import platform
+from vistazo.errors import DiskError
 from vistazo.language import tr
 from vistazo.pictures.decoding import Decoded
 
@@ -36,12 +37,10 @@ __all__ = [
     "locked",
     "opened",
     "places_of",
-    "remove",
     "room",
     "root",
     "size_in_words",
     "sum_of",
-    "taken",
     "trim",
 ]
 
@@ -78,7 +77,7 @@ def kept() -> list[Kept]:
                 str(facts.get("source", "")),
                 int(facts.get("pictures", 0)),
                 (height, width, channels),
-                taken(folder),
+                platform.taken(folder),
                 used,
                 folder.suffix != ".part",
             )
@@ -87,18 +86,23 @@ def kept() -> list[Kept]:
 
 
 def clear() -> tuple[int, int]:
-    """Remove every entry that nobody builds now: (entries, bytes)."""
+    """Remove every entry that nobody builds now: (entries, bytes). Raises DiskError where nothing may be removed."""
+    if platform.cache_folder().is_dir() and not os.access(platform.cache_folder(), os.W_OK):
+        raise DiskError(
+            tr("{folder} cannot be written: nothing was removed.", folder=platform.cache_folder())
+        )
     count = freed = 0
     for one in kept():
         with locked(one.folder.parent / one.folder.stem, wait=False) as mine:
-            if mine and remove(one.folder):
+            if mine and platform.take_away(one.folder):
                 count, freed = count + 1, freed + one.bytes
     if not folders(root()):
         for left in root().glob("*.gone"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
+            platform.take_away(left)
         for lock in root().glob("*.lock"):
-            with contextlib.suppress(OSError):
-                lock.unlink()
+            with locked(lock.with_suffix(""), wait=False) as mine, contextlib.suppress(OSError):
+                if mine:
+                    lock.unlink()
     return count, freed
 
 
@@ -198,16 +202,6 @@ def facts_of(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def taken(folder: Path) -> int:
-    """What the folder takes on the disk: of a file with holes, what is written."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for file in folder.iterdir():
-            about = file.stat()
-            total += int(getattr(about, "st_blocks", about.st_size / 512) * 512)
-    return total
-
-
 def limit(at: Path) -> int:
     """Bytes that all entries together may take: VISTAZO_CACHE_GB, or a quarter of the disk."""
     with contextlib.suppress(ValueError, KeyError):
@@ -242,19 +236,8 @@ def trim(at: Path, *, spare: Path, more: int = 0) -> None:
         if one.folder == spare:
             continue
         with locked(one.folder.parent / one.folder.stem, wait=False) as mine:
-            if mine and remove(one.folder):
+            if mine and platform.take_away(one.folder):
                 total -= one.bytes
-
-
-def remove(folder: Path) -> bool:
-    """Take an entry away, at once for whoever looks. Who has it mapped keeps what is mapped."""
-    aside = folder.with_name(f"{folder.name}.{os.getpid()}.gone")
-    try:
-        os.replace(folder, aside)
-    except OSError:  # gone already, or, on Windows, in use
-        return False
-    shutil.rmtree(aside, ignore_errors=True)
-    return True
 
 
 @contextlib.contextmanager
@@ -265,10 +248,12 @@ def locked(folder: Path, *, wait: bool, say: Say = lambda sentence: None) -> Ite
     lock = FileLock(f"{folder}.lock")
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except (Timeout, OSError) as error:
         if not wait:
             yield False
             return
+        if not isinstance(error, Timeout):  # the folder may only be read
+            raise
         say(tr("another process is decoding these pictures; waiting for it"))
         lock.acquire()
     try:

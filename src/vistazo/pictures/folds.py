@@ -5,8 +5,6 @@ A fold is written '2/5': the second of five is the test part. 'all' is what come
 for an official test part, which belongs to no fold.
 """
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +15,7 @@ from vistazo.errors import ConfigError, TooFewExamples
 from vistazo.language import tr
 from vistazo.pictures import splits
 from vistazo.pictures.index import OUT, PARTS, TEST, TRAIN, VALIDATION, Index
-from vistazo.pictures.splits import Assigned
+from vistazo.pictures.splits import Assigned, tickets
 
 __all__ = ["ALL", "Folds", "divide", "draw", "most_folds"]
 
@@ -48,11 +46,13 @@ def draw(index: Index, *, folds: int, seed: int, group_by: str) -> Folds:
 
     - The folds hold equal numbers of pictures of each class, as nearly as its groups allow; where the groups of a
       class are as many as the folds, or more, every fold has it.
+    - Of pictures with several labels, those with the rarest label are dealt out first (see `stratifying`); those
+      without any are dealt out evenly too.
     - A picture that is byte-identical to one of an official test part is in no fold. An official validation part
       is dealt out with the rest.
     - The draw depends on names and seed alone, not on the order of the rows.
-    Raises TooFewExamples where a class has fewer groups than there are folds, ConfigError where the source names
-    all parts itself or `group_by` is bad.
+    Raises TooFewExamples where a class or label has fewer groups than there are folds, ConfigError where the source
+    names all parts itself or `group_by` is bad.
     """
     if all((index.split == part).any() for part in PARTS):
         raise ConfigError(
@@ -67,10 +67,17 @@ def draw(index: Index, *, folds: int, seed: int, group_by: str) -> Folds:
     _require(pool, holds, folds)
     fold = np.full(len(index), -1)
     fold[pool.rows] = _deal(pool, holds, folds, seed)
+    by_label: tuple[str, ...] = ()
+    if index.labels is not None:
+        _require_spread(pool, holds, fold[pool.rows], folds)
+        by_label = (
+            tr("Pictures were divided by their rarest label first, so that each part has every label."),
+        )
     return Folds(
         fold,
         (
             *pool.sentences,
+            *by_label,
             tr(
                 "Folds: {folds} by class, seed {seed}, of {n} pictures; each picture is tested once.",
                 folds=folds,
@@ -119,7 +126,7 @@ def _all(index: Index, seed: int, group_by: str) -> Assigned:
     sentences = list(pool.sentences)
     split = np.full(len(index), OUT, dtype="U10")
     split[pool.rows] = TRAIN
-    split[(index.split == TEST) & (index.label >= 0)] = TEST
+    split[(index.split == TEST) & index.labelled] = TEST
     official = bool((split == TEST).any())
     assigned = splits.assign(pool.index.replace(split=split), seed=seed, group_by="auto")
     parts = assigned.index.split.copy()
@@ -148,7 +155,7 @@ def _all(index: Index, seed: int, group_by: str) -> Assigned:
 def _pool(index: Index, group_by: str) -> _Pool:
     groups, rule = splits.find_groups(index, group_by=group_by)
     sentences = [rule]
-    inside = (index.split != TEST) & (index.split != OUT) & (index.label >= 0)
+    inside = (index.split != TEST) & (index.split != OUT) & index.labelled
     copies = inside & (index.hash != b"") & np.isin(index.hash, index.hash[index.split == TEST])
     if copies.any():
         sentences.append(
@@ -164,19 +171,26 @@ def _pool(index: Index, group_by: str) -> _Pool:
 
 
 def _membership(index: Index) -> NDArray[np.bool_]:
-    """(rows, classes) which classes a picture shows."""
-    holds: NDArray[np.bool_] = index.label[:, None] == np.arange(len(index.classes))
-    return holds
+    """(rows, classes) which classes a picture shows, or which labels it has."""
+    return np.stack([index.holds(at) for at in range(len(index.classes))], axis=1)
 
 
 def _require(pool: _Pool, holds: NDArray[np.bool_], folds: int) -> None:
-    """Raise TooFewExamples unless every class has as many units as there are folds."""
+    """Raise TooFewExamples unless every class or label has as many units as there are folds."""
     unit = pool.unit[pool.rows]
     counts = [len(np.unique(unit[holds[:, at]])) for at in range(holds.shape[1])]
     smallest = int(np.argmin(counts))
     if counts[smallest] >= folds:
         return
     values = {"folds": folds, "name": pool.index.classes[smallest], "n": counts[smallest]}
+    if pool.index.labels is not None:
+        raise TooFewExamples(
+            tr(
+                "--folds {folds} needs {folds} pictures with every label that do not belong together, and '{name}' "
+                "is on {n}: use fewer folds, add pictures, or leave out --folds.",
+                **values,
+            )
+        )
     if counts[smallest] < 2:
         raise TooFewExamples(
             tr(
@@ -194,42 +208,53 @@ def _require(pool: _Pool, holds: NDArray[np.bool_], folds: int) -> None:
     )
 
 
+def _require_spread(pool: _Pool, holds: NDArray[np.bool_], fold: Ints, folds: int) -> None:
+    """Raise TooFewExamples where a label came into one fold alone: without that one nothing could learn it."""
+    for at, name in enumerate(pool.index.classes):
+        if len(np.unique(fold[holds[:, at]])) < 2:
+            raise TooFewExamples(
+                tr(
+                    "The pictures with the label '{name}' cannot be spread over {folds} folds, because each belongs "
+                    "together with others: add pictures, or leave out --folds.",
+                    name=name,
+                    folds=folds,
+                )
+            )
+
+
 def _deal(pool: _Pool, holds: NDArray[np.bool_], folds: int, seed: int) -> Ints:
     """(pool,) the fold of each row: unit by unit, each to the fold that has the least of its classes so far.
 
     Units of several classes come first, because they fit in fewest places, then the classes in order; within one,
     large units before small ones, equal ones in an order drawn from name and seed.
+    Where pictures may have several labels, nearly all units would come first; then those with the rarest label do, each
+    to the fold that has the least of that label. To have none counts as a label.
     """
     _, unit = np.unique(pool.unit[pool.rows], return_inverse=True)
-    units = int(unit.max()) + 1
-    has = np.zeros((units, holds.shape[1]), dtype=np.int64)
+    sizes = np.bincount(unit)
+    labelled = pool.index.labels is not None
+    if labelled:
+        holds = np.column_stack([holds, ~holds.any(1)])
+    has = np.zeros((len(sizes), holds.shape[1]), dtype=np.int64)
     np.add.at(has, unit, holds)
-    drawn = _tickets([pool.index.where[row] for row in pool.rows.tolist()], unit, units, seed)
-    several = (has > 0).sum(1) > 1
-    order = np.lexsort((drawn, -has.sum(1), np.where(several, -1, has.argmax(1))))
-    whole = has.sum(0).tolist()
+    drawn = tickets([pool.index.where[row] for row in pool.rows.tolist()], unit, f"folds {seed}")
+    whole = has.sum(0)
+    if labelled:
+        kind = np.where(has > 0, whole, np.iinfo(np.int64).max).argmin(1)  # its rarest label
+        order = np.lexsort((drawn, -sizes, kind, whole[kind]))
+    else:
+        kind = np.where((has > 0).sum(1) > 1, -1, has.argmax(1))
+        order = np.lexsort((drawn, -sizes, kind))
     in_fold = [[0] * holds.shape[1] for _ in range(folds)]  # pictures of each class so far
     total = [0] * folds
-    fold_of = np.zeros(units, dtype=np.int64)
+    fold_of = np.zeros(len(sizes), dtype=np.int64)
     for one in order.tolist():
         mine = [(at, int(has[one, at])) for at in np.flatnonzero(has[one]).tolist()]
         crowded = [sum(row[at] * count / whole[at] for at, count in mine) for row in in_fold]
-        chosen = min(range(folds), key=lambda fold: (crowded[fold], total[fold]))
+        first = [row[kind[one]] if labelled else 0 for row in in_fold]
+        chosen = min(range(folds), key=lambda fold: (first[fold], crowded[fold], total[fold]))
         fold_of[one] = chosen
+        total[chosen] += int(sizes[one])
         for at, count in mine:
             in_fold[chosen][at] += count
-            total[chosen] += count
     return fold_of[unit]
-
-
-def _tickets(names: Sequence[str], unit: Ints, units: int, seed: int) -> NDArray[np.uint64]:
-    """(units,) a number drawn for each unit, from the names in it: wherever, and beside whatever, they stand."""
-    start = hashlib.blake2b(f"folds {seed}".encode(), digest_size=8)
-    drawn = np.full(units, np.iinfo(np.uint64).max, dtype=np.uint64)
-    found = bytearray()
-    for name in names:
-        one = start.copy()
-        one.update(name.encode())
-        found += one.digest()
-    np.minimum.at(drawn, unit, np.frombuffer(bytes(found), dtype="<u8"))
-    return drawn

@@ -21,6 +21,7 @@ from vistazo.pictures.encoded import holds_pictures
 from vistazo.pictures.folders import is_picture, listing
 from vistazo.pictures.index import UNASSIGNED, Broken, indexed, natural_key, part_named, read_index
 from vistazo.pictures.labelling import SEPARATOR, indexed_labels, joined, read_cells
+from vistazo.pictures.proportion import refuse_long_text, refuse_many_rows, refuse_wide_rows
 from vistazo.pictures.stores import Files, Source, Store, readable
 from vistazo.pictures.video import footage, frame_of
 from vistazo.remote.addresses import is_url
@@ -72,6 +73,7 @@ def _head_of_parquet(path: Path) -> list[list[str]] | None:
 
     try:
         with parquet.ParquetFile(path) as file:
+            refuse_many_rows(file, path)
             if b"vistazo" in (file.schema_arrow.metadata or {}):
                 return None
             rows = next(file.iter_batches(50), None)
@@ -97,6 +99,7 @@ def _parquet_columns(path: Path) -> dict[str, list[str]] | None:
     from pyarrow import parquet
 
     try:
+        refuse_long_text(path)
         if b"vistazo" in (parquet.read_schema(path).metadata or {}):
             return None
         table = parquet.read_table(path)
@@ -146,6 +149,7 @@ def _columns_of_csv(text: str) -> dict[str, list[str]]:
         return {}
     header, *body = rows
     width = len(header)
+    refuse_wide_rows(width, body, text)
     filled = [row[:width] + [""] * (width - len(row)) for row in body]
     return {name.strip(): [row[at].strip() for row in filled] for at, name in enumerate(header)}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class _Aside:
                 try:
                     self._copied[number] = self._copy(self._shards[number])
                 except SourceDamaged as error:
-                    self._copied[number] = error
+                    self._copied[number] = error.with_traceback(None)
             copied = self._copied[number]
         if isinstance(copied, SourceDamaged):
             raise copied
@@ -97,9 +97,13 @@ class _Aside:
         return None if length < 0 else file.read(first, length)
 
     def _copy(self, shard: Shard) -> tuple[Shared, Ints]:
-        file = tempfile.SpooledTemporaryFile(max_size=SMALL)  # noqa: SIM115 (kept)
-        shared, span = Shared(file), np.full((shard.rows, 2), -1, dtype=np.int64)
-        row = 0
+        shared = Shared(tempfile.SpooledTemporaryFile(max_size=SMALL))  # noqa: SIM115 (kept)
+        with shared.filled() as file:
+            return shared, self._spans(shard, file)
+
+    def _spans(self, shard: Shard, file: IO[bytes]) -> Ints:
+        """Writes the pictures of a shard one behind the other: (first byte, length) of each; length -1 for none."""
+        span, row = np.full((shard.rows, 2), -1, dtype=np.int64), 0
         for group in range(len(shard.first) - 1):
             batches = _batches(shard, group)
             while True:
@@ -118,7 +122,7 @@ class _Aside:
                         row += 1
                 except OSError as error:
                     raise DiskError(disk_sentence(Path(tempfile.gettempdir()), error)) from error
-        return shared, span
+        return span
 
 
 def _bytes(value: Any, shard: Shard) -> bytes | None:

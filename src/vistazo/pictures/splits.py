@@ -20,7 +20,7 @@ from vistazo.pictures.index import CROPS, NUMBERED, OUT, PARTS, TEST, TRAIN, UNA
 from vistazo.pictures.stratifying import stratify
 from vistazo.pictures.video import frame_of
 
-__all__ = ["SHARES", "Assigned", "assign", "find_groups", "join_copies", "require_trainable"]
+__all__ = ["SHARES", "Assigned", "assign", "find_groups", "join_copies", "require_trainable", "tickets"]
 
 Ints = NDArray[np.int64]
 
@@ -349,8 +349,7 @@ def _draw(
     if not wanted or not len(pool):
         return part
     _, unit, sizes = np.unique(unit, return_inverse=True, return_counts=True)
-    ticket = np.full(len(sizes), np.iinfo(np.uint64).max, dtype=np.uint64)
-    np.minimum.at(ticket, unit, _tickets([index.where[row] for row in pool.tolist()], seed))
+    ticket = tickets([index.where[row] for row in pool.tolist()], unit, str(seed))
     frozen = np.zeros(len(sizes), dtype=bool)
     frozen[unit[held]] = True
     if index.labels is not None:
@@ -406,15 +405,20 @@ def _return_to_train(
     return part
 
 
-def _tickets(names: Sequence[str], seed: int) -> NDArray[np.uint64]:
-    """(names,) a number drawn for each name: the same one wherever, and beside whatever, the name stands."""
-    start = hashlib.blake2b(str(seed).encode(), digest_size=8)
-    drawn = bytearray()
+def tickets(names: Sequence[str], unit: Ints, key: str) -> NDArray[np.uint64]:
+    """(units,) a number drawn for each unit from key and names: wherever, and beside whatever, they stand.
+
+    unit: of each name, numbered from 0. It gets the smallest number drawn for one of its names.
+    """
+    start = hashlib.blake2b(key.encode(), digest_size=8)
+    found = bytearray()
     for name in names:
-        ticket = start.copy()
-        ticket.update(name.encode())
-        drawn += ticket.digest()
-    return np.frombuffer(bytes(drawn), dtype="<u8")
+        one = start.copy()
+        one.update(name.encode())
+        found += one.digest()
+    drawn = np.full(int(unit.max()) + 1 if len(unit) else 0, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(drawn, unit, np.frombuffer(bytes(found), dtype="<u8"))
+    return drawn
 
 
 def _require_every_class(index: Index, split: NDArray[np.str_]) -> None:

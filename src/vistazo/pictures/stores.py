@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from vistazo.errors import SourceDamaged
 from vistazo.language import tr
+from vistazo.pictures.filed import FileRows, state_of
 from vistazo.pictures.index import Broken, Index
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
 Pixels = NDArray[np.uint8]
 
 MOST_BYTES = 256 << 20  # of one picture's file
+PIECE = 64 << 20  # bytes of pixels that are read from a file at once
 
 # what damaged files raise in the standard library
 DAMAGE = (
@@ -155,18 +157,6 @@ class Files:
         return name, size, tuple(times)
 
 
-def state_of(path: Path) -> tuple[int, ...]:
-    """(bytes, two times of change) of a file; empty where it cannot be told.
-
-    Asked before its content is read: a file that changes in between has another state next time.
-    """
-    try:
-        about = os.stat(path)  # noqa: PTH116 (a third of the time)
-    except OSError:
-        return ()
-    return about.st_size, about.st_mtime_ns, about.st_ctime_ns
-
-
 def file_bytes(path: Path) -> bytes:
     """The content of an ordinary file of at most MOST_BYTES. Raises OSError or SourceDamaged."""
     about = os.stat(path)  # noqa: PTH116 (a third of the time) before it is opened: opening a pipe waits for ever
@@ -193,6 +183,15 @@ class Shared:
 
     def __del__(self) -> None:
         self._file.close()
+
+    @contextmanager
+    def filled(self) -> Iterator[IO[bytes]]:
+        """The file, to be filled; closed where that fails, for an error's frames may keep it."""
+        try:
+            yield self._file
+        except BaseException:
+            self._file.close()
+            raise
 
     def read(self, first: int, length: int) -> bytes:
         """Up to `length` bytes from `first` on."""
@@ -286,12 +285,20 @@ def _unpack(packed: bytes, method: int, size: int) -> bytes:
 
 # ---------------------------------------------------------------- in memory
 class Arrays:
-    """Pictures in memory or a memory map: parts of one shape, uint8 (n, height, width[, channels])."""
+    """Pictures in memory or in mapped files: parts of one shape, uint8 (n, height, width[, channels])."""
 
-    def __init__(self, parts: Sequence[Pixels], where: Sequence[str], rows: NDArray[np.int64]) -> None:
-        """rows: which picture of the joined parts each row is."""
+    def __init__(
+        self,
+        parts: Sequence[Pixels],
+        where: Sequence[str],
+        rows: NDArray[np.int64],
+        *,
+        files: Sequence[FileRows | None] | None = None,
+    ) -> None:
+        """rows: which picture of the joined parts each row is. files: of each part, where it was opened before."""
         self.parts, self._where, self._rows = parts, where, rows
         self._first = np.cumsum([0, *(len(part) for part in parts)])
+        self._files = [FileRows.of(part) for part in parts] if files is None else files
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -308,28 +315,46 @@ class Arrays:
     def read(self, row: int) -> Pixels:
         at = int(self._rows[row])
         part = int(np.searchsorted(self._first, at, side="right")) - 1
-        return np.ascontiguousarray(self.parts[part][at - self._first[part]])
+        at -= int(self._first[part])
+        return np.ascontiguousarray(self._piece(part, at, at + 1)[0])
 
     def block(self, rows: NDArray[np.int64]) -> Pixels:
-        """The pictures of `rows`, (rows, height, width, channels), copied once."""
+        """The pictures of `rows`, (rows, height, width, channels), copied once. Raises SourceDamaged, OSError."""
         pixels = np.empty((len(rows), *self.shape), dtype=np.uint8)
         at = self._rows[rows]
-        for part, first in zip(self.parts, self._first, strict=False):
-            mine = np.flatnonzero((at >= first) & (at < first + len(part)))
+        for part, first in enumerate(self._first[:-1]):
+            mine = np.flatnonzero((at >= first) & (at < self._first[part + 1]))
             if not len(mine):
                 continue
-            shaped, inside = part.reshape(len(part), *self.shape), at[mine] - first
+            inside = at[mine] - first
             if (np.diff(mine) == 1).all() and (np.diff(inside) == 1).all():  # a plain copy: 4 times faster
-                pixels[mine[0] : mine[-1] + 1] = shaped[inside[0] : inside[-1] + 1]
+                for one in range(0, len(mine), step := max(1, PIECE // pixels[0].nbytes)):
+                    last = min(one + step, len(mine))
+                    piece = self._piece(part, int(inside[one]), int(inside[last - 1]) + 1)
+                    pixels[mine[one] : mine[last - 1] + 1] = piece.reshape(last - one, *self.shape)
+            elif self._files[part] is None:
+                pixels[mine] = self.parts[part].reshape(-1, *self.shape)[inside]
             else:
-                pixels[mine] = shaped[inside]
+                for place, row in zip(mine.tolist(), inside.tolist(), strict=True):
+                    pixels[place] = self._piece(part, row, row + 1).reshape(self.shape)
         return pixels
 
+    def _piece(self, part: int, first: int, last: int) -> Pixels:
+        file = self._files[part]
+        return self.parts[part][first:last] if file is None else file.read(first, last)
+
     def take(self, rows: NDArray[np.int64]) -> "Arrays":
-        return Arrays(self.parts, [self._where[row] for row in rows], self._rows[rows])
+        where = [self._where[row] for row in rows]
+        return Arrays(self.parts, where, self._rows[rows], files=self._files)
 
     def stamps(self) -> Stamps | None:
-        return None  # they are pixels already
+        states = [file.state() if file else () for file in self._files]
+        if not all(states):
+            return None
+        each = int(np.prod(self.shape))
+        parts = np.searchsorted(self._first, self._rows, side="right") - 1
+        told = zip(self._where, self._rows.tolist(), parts.tolist(), strict=True)
+        return Stamps.of((name, each, (row, *states[part])) for name, row, part in told)
 
 
 # ---------------------------------------------------------------- what goes wrong

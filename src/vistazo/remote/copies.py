@@ -1,13 +1,13 @@
 """Copies of what lies elsewhere, in the cache: by address and version, so that what changed is fetched anew.
 
-remote/<address>-<version>/.about.json     written last: what it is a copy of; the address as it may be told
+remote/<address>-<version>/.begun.json     written first: the address as it may be told
+remote/<address>-<version>/.about.json     written last: what it is a copy of
 remote/<address>-<version>/<name>          the file, or the folder `files`
 """
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,16 @@ from vistazo import platform
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, SourceDamaged
 from vistazo.language import tr
-from vistazo.remote import fetching
+from vistazo.remote import fetching, shelf
 from vistazo.remote.addresses import shown
 from vistazo.remote.folders import Folder
+from vistazo.remote.shelf import ABOUT, BEGUN
 from vistazo.remote.web import Facts
 
-__all__ = ["Copy", "copies", "digest", "keep", "mirrored", "origin"]
+__all__ = ["Copy", "copies", "digest", "hold", "keep", "mirrored", "origin"]
 
 Say = Callable[[str], None]
 FILES = "files"
-ABOUT = ".about.json"  # no server's file is called so: see safe_name
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def copies(url: str) -> list[Copy]:
     For an address as it was shown: of all addresses that are shown so.
     """
     found: list[tuple[float, Copy]] = []
-    for about in _home().glob(f"*/{ABOUT}"):
-        told = _read(about)
+    for about in shelf.home().glob(f"*/{ABOUT}"):
+        told = shelf.about(about)
         path, key = about.parent / str(told.get("name", "")), str(told.get("key", ""))
         if key != digest(url) and not (url == shown(url) == told.get("url")):
             continue
@@ -60,6 +60,19 @@ def copies(url: str) -> list[Copy]:
     return [copy for _, copy in sorted(found, key=lambda one: one[0])]
 
 
+def hold(copy: Copy, say: Say) -> bool:
+    """Whether a copy is still there; if so, nobody clears it while this process lasts."""
+    folder = copy.path.parent
+    if not copy.path.is_file():
+        return False
+    try:
+        with shelf.alone(folder, copy.path.name, say):
+            shelf.use(folder)
+            return copy.path.is_file()
+    except DiskError:  # of a cache that may be read alone, which nobody clears
+        return copy.path.is_file()
+
+
 def keep(url: str, facts: Facts, fill: Callable[[Path], None], *, say: Say) -> Path:
     """The copy of that version of the file at an address; `fill` makes it where it is not there yet.
 
@@ -67,12 +80,14 @@ def keep(url: str, facts: Facts, fill: Callable[[Path], None], *, say: Say) -> P
     """
     known = facts.etag or facts.modified or facts.size is not None
     version = digest("|".join((facts.etag, facts.modified, str(facts.size))))
-    folder = _home() / f"{digest(url)}-{version}"
+    folder = shelf.home() / f"{digest(url)}-{version}"
     path = folder / facts.name
-    with _alone(folder, say):
-        told = _read(folder / ABOUT)
+    with shelf.alone(folder, facts.name, say):
+        told = shelf.about(folder / ABOUT)
+        shelf.use(folder)
         if known and path.is_file() and told.get("bytes") == path.stat().st_size:
             return path
+        _write(folder / BEGUN, {"url": shown(url)})
         size = f" ({fetching.amount(facts.size)})" if facts.size is not None else ""
         say(tr("fetching {file}", file=shown(url) + size))
         fill(path)
@@ -88,12 +103,14 @@ def mirrored(folder: Folder, sizes: Mapping[str, int | None], version: str, *, s
     """
     whole = sum(size or 0 for size in sizes.values())
     version = digest(version + json.dumps(sorted(sizes)))
-    home = _home() / f"{digest(folder.url)}-{version}"
+    home = shelf.home() / f"{digest(folder.url)}-{version}"
     files = home / FILES
     for name in sizes:
         if folder.locate(name) != name:
             raise SourceDamaged(tr("The path '{name}' leads out of {folder}.", name=name, folder=folder.url))
-    with _alone(home, say):
+    with shelf.alone(home, folder.url, say):
+        shelf.use(home)
+        _write(home / BEGUN, {"url": folder.url})
         lacking = {name: size for name, size in sizes.items() if not (files / name).is_file()}
         if lacking:
             fetching.require_room(files, sum(size or 0 for size in lacking.values()))
@@ -101,40 +118,18 @@ def mirrored(folder: Folder, sizes: Mapping[str, int | None], version: str, *, s
         for name, size in lacking.items():
             folder.copy(name, files / name, version=version, size=size, say=say)
         about = {"url": folder.url, "key": digest(folder.url), "name": FILES, "bytes": whole}
-        if _read(home / ABOUT) != about:
+        if shelf.about(home / ABOUT) != about:
             _write(home / ABOUT, about)
     return files
 
 
 def origin(path: Path) -> str | None:
     """The address, as it may be told, of the file that a path is the copy of; None for any other path."""
-    home = _home()
+    home = shelf.home()
     if home not in path.parents:
         return None
-    told = _read(home / path.relative_to(home).parts[0] / ABOUT)
+    told = shelf.about(home / path.relative_to(home).parts[0] / ABOUT)
     return told.get("url") if told.get("name") == path.name != FILES else None
-
-
-def _home() -> Path:
-    return platform.cache_folder().absolute() / "remote"
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, say: Say) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DiskError(disk_sentence(folder, error)) from error
-    with fetching.alone(folder / "copy", say):
-        yield
-
-
-def _read(about: Path) -> Mapping[str, Any]:
-    try:
-        told = json.loads(about.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _write(path: Path, told: Mapping[str, Any]) -> None:

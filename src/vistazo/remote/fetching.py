@@ -185,8 +185,8 @@ def download(wanted: Wanted, path: Path, *, say: Say) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: Path, say: Say) -> Iterator[None]:
-    """One process at a time fetches a file; a killed one lets go by dying."""
+def alone(path: Path, say: Say, *, name: str = "") -> Iterator[None]:
+    """One process at a time fetches a file; a killed one lets go by dying. name: what people call it."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path.with_name(f".{path.name}.lock"))
@@ -194,7 +194,7 @@ def alone(path: Path, say: Say) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(tr("another process is fetching {name}; waiting for it", name=path.name))
+            say(tr("another process is fetching {name}; waiting for it", name=name or path.name))
             lock.acquire()
     except OSError as error:
         raise DiskError(disk_sentence(path, error)) from error

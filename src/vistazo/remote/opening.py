@@ -16,7 +16,7 @@ from vistazo.errors import SourceError, SourceMissing
 from vistazo.language import tr
 from vistazo.remote import fetching
 from vistazo.remote.addresses import lost, safe_name, scheme_of, shown
-from vistazo.remote.copies import copies, digest, keep
+from vistazo.remote.copies import copies, digest, hold, keep
 from vistazo.remote.folders import Folder, copy, filesystem, in_words, steadily, version_of
 from vistazo.remote.web import Facts, Unreachable
 
@@ -111,7 +111,7 @@ def _from_elsewhere(link: str, url: str, say: Say) -> Path | Folder:
 def _from_web(url: str, say: Say) -> Path:
     """The copy of a file of the web; the server is asked whether it is still the same."""
     kept = copies(url)
-    newest = kept[-1] if kept else None
+    newest = kept[-1] if kept and hold(kept[-1], say) else None
     if lost(url):
         if newest and len({one.key for one in kept}) == 1:  # of two keys, which it was is not known
             return newest.path
