@@ -245,6 +245,53 @@ def earlier(trained: Path, in_tmp: Path) -> Iterator[Path]:
     assert contents() == before
 
 
+# ---------------------------------------------------------------- what photographs are like
+def _photographs(count: int, *, height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:
+    """Pictures as different from one another as photographs: (count, height, width, 3) uint8.
+
+    Noise whose strength falls with its frequency, as in nature (Field 1987), and a few things with edges before it.
+    """
+    random = np.random.default_rng(seed)
+    down, right = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
+    falling = 1 / np.maximum(np.hypot(down, right), 1 / max(height, width))
+    found = np.empty((count, height, width, 3), np.uint8)
+    rows, columns = np.mgrid[:height, :width]
+    for at in range(count):
+        waves = random.normal(size=(4, height, width // 2 + 1)) + 1j * random.normal(
+            size=(4, height, width // 2 + 1)
+        )
+        fields = np.fft.irfft2(waves * falling, s=(height, width))
+        fields /= fields.std((1, 2), keepdims=True)
+        picture = 110 + 45 * fields[:1] + 12 * fields[1:]
+        for _ in range(4):
+            y, x, size = (
+                random.integers(0, height),
+                random.integers(0, width),
+                random.integers(height // 16 + 1, height // 3),
+            )
+            inside = np.hypot(rows - y, (columns - x) * random.uniform(0.5, 2)) < size
+            picture[:, inside] += random.uniform(-70, 70, (3, 1))
+        found[at] = np.clip(picture, 0, 255).transpose(1, 2, 0).astype(np.uint8)
+    return found
+
+
+def _encoded(pixels: np.ndarray, form: str = "JPEG", **options: Any) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, form, **options)
+    return sink.getvalue()
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Callable[..., np.ndarray]:
+    return _photographs
+
+
+@pytest.fixture(scope="session")
+def encoded() -> Callable[..., bytes]:
+    """An encoded picture: `encoded(pixels, "JPEG", quality=50)`."""
+    return _encoded
+
+
 # ---------------------------------------------------------------- a web server
 class _Handler(http.server.BaseHTTPRequestHandler):
     """Serves what `Web.put` says, with the faults it was told to have."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+FOUND = 1  # by `check --strict`
 OUR_FAULT = 4
 INTERRUPTED = 3
 
@@ -121,21 +122,25 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
 
     common, file = _common(values), values.pop("config")
     given = {name: value for name, value in values.items() if value is not None}
-    asked = any(name in given for name in ("out", *_SHOWN)) or values["augmented"]
+    asked = any(name in given for name in _SHOWN) or values["augmented"]
     if file:
         kinds = [tasks.tasks[name].config() for name in tasks.tasks]
         given = {**config.read_settings(Path(file), *kinds), **given}
     settings = {name: value for name, value in given.items() if name in TableConfig.model_fields}
     shown = {name: value for name, value in given.items() if name in ClassificationConfig.model_fields}
-    return tasks.check(
+    told = tasks.check(
         values["source"],
         config.build(TableConfig, settings),
         augmented=shown if asked else None,
         every=given.get("every"),
         classes=given.get("classes"),
-        out=values["out"],
+        fix=[kind.strip() for kind in (values["fix"] or "").split(",") if kind.strip()],
         quiet=common["quiet"],
+        **{name: values[name] for name in ("task", "out", "labels", "move", "undo")},
     )
+    if values["strict"] and told["findings"]:
+        told["exit_code"] = FOUND
+    return told
 
 
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
@@ -181,6 +186,8 @@ def _predict(values: dict[str, Any]) -> dict[str, Any]:
     if not common["quiet"]:
         for note in getattr(model, "notes", ()):
             click.echo(note, err=True)
+        if values["sort_into"]:
+            click.echo(tr("copies, by class: {path}", path=values["sort_into"]), err=True)
     return {"predictions": predictions, "unreadable": unreadable}
 
 
@@ -214,7 +221,9 @@ def _suited(verb: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in inspect.signature(verb).parameters:
-            raise UsageError(tr("This model does not take --{name}; leave it out.", name=name))
+            raise UsageError(
+                tr("This model does not take --{name}; leave it out.", name=name.replace("_", "-"))
+            )
     return given
 
 
@@ -335,9 +344,24 @@ def _differences(told: dict[str, Any]) -> list[str]:
 def _show_checked(told: dict[str, Any]) -> list[str]:
     source, kinds = shlex.quote(told["source"]), {one["kind"] for one in told.get("columns", ())}
     lines = list(told["lines"])
+    if told.get("moved"):
+        return [*lines, tr("next:   vistazo check {source}", source=source)]
     if "task" in told:  # what has to be said because it is not recognised
-        lines.append(tr("next:   vistazo train {source} --task {task}", source=source, task=told["task"]))
-    elif not kinds or "date" in kinds:
+        source += f" --task {told['task']}"
+    if "files" in told:
+        review = shlex.quote(told["files"]["review"])
+        return [
+            *lines,
+            tr("next:   vistazo train {source} --corrections {review}", source=source, review=review),
+        ]
+    if "found" in told and told["findings"]:
+        lines.append(
+            tr(
+                "next:   vistazo check {source} --out FOLDER (a page with pictures, and review.csv)",
+                source=source,
+            )
+        )
+    if not kinds or "date" in kinds:
         lines.append(tr("next:   vistazo train {source}", source=source))
     if kinds:
         lines.append(tr("next:   vistazo train {source} --target COLUMN", source=source))
@@ -518,7 +542,51 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 type=bool,
                 help=tr("write a picture of what the network will see"),
             ),
-            _option("out", "--out", "--salida", help=tr("where to write it (default: augmented.png)")),
+            _option(
+                "out",
+                "--out",
+                "--salida",
+                help=tr(
+                    "folder for a page of what was found and review.csv; or a .png of what the network will see"
+                ),
+            ),
+            _option(
+                "task",
+                "--task",
+                "--tarea",
+                help=tr("classification, where each box of a picture is to be looked at by itself"),
+            ),
+            _option(
+                "labels",
+                "--labels",
+                "--etiquetas",
+                is_flag=True,
+                type=bool,
+                help=tr("look for wrong labels too; takes minutes"),
+            ),
+            _option(
+                "fix",
+                "--fix",
+                "--arreglar",
+                help=tr(
+                    "kinds of findings whose suggestion becomes the action in review.csv, as in blank,duplicate"
+                ),
+            ),
+            _option(
+                "move",
+                "--move",
+                "--mover",
+                help=tr("move the files that a review.csv marks with move, into SOURCE-quarantine"),
+            ),
+            _option("undo", "--undo", "--deshacer", help=tr("bring back what a log of moves tells of")),
+            _option(
+                "strict",
+                "--strict",
+                "--estricto",
+                is_flag=True,
+                type=bool,
+                help=tr("exit with 1 where anything is found"),
+            ),
             _config_file(),
             *(one for name in (*_SHOWN, *_READ) for one in _derived(ClassificationConfig, only=name)),
             *_derived(TableConfig),
@@ -559,6 +627,12 @@ def _parameters(verb: str) -> list[click.Parameter]:
                 "--mejores",
                 type=_whole(1),
                 help=tr("classes named for each picture or row (default: 5)"),
+            ),
+            _option(
+                "sort_into",
+                "--sort-into",
+                "--ordenar-en",
+                help=tr("copy each picture into a folder of its class, in this folder"),
             ),
             _option(
                 "steps",
@@ -757,11 +831,13 @@ class _Verb(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         values: dict[str, Any] = super().invoke(ctx)
         told = self.act(dict(values))
+        code: int = told.pop("exit_code", 0)
         if values["json"]:
             click.echo(json.dumps(told, ensure_ascii=True))
         else:
             for line in self.show(told):
                 click.echo(line)
+        ctx.exit(code)
 
 
 def _asked(arguments: Sequence[str], *flags: str) -> str | None:
@@ -793,9 +869,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                    params=[*_shared_options(), _version()],
                    options_metavar=tr("[OPTIONS]"), subcommand_metavar=tr("COMMAND [ARGS]..."))  # fmt: skip
     try:
-        group.main(_after_the_verb(words), prog_name="vistazo", standalone_mode=False)
+        code = group.main(_after_the_verb(words), prog_name="vistazo", standalone_mode=False)
         _flush()
-        return 0
+        return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0

@@ -13,7 +13,7 @@ A task is a package with these modules:
 import importlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -302,20 +302,34 @@ def check(
     every: str | None = None,
     classes: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
+    task: str | None = None,
+    labels: bool = False,
+    fix: Sequence[str] = (),
+    move: str | os.PathLike[str] | None = None,
+    undo: str | os.PathLike[str] | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """How a source is read: {"source", "lines" for people, "findings", "counts"}.
+    """How a source is read and what is wrong in it: {"source", "lines" for people, "findings", "counts"}.
 
-    augmented: settings of a classification run whose changes of pictures are to be drawn, into `out`.
-    every: time between two frames of a video, as in '2s'. classes: text file with one class name a line, for IDX files.
+    What follows is of pictures alone.
+    augmented: settings of a classification run whose changes of pictures are to be drawn.
+    every: time between two frames of a video, as in '2s'. classes: file with names of numbered classes.
+    task: classification, where boxes are to be cut out.
+    out: the folder of a page and review.csv, or a .png to draw into. labels: look for wrong ones too. fix: kinds of
+    findings whose suggestions become actions. move: the review.csv whose files with the action move are to be moved.
+    undo: the log that moving wrote, to bring them back.
     Raises SourceError where it cannot be read, ConfigError where an option must decide how.
     """
     path = locate(source, quiet=quiet) if is_url(source) else platform.existing(source)
     if isinstance(path, Path) and not path.exists():
         raise _nothing_at(source)
-    from vistazo.pictures import manifests
+    from vistazo.pictures import folders, manifests
     from vistazo.tables import reading
 
+    place = None if out is None else Path(out)
+    drawing = Path("augmented.png") if place is None else place / "augmented.png"
+    if place is not None and folders.is_picture(place.name) and not place.is_dir():
+        augmented, drawing, place = augmented or {}, place, None
     if (
         isinstance(path, Path)
         and path.is_file()
@@ -324,26 +338,66 @@ def check(
     ):
         from vistazo.tables import checking
 
+        asked = {"labels": labels, "fix": fix, "move": move, "undo": undo, "out": place}
+        _require_pictures(path, task=task == "classification", **asked)
         if augmented is not None:
             raise UsageError(
                 tr("--augmented shows pictures, and {path} is a table; leave it out.", path=path)
             )
         told = checking.check(reading.read_table(path, config))
     else:
-        from vistazo.pictures import sources
+        from vistazo.classification import checking as pictures
         from vistazo.pictures.every import interval
 
-        told = sources.check(path, classes_file=Path(classes) if classes else None, every=interval(every))
+        wanted = pictures.Asked(
+            crops=_cuts_boxes(task, source),
+            every=interval(every),
+            classes=None if classes is None else Path(classes),
+            labels=labels,
+            fix=tuple(fix),
+            out=place,
+            move=None if move is None else Path(move),
+            undo=None if undo is None else Path(undo),
+        )
+        told = pictures.check(path, wanted, seed=0, progress=Progress(quiet=quiet))
         if augmented is not None:
-            from vistazo.classification.config import ClassificationConfig
-
-            shown = build(ClassificationConfig, augmented).anchored()
-            platform.wait_quietly()
-            from vistazo.classification import showing
-
-            drawn = showing.show(path, shown, Path(out or "augmented.png"))
-            told = {**told, **drawn, "lines": [*told["lines"], *drawn["lines"]]}
+            told = _drawn(path, augmented, drawing, told)
     return {"source": addresses.shown(source) if is_url(source) else str(source), **told}
+
+
+def _cuts_boxes(task: str | None, source: object) -> bool:
+    """Whether --task asks for the boxes of pictures. Raises UsageError for a task that is not of pictures."""
+    if task is not None and task != "classification":
+        learns_from = tasks[task].learns_from  # or there is no such task
+        raise UsageError(
+            tr(
+                "--task {task} learns from {kind}, and {path} has pictures; leave it out.",
+                task=task,
+                kind=tr(learns_from),
+                path=source,
+            )
+        )
+    return task is not None
+
+
+def _drawn(path: Any, augmented: Mapping[str, Any], drawing: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """What was told, and of a picture of what the network will see."""
+    from vistazo.classification.config import ClassificationConfig
+
+    config = build(ClassificationConfig, augmented).anchored()
+    platform.wait_quietly()
+    from vistazo.classification import showing
+
+    drawn = showing.show(path, config, drawing)
+    return {**told, **drawn, "lines": [*told["lines"], *drawn["lines"]]}
+
+
+def _require_pictures(source: object, **asked: Any) -> None:
+    for name, value in asked.items():
+        if value:
+            raise UsageError(
+                tr("--{name} is for pictures, and {path} is a table; leave it out.", name=name, path=source)
+            )
 
 
 def resume(

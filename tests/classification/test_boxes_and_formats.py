@@ -75,6 +75,38 @@ def test_check_tells_boxes_and_how_to_learn_from_them(verb, boxed):
     assert shown.code == 0 and (boxed.parent / "a.png").exists()
 
 
+def test_each_box_is_checked_and_corrected_for_itself(verb, boxed, in_tmp, tiny):
+    Image.new("RGB", (60, 40), (9, 200, 9)).save(boxed / "JPEGImages" / "005.png")
+    blank = ["JPEGImages/005.png#0", "JPEGImages/005.png#1"]
+    assert verb("check", boxed, "--json").json["findings"][0]["path"] == "JPEGImages/005.png"
+    words = ("check", boxed, "--task", "classification", "--out", "out", "--fix", "blank")
+    said = verb(*words)
+    assert f"next:   vistazo train {boxed} --task classification --corrections out/review.csv" in said.out
+    assert [one["path"] for one in verb(*words, "--json").json["findings"] if one["kind"] == "blank"] == blank
+    page = (in_tmp / "out" / "check.html").read_text(encoding="utf-8")
+    assert "005.png#1" in page and "data:image/" in page
+    assert "move the file" not in page, "a box is no file"
+
+    with open(in_tmp / "out" / "review.csv", "a", encoding="utf-8") as file:
+        file.write("JPEGImages/007.png,,,exclude\nJPEGImages/009.png#0,,,relabel:azul\n")
+    train = ("train", boxed, "--task", "classification", "--corrections", "out/review.csv", *tiny)
+    said = verb(*train, "--epochs", "1", "--out", "run")
+    assert said.code == 0, said.err
+    index = read_index(in_tmp / "run" / "index.parquet")
+    label = dict(zip(index.where, (index.classes[at] for at in index.label), strict=True))
+    assert len(index) == 72 - 2 - 2
+    assert not [name for name in label if name in blank or name.startswith("JPEGImages/007")]
+    assert label["JPEGImages/009.png#0"] == label["JPEGImages/009.png#1"] == "azul"
+
+    (in_tmp / "out" / "review.csv").write_text("path,action\nJPEGImages/009.png,relabel:azul\n")
+    said = verb(*train, "--out", "another")
+    assert said.code == 1
+    assert (
+        "line 2: 'JPEGImages/009.png' has boxes; give a box another class, as in JPEGImages/009.png#0."
+        in said.err
+    )
+
+
 def test_a_single_class_of_boxes_is_told_before_training(verb, real_data):
     told = verb("train", real_data / "raccoon" / "raccoon.zip", "--task", "classification", "--out", "run")
     assert told.code == 1

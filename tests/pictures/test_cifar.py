@@ -6,7 +6,7 @@ import pytest
 
 from vistazo.errors import SourceDamaged, SourceError
 from vistazo.pictures import decoding
-from vistazo.pictures.sources import check, iterate_files
+from vistazo.pictures.sources import describe, iterate_files, read_source
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -82,7 +82,7 @@ def test_the_tar_that_is_published_reads_the_same(cifar10, tmp_path, read, table
 
 
 def test_check_says_so_and_predict_sees_every_picture(cifar10):
-    told = check(cifar10)
+    told = describe(read_source(cifar10, classes_file=None))
     assert told["lines"][:3] == [
         "format: CIFAR, binary version",
         "parts that it names: train 40, test 10",

@@ -7,7 +7,7 @@ import pytest
 from vistazo.errors import SourceDamaged, SourceError, TooFewExamples
 from vistazo.pictures import formats
 from vistazo.pictures.coco import elements
-from vistazo.pictures.sources import check
+from vistazo.pictures.sources import describe, read_source
 
 
 def told(images, annotations, categories=((1, "cat"), (7, "dog")), **more):
@@ -96,7 +96,7 @@ def test_files_are_parts_and_a_name_in_both_folders_is_told_apart(place, read):
     }  # fmt: skip
     assert found_in(found)["val2017/a.png"] == [("dog", [0, 0, 3, 3])]
     assert found.notes == ("Pictures without an annotation, not used: 1.",)
-    lines = check(place(files))["lines"]
+    lines = describe(read_source(place(files), classes_file=None))["lines"]
     assert lines[:3] == [
         "format: COCO boxes",
         "parts that it names: train 2, validation 1",

@@ -12,7 +12,7 @@ from vistazo.errors import SourceDamaged, TooFewExamples
 from vistazo.pictures import decoding
 from vistazo.pictures.elsewhere import Elsewhere
 from vistazo.pictures.index import write_index
-from vistazo.pictures.sources import check, iterate_files, read_source
+from vistazo.pictures.sources import describe, iterate_files, read_source
 from vistazo.remote import opening
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -287,7 +287,7 @@ def test_pictures_at_addresses_are_answered_by_address(web, fill, picture, own_c
 
 
 def test_check_says_how_it_was_read(fill, verb):
-    lines = check(read := fill(*NAMES))["lines"]
+    lines = describe(read_source(read := fill(*NAMES), classes_file=None))["lines"]
     assert lines[:2] == ["pictures: 6, classes: 2", "Read from memory://set as it is needed."]
     said = verb("check", read)
     assert said.out.splitlines()[-1] == "next:   vistazo train memory://set"

@@ -8,7 +8,7 @@ from pyarrow import parquet
 
 from vistazo.errors import DiskError, SourceDamaged, SourceError, TooFewExamples
 from vistazo.pictures import decoding, manifests
-from vistazo.pictures.sources import check, iterate_files
+from vistazo.pictures.sources import describe, iterate_files, read_source
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -134,7 +134,7 @@ def test_a_full_disk_is_told_where_a_large_table_is_copied_aside(tmp_path, read,
 def test_check_and_the_task_know_it_from_a_table(tmp_path, picture):
     path = shard(tmp_path / "a.parquet", [picture(at) for at in range(4)], [0, 1, 1, 1])
     assert manifests.names_pictures(path)
-    told = check(path)
+    told = describe(read_source(path, classes_file=None))
     assert told["lines"][:2] == ["format: Parquet with the pictures inside", "pictures: 4, classes: 2"]
     assert told["counts"] == {"cat": 1, "dog": 3}
     parquet.write_table(pa.table({"payload": pa.array([b"x"]), "y": [1]}), tmp_path / "t.parquet")

@@ -189,8 +189,8 @@ def test_an_index_counts_and_names_what_its_pictures_hold(manifest, read):
 
 
 # ---------------------------------------------------------------- check
-def test_check_tells_the_labels_and_how_many_pictures_have_each(manifest):
-    told = sources.check(manifest(("a.png", "sun|sea"), ("b.png", ""), ("c.png", "sea")))
+def test_check_tells_the_labels_and_how_many_pictures_have_each(manifest, read):
+    told = sources.describe(read(manifest(("a.png", "sun|sea"), ("b.png", ""), ("c.png", "sea"))))
     assert told["counts"] == {"sea": 2, "sun": 1}
     assert told["lines"] == [
         "pictures: 3, labels: 2",

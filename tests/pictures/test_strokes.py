@@ -10,7 +10,7 @@ import pytest
 
 from vistazo.errors import SourceDamaged, SourceError, TooFewExamples
 from vistazo.pictures import decoding, strokes
-from vistazo.pictures.sources import check, iterate_files
+from vistazo.pictures.sources import describe, iterate_files, read_source
 
 REAL = Path(__file__).parent / "quickdraw"
 
@@ -178,7 +178,7 @@ def test_one_file_may_hold_all_classes(tmp_path, read):
 
 
 def test_check_says_how_strokes_are_read_and_predict_sees_each_drawing():
-    told = check(REAL)
+    told = describe(read_source(REAL, classes_file=None))
     assert told["lines"][:2] == ["format: Quick, Draw! strokes", "pictures: 12, classes: 2"]
     assert told["counts"] == {"apple": 6, "cat": 6}
     seen = dict(iterate_files([REAL / "cat.ndjson"]))

@@ -31,8 +31,20 @@ def grey(number):
     return 20 + 7 * (number % 31)
 
 
-def film(path, frames=80, *, rate=10, size=(64, 48), codec="", options=None, gop=12, turned=None, first=0):
-    """A video whose frame n is filled with grey(n), its upper left quarter white."""
+def film(
+    path,
+    frames=80,
+    *,
+    rate=10,
+    size=(64, 48),
+    codec="",
+    options=None,
+    gop=12,
+    turned=None,
+    first=0,
+    texture=None,
+):
+    """A video whose frame n is filled with grey(n), its upper left quarter white; texture: the seed of a pattern."""
     default, extra = CODECS.get(path.name.partition(".")[2], ("mpeg4", {}))
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
@@ -44,6 +56,10 @@ def film(path, frames=80, *, rate=10, size=(64, 48), codec="", options=None, gop
         for number in range(frames):
             pixels = np.full((size[1], size[0], 3), grey(first + number), np.uint8)
             pixels[: size[1] // 2, : size[0] // 2] = 255
+            if texture is not None:
+                pixels[...] = pixels // 2 + np.random.default_rng(texture).integers(
+                    0, 120, (size[1], size[0], 1)
+                )
             for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
@@ -389,7 +405,13 @@ def test_a_run_on_videos_and_what_it_is_asked_after(verb, tmp_path, tiny, in_tmp
     """Classes that differ in brightness: trained on, evaluated, and asked for a video."""
     for at, name in enumerate(("dark", "light")):
         for number in range(8):
-            film(in_tmp / "films" / name / f"v{number}.avi", 10, first=at * 20 + number, size=(16, 16))
+            film(
+                in_tmp / "films" / name / f"v{number}.avi",
+                10,
+                first=at * 20 + number,
+                size=(16, 16),
+                texture=at * 20 + number,
+            )
     checked = verb("check", "films", "--every", "500ms")
     assert "Videos: 16, a frame every 0.5 s: 32 frames. Those of one video stay in one part." in checked.out
     told = verb("train", "films", *tiny, "--every=0.2s", "--out=run", "--json")

@@ -5,7 +5,7 @@ import pytest
 
 from vistazo.errors import SourceDamaged, TooFewExamples
 from vistazo.pictures import formats
-from vistazo.pictures.sources import check
+from vistazo.pictures.sources import describe, read_source
 from vistazo.pictures.voc import read_annotation
 
 BOX = (
@@ -96,7 +96,7 @@ def test_raccoons_as_published_are_read_whole(real_data, read):
     assert (len(found.index), len(found.index.boxes.label), found.index.classes) == (200, 217, ("raccoon",))
     assert not found.broken
     assert found_in(found)["images/raccoon-18.jpg"] == [("raccoon", [31, 24, 201, 130])]
-    told = check(real_data / "raccoon" / "raccoon.zip")
+    told = describe(read_source(real_data / "raccoon" / "raccoon.zip", classes_file=None))
     assert told["lines"][:3] == [
         "format: Pascal VOC boxes",
         "boxes: 217, classes: 1",

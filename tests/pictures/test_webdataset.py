@@ -7,7 +7,7 @@ import pytest
 
 from vistazo.errors import SourceDamaged, TooFewExamples
 from vistazo.pictures import decoding
-from vistazo.pictures.sources import check
+from vistazo.pictures.sources import describe, read_source
 
 SAMPLES = ("a/0001", "a/0002", "b.x/0003", "0004")
 
@@ -60,7 +60,7 @@ def test_shards_are_read_where_they_lie_and_named_parts_count(tmp_path, picture,
     assert found.store.read(rows["test/000000.tar/0004.png"]) == picture(3) + b"\2"
     loaded = decoding.load(found.store, np.arange(12), height=10, width=12, channels=3, threads=3)
     assert len(loaded.pixels) == 12
-    told = check(tmp_path)
+    told = describe(read_source(tmp_path, classes_file=None))
     assert told["lines"][:3] == [
         "format: WebDataset",
         "parts that it names: train 8, test 4",

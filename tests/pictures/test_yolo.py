@@ -7,7 +7,7 @@ from PIL import Image
 
 from vistazo.errors import SourceDamaged, SourceError, TooFewExamples
 from vistazo.pictures import formats
-from vistazo.pictures.sources import check
+from vistazo.pictures.sources import describe, read_source
 from vistazo.pictures.yolo import read_yaml
 
 
@@ -147,7 +147,7 @@ def test_data_yaml_says_the_parts(place, read, yaml, expected):
 
 def test_check_says_so(place):
     source = place({"images/1.png": None, "labels/1.txt": "0 .5 .5 1 1\n1 .5 .5 1 1", "classes.txt": "a\nb"})
-    assert check(source)["lines"] == [
+    assert describe(read_source(source, classes_file=None))["lines"] == [
         "format: YOLO boxes",
         "boxes: 2, classes: 2",
         "pictures: 1, classes: 2",

@@ -29,6 +29,7 @@ _INHERITED = frozenset(
         "channels",
         "background",
         "classes",
+        "corrections",
         "group_by",
         "max_broken",
         "deterministic",

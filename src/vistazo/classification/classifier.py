@@ -20,6 +20,7 @@ from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.classification import metrics, several
 from vistazo.classification.models import create
+from vistazo.classification.sorting import Sorter
 from vistazo.classification.starting import learnt
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
@@ -233,16 +234,21 @@ class Classifier:
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
         return learnt(self.path) if self.path else np.zeros(0, "S32")
 
-    def predict(self, files: Any, *, top: int = 5, every: str | None = None) -> Iterator[dict[str, Any]]:
+    def predict(
+        self, files: Any, *, top: int = 5, every: str | None = None, sort_into: str | Path | None = None
+    ) -> Iterator[dict[str, Any]]:
         """An answer for each picture of files, folders, archives, videos or arrays, in order and as they are read.
 
         Yields {"file", "class", "probability", "top"}, with "classes" where a picture may have several labels, or, for
         what cannot be read, {"file", "reason"}.
+        sort_into: a folder that gets a copy of each picture in a folder of its class; "copies" tells where.
         """
+        sorter = None if sort_into is None else Sorter(Path(sort_into), self.classes)
         if not isinstance(files, np.ndarray) and not files:
             raise UsageError(tr("Name the pictures to answer for: vistazo predict MODEL PICTURE..."))
         height, width, channels = self.size
         waiting: list[tuple[str, Pixels | str]] = []
+        originals: list[bytes | Pixels] = []  # of those waiting that can be read, where they are to be sorted
         several = [files] if isinstance(files, (str, Path)) else files
         if isinstance(files, np.ndarray):
             several = [files]
@@ -258,10 +264,12 @@ class Classifier:
                 except (SourceError, OSError, MemoryError) as error:
                     answer = reason_of(error)
             waiting.append((name, answer))
-            if len(waiting) == 64:
-                yield from self._answers(waiting, top)
-                waiting = []
-        yield from self._answers(waiting, top)
+            if sorter and not isinstance(answer, str) and not isinstance(given, str):
+                originals.append(given)
+            if len(waiting) == (8 if sorter else 64):  # originals may be of many megabytes each
+                yield from _sorted(self._answers(waiting, top), originals, sorter)
+                waiting, originals = [], []
+        yield from _sorted(self._answers(waiting, top), originals, sorter)
 
     def _answers(self, waiting: list[tuple[str, Pixels | str]], top: int) -> Iterator[dict[str, Any]]:
         good = [one for _, one in waiting if not isinstance(one, str)]
@@ -278,6 +286,18 @@ class Classifier:
                 given = several.answers(row, np.array(self.thresholds))
                 answer["classes"] = [self.classes[at] for at in np.argsort(-row, kind="stable") if given[at]]
             yield answer
+
+
+def _sorted(
+    answers: Iterator[dict[str, Any]], originals: list[bytes | Pixels], sorter: Sorter | None
+) -> Iterator[dict[str, Any]]:
+    """The same answers, each picture copied to where its answer says."""
+    left = iter(originals)
+    for answer in answers:
+        if sorter and "reason" not in answer:
+            answered = answer.get("classes", [answer["class"]])
+            answer["copies"] = sorter.place(answer["file"], next(left), answered)
+        yield answer
 
 
 def views_of(*, several: bool, flip: bool, shifted: bool) -> tuple[View, ...]:

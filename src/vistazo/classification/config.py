@@ -82,6 +82,11 @@ class ClassificationConfig(TrainingConfig):
             "uneven classes: sampling draws rare ones more often, weights counts them more; auto samples from twice on"
         ),
     )
+    corrections: str | None = setting(
+        None,
+        spanish="correcciones",
+        help=mark("review.csv of a check: pictures it excludes or relabels; the source is not touched"),
+    )
     max_broken: float = setting(
         0.05, spanish="max_rotas", ge=0, le=1, help=mark("largest share of unreadable pictures, 0 to 1")
     )
@@ -193,11 +198,18 @@ class ClassificationConfig(TrainingConfig):
         return self
 
     def anchored(self) -> Self:
-        """`classes` and `start` as absolute paths; `last` is resolved here, before this run becomes the last.
+        """`classes`, `start` and `corrections` as absolute paths, the last with a seal of what it says; `last` is
+        resolved here, before this run becomes the last.
 
-        Raises RunError where `start` is no model.
+        Raises RunError where `start` is no model, SourceError where `corrections` cannot be understood.
         """
+        corrections = self.corrections
+        if corrections:
+            from vistazo.classification import correcting
+
+            corrections = correcting.sealed(corrections)
         paths = {
+            "corrections": corrections,
             "classes": self.classes and str(platform.existing(self.classes).absolute()),
             "start": self.start and str(runs.model_file(self.start).absolute()),
         }

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from vistazo import bundle as bundles
 from vistazo import platform
+from vistazo.classification import leaks
 from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.correcting import Corrections, kept
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import picture_size, recipes, require_sense, with_recipe
 from vistazo.classification.starting import require_unlearnt, with_parts_of
@@ -133,7 +135,7 @@ def read(run: Run, source: Any, config: ClassificationConfig, progress: Progress
     Raises SourceError where they cannot be used, RunDiffers where they are not those the run began with, ConfigError
     where the model to begin from has learnt from all that would be tested.
     """
-    loaded = load(source, config, progress, recipe=settled_recipe(run))
+    loaded = load(source, config, progress, kept(run, config.corrections), recipe=settled_recipe(run))
     recipe = recipes[loaded.recipe]
     # Frozen, so that a run that is trained beside another one has that one's parts.
     shares = run.freeze("parts", {"validation": recipe.validation, "test": recipe.test})
@@ -174,7 +176,7 @@ def divide(
     named = config.recipe == loaded.recipe
     config = config.model_copy(update={"recipe": loaded.recipe})
     official = bool((loaded.index.split == TEST).any())
-    sentences = (*loaded.notes, *assigned.sentences)
+    sentences = (*loaded.notes, *assigned.sentences, *leaks.grouped_sentences(assigned.index))
     return Data(config, assigned.index, loaded.pixels, loaded.size, sentences, loaded.broken, official, named)
 
 
@@ -185,9 +187,17 @@ def settled_recipe(run: Run) -> str:
     return ""
 
 
-def load(source: Any, config: ClassificationConfig, progress: Progress, *, recipe: str = "") -> Loaded:
+def load(
+    source: Any,
+    config: ClassificationConfig,
+    progress: Progress,
+    corrections: Corrections | None,
+    *,
+    recipe: str = "",
+) -> Loaded:
     """Find and decode the pictures, and tell how; a source that was loaded for such a config is taken as it is.
 
+    corrections: what is left out or has another label than the source says.
     recipe: what auto means; '' for what suits the pictures. Raises SourceError where they cannot be used.
     """
     settings = {name: value for name, value in config.model_dump().items() if name not in _DIVIDING}
@@ -197,9 +207,8 @@ def load(source: Any, config: ClassificationConfig, progress: Progress, *, recip
         source = source.source
     require_sense(config)
     names = Path(config.classes) if config.classes else None
-    found = cropped(
-        sources.read_source(source, classes_file=names, every=interval(config.every), say=progress.say)
-    )
+    found = sources.read_source(source, classes_file=names, every=interval(config.every), say=progress.say)
+    found = corrections.apply(found) if corrections else cropped(found)
     for note in found.notes:
         progress.say(note)
     splits.require_trainable(found.index)
@@ -235,10 +244,12 @@ def load(source: Any, config: ClassificationConfig, progress: Progress, *, recip
     if loaded.broken:
         index = index.take(loaded.rows)
         splits.require_trainable(index)
+    index = leaks.group_copies(index, loaded.pixels)
     counted = tr("pictures: {n} of {height} x {width} pixels, {colour}", n=len(index), height=height, width=width,
                  colour=tr("grey") if channels == 1 else tr("colour"))  # fmt: skip
     size = (height, width, channels)
-    whole = Loaded(source, settings, index, loaded.pixels, size, broken, config.recipe, notes)
+    told = list(found.notes)  # said above
+    whole = Loaded(source, settings, index, loaded.pixels, size, broken, config.recipe, notes, told)
     whole.say([counted, *notes[len(found.notes) :]], progress)
     return whole
 

@@ -12,7 +12,7 @@ import torch
 import vistazo
 from vistazo import bundle as bundles
 from vistazo.bundle import Bundle
-from vistazo.classification import report, transfer
+from vistazo.classification import leaks, report, several, transfer
 from vistazo.classification.beside import Beside, comparison
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
@@ -47,6 +47,18 @@ def measure(model: Classifier, data: Data, part: str) -> Measured | None:
     return Measured(figures, probabilities, figures["single_view_accuracy"])
 
 
+def _leak(model: Classifier, data: Data, measured: Measured | None) -> leaks.Leak | None:
+    """The test figure without near copies of pictures learnt from, where there are any."""
+    if measured is None:
+        return None
+    if model.thresholds is None:
+        right = measured.probabilities.argmax(1) == data.labels("test")
+    else:
+        given = several.answers(measured.probabilities, np.array(model.thresholds))
+        right = (given == data.labels("test")).all(1)
+    return leaks.measure(data.index, right)
+
+
 def keep(
     run: Run,
     config: ClassificationConfig,
@@ -74,6 +86,9 @@ def keep(
         "counts": {part: len(data.rows(part)) for part in ("train", "validation", "test", "out")},
         "broken": [{"file": one.where, "reason": one.reason} for one in data.broken],
     }
+    leak = _leak(model, data, measured["test"])
+    if leak:
+        told["near_copies"] = leak.to_json()
     if head_alone:
         told["head_alone"] = asdict(head_alone)
     if other:
@@ -103,6 +118,7 @@ def keep(
             comparison=comparison(config, told, part, other, run.folder),
             thresholds=model.thresholds,
             proposal=proposed,
+            leak=leak.sentence() if leak else "",
             transfer=transfer.told(head_alone, run) if head_alone else (),
         )
     )

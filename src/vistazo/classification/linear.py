@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vistazo.engine.batches import counter_seed
 
-__all__ = ["Linear", "fit_linear"]
+__all__ = ["Linear", "fit_held_out", "fit_linear"]
 
 # Penalties on the weights of standardised features that folds choose from, the strongest first.
 PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -56,6 +56,26 @@ def fit_linear(
     else:
         penalty = _choose(features_NF, targets_NK, units_N, independent, seed)
     return next(_Solver(features_NF, targets_NK, independent).solve([penalty]))
+
+
+def fit_held_out(features_NF: Tensor, targets_NK: Tensor, fold_N: Tensor, *, seed: int) -> Tensor:
+    """(N, K) log probabilities of each example, by a softmax regression on the examples of all other folds.
+
+    fold_N: int64, the fold of each. The strength of the penalty is chosen once. The same numbers for the same input.
+    """
+    units = np.arange(len(fold_N))
+    penalty = (
+        _choose(features_NF.float(), targets_NK, units, False, seed)
+        if len(fold_N) >= 2 * FOLDS
+        else PENALTIES[1]
+    )
+    logs_NK = torch.empty_like(targets_NK)
+    for fold in range(int(fold_N.max()) + 1):
+        held = fold_N == fold
+        if held.any():
+            head = next(_Solver(features_NF[~held].float(), targets_NK[~held], False).solve([penalty]))
+            logs_NK[held] = head.scores(features_NF[held].float()).log_softmax(1)
+    return logs_NK
 
 
 def _choose(

@@ -55,6 +55,7 @@ class Told:
     comparison: a section of its own for what is to be seen beside this run.
     thresholds: of several labels a picture; `labels` is (pictures, labels) bool then.
     proposal: what would measure better, where there is such a thing.
+    leak: what the test figure is without near copies of pictures learnt from, where there are any.
     transfer: the stages of a run that began with a pretrained network.
     """
 
@@ -78,6 +79,7 @@ class Told:
     comparison: Section | None = None
     thresholds: tuple[float, ...] | None = None
     proposal: str = ""
+    leak: str = ""
     transfer: Sequence[tuple[str, str]] = ()
 
 
@@ -136,7 +138,7 @@ def _headline(told: Told) -> list[Block]:
         else tr(
             "Validation chose the epoch, so this figure leans to the bright side; there was no test part."
         ),
-        *([told.proposal] if told.proposal else []),
+        *filter(None, [told.leak, told.proposal]),
     ]
     table = table_of_parts(
         told.figures,

@@ -53,6 +53,7 @@ def headline(told: "Told") -> list[Block]:
         ),
         *([told.proposal] if told.proposal else []),
     ]
+    lines += filter(None, [told.leak])
     title = (
         tr("Pictures of the test part with every label right")
         if told.part == "test"

@@ -21,6 +21,7 @@ from vistazo.classification import pooling, study_report
 from vistazo.classification.beside import study_comparison
 from vistazo.classification.classifier import open_model
 from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.correcting import kept
 from vistazo.classification.data import RECIPE, Data, Loaded, divide, load, read, settled_recipe
 from vistazo.classification.keeping import measure
 from vistazo.classification.pooling import Tried
@@ -84,7 +85,7 @@ def train(run: Run, source: Any, config: ClassificationConfig, progress: Progres
     learn: trains one run. Raises TooFewExamples and ConfigError where the pictures do not allow so many folds, or the
     model to begin from knows them, before anything is trained; and whatever `learn` raises.
     """
-    loaded = load(source, config, progress, recipe=settled_recipe(run))
+    loaded = load(source, config, progress, kept(run, config.corrections), recipe=settled_recipe(run))
     before: tuple[str, ...] = ()
     if config.folds:
         drawn = folds.draw(loaded.index, folds=config.folds, seed=config.seed, group_by=config.group_by)

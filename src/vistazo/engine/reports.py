@@ -40,6 +40,7 @@ __all__ = [
     "Table",
     "Text",
     "class_lines",
+    "clean",
     "named",
     "number",
     "percent",
@@ -244,8 +245,8 @@ def named(values: Mapping[str, Any]) -> list[tuple[str, Cell]]:
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
-def _clean(value: Any) -> Any:
-    """Text without control, direction-turning and half characters, which a file name may hold."""
+def clean(value: Any) -> Any:
+    """A value for a page: of a text, without control, direction-turning and half characters, as a name may hold."""
     return _UNSHOWABLE.sub("\ufffd", value) if type(value) is str else value
 
 
@@ -287,7 +288,7 @@ def to_svg(curves: Curves) -> str:
 def _template() -> Any:
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_clean)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=clean)
     return environment.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))
 
 
@@ -565,7 +566,7 @@ def to_terminal(report: Report) -> str:
         if blocks:
             title = f"{section.title}\n{'-' * len(section.title)}\n" if section.title else ""
             parts.append(title + "\n\n".join(blocks))
-    text: str = _clean("\n\n".join(parts))
+    text: str = clean("\n\n".join(parts))
     return text.replace("\ufffd", "?").translate(_PLAIN) + "\n"
 
 

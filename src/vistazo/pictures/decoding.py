@@ -37,7 +37,9 @@ __all__ = [
     "Decoded",
     "Loaded",
     "UndecodablePicture",
+    "content_hash",
     "decode",
+    "dimensions",
     "in_blocks",
     "load",
     "stored",
@@ -381,6 +383,24 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
+def dimensions(data: bytes | Pixels) -> tuple[int, int]:
+    """(height, width) of a whole picture, upright, read from its header. Raises UndecodablePicture."""
+    if isinstance(data, np.ndarray):
+        return data.shape[0], data.shape[1]
+    if data.startswith(DRAWING):
+        return SIDE, SIDE
+    if data[:3] == b"\xff\xd8\xff":
+        import simplejpeg
+
+        with suppress(ValueError):  # Pillow is 20 times slower, and reads more kinds
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            _refuse_large(height, width, 0)
+            return (width, height) if _jpeg_orientation(data) > 4 else (height, width)
+    with _opened(data) as image:
+        width, height = image.size
+        return (width, height) if _orientation(image) > 4 else (height, width)
+
+
 # ---------------------------------------------------------------- many pictures
 def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tuple[int, int, int]:
     """(height, width, channels) of a typical picture: medians over a sample of at most `most` of `rows`.
@@ -398,7 +418,7 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
     for row in np.sort(sample).tolist():
         try:
             data = store.read(row)
-            size = _size(data)
+            size = dimensions(data)
             # One picture in colour settles it: to decode 200 of 12 megapixels would take 10 s.
             colour = colour or not _is_grey(data)
         except (SourceError, OSError, MemoryError) as error:
@@ -411,16 +431,6 @@ def survey(store: Store, rows: NDArray[np.int64], *, most: int, seed: int) -> tu
         )
     height, width = np.median(np.array(sizes), axis=0).astype(int).tolist()
     return height, width, 3 if colour else 1
-
-
-def _size(data: bytes | Pixels) -> tuple[int, int]:
-    if isinstance(data, np.ndarray):
-        return data.shape[0], data.shape[1]
-    if data.startswith(DRAWING):
-        return SIDE, SIDE
-    with _opened(data) as image:
-        width, height = image.size
-        return (width, height) if _orientation(image) > 4 else (height, width)
 
 
 def _is_grey(data: bytes | Pixels) -> bool:
@@ -488,7 +498,7 @@ class Decoded:
         for at, row in enumerate(rows.tolist(), first):
             try:
                 data = store.read(row)
-                self.hashes[at] = _hash(data)
+                self.hashes[at] = content_hash(data)
                 self.pixels[at] = decode(
                     data, height=height, width=width, channels=channels, background=self.background
                 )
@@ -528,7 +538,8 @@ def in_blocks(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _hash(data: bytes | Pixels) -> bytes:
+def content_hash(data: bytes | Pixels) -> bytes:
+    """32 hexadecimal digits of what a picture holds: of its encoded bytes, or of the shape and values of its pixels."""
     if isinstance(data, np.ndarray):
         shaped = data[:, :, None] if data.ndim == 2 else data
         return bytes(_hashes(shaped[None])[0])

@@ -92,6 +92,7 @@ class Index:
         `formats.KINDS`, or CROPS.
     labels: where a picture may have several labels, (rows, classes) bool, which it has; `label` is UNLABELLED
         then. None where each has one.
+    alike: (rows,) int64, equal for near copies of one picture, -1 for pictures without; None where none was found.
     boxes: where the things in a picture have boxes, those; `label` is UNLABELLED then. None elsewhere.
     Raises ValueError where the columns contradict one another.
     """
@@ -105,6 +106,7 @@ class Index:
     source: str
     kind: str
     labels: NDArray[np.bool_] | None = None
+    alike: NDArray[np.int64] | None = None
     boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
@@ -133,6 +135,13 @@ class Index:
                 raise ValueError("the boxes are of other pictures or classes")
             if self.labels is not None or (self.label != UNLABELLED).any():
                 raise ValueError("a picture has both boxes and a label")
+
+        if self.alike is not None:
+            alike = np.asarray(self.alike, dtype=np.int64).view()
+            if alike.shape != (len(self.where),):
+                raise ValueError(f"alike has shape {alike.shape}, not ({len(self.where)},)")
+            alike.flags.writeable = False
+            object.__setattr__(self, "alike", alike)
 
     def __len__(self) -> int:
         return len(self.where)
@@ -172,8 +181,9 @@ class Index:
         columns: dict[str, Any] = {
             name: getattr(self, name)[rows] for name in ("label", "split", "group", "hash")
         }
-        if self.labels is not None:
-            columns["labels"] = self.labels[rows]
+        for name in ("labels", "alike"):
+            if getattr(self, name) is not None:
+                columns[name] = getattr(self, name)[rows]
         if self.boxes is not None:
             columns["boxes"] = self.boxes.take(np.asarray(rows))
         return self.replace(where=tuple(self.where[row] for row in rows), **columns)

@@ -53,7 +53,7 @@ from vistazo.remote.copies import mirrored, origin
 from vistazo.remote.folders import Folder
 from vistazo.remote.opening import content, opened
 
-__all__ = ["Arrays", "Source", "Store", "check", "iterate_files", "read_source", "reason_of"]
+__all__ = ["Arrays", "Source", "Store", "describe", "iterate_files", "read_source", "reason_of"]
 
 
 def read_source(
@@ -97,9 +97,8 @@ def read_source(
     return found
 
 
-def check(path: Path | Folder, *, classes_file: Path | None = None, every: float = EVERY) -> dict[str, Any]:
-    """How a source of pictures is read, without decoding them: {"lines", "findings", "counts"}."""
-    found = read_source(path, classes_file=classes_file, every=every)
+def describe(found: Source) -> dict[str, Any]:
+    """How a source of pictures is read, without decoding them: {"lines", "counts"}, "task" where it must be named."""
     index = found.index
     counts = dict(zip(index.classes, index.counts(np.ones(len(index), dtype=np.bool_)).tolist(), strict=True))
     if index.labels is None:
@@ -108,13 +107,8 @@ def check(path: Path | Folder, *, classes_file: Path | None = None, every: float
         lines = [tr("pictures: {n}, labels: {labels}", n=len(index), labels=len(counts))]
     lines = [*_told_format(index), *lines, *found.notes]
     lines += [f"  {name}: {count}" for name, count in counts.items()]
-    lines += [tr("left out: {name} ({reason})", name=one.where, reason=one.reason) for one in found.broken]
-    findings = [
-        {"kind": "broken", "path": one.where, "detail": one.reason, "suggestion": tr("mend or remove it")}
-        for one in found.broken
-    ]
     task = {} if index.boxes is None else {"task": "classification"}
-    return {"lines": lines, "findings": findings, "counts": counts, **task}
+    return {"lines": lines, "counts": counts, **task}
 
 
 def _told_format(index: Index) -> list[str]:

@@ -115,8 +115,16 @@ def find_groups(index: Index, *, group_by: str) -> tuple[Ints, str]:
       'regex:…'   pictures whose path gives the same first group (or match) of the expression.
       'time:60s'  pictures in one folder whose names carry a date and time (IMG_20240131_120501.jpg), each at
                   most 60 s after the one before; s, m or h.
+    Whatever the rule, near copies of one picture (`Index.alike`) are one thing.
     Raises ConfigError where the rule is unknown, malformed, or finds nothing.
     """
+    groups, sentence = _by_rule(index, group_by)
+    if index.alike is not None:
+        groups = join_copies(groups, np.where(index.alike < 0, b"", index.alike.astype("S20")))
+    return groups, sentence
+
+
+def _by_rule(index: Index, group_by: str) -> tuple[Ints, str]:
     if index.kind == CROPS:
         return _by_picture(index, group_by)
     kind, _, detail = group_by.partition(":")
