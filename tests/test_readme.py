@@ -119,7 +119,8 @@ def neutral(command: str) -> str:
         "runs/ventas": "runs/sales", "clientes.csv": "clients.csv",
         "clientes_nuevos.csv": "new_clients.csv",
         "runs/clientes": "runs/clients", "baja": "left", "runs/ropa": "runs/clothes", "runs/corta": "runs/short",
-        "runs/otra": "runs/again", "runs/girada": "runs/turned",
+        "revision": "review", "revision/review.csv": "review/review.csv", "runs/revisada": "runs/checked",
+        "ordenadas": "sorted", "runs/otra": "runs/again", "runs/girada": "runs/turned",
     }  # fmt: skip
     return shlex.join(names.get(word, word) for word in shlex.split(in_english(command)))
 

@@ -21,6 +21,7 @@ from vistazo.pictures.stores import Arrays, Pixels, Source, readable
 __all__ = [
     "Pairs",
     "as_pictures",
+    "from_pairs",
     "idx_array",
     "is_idx",
     "is_npy",
@@ -84,7 +85,7 @@ def read_idx(path: Path, listed: Sequence[str], names: list[str] | None) -> Sour
         pair = found[stems[part]]
         files[part] = re.sub(r"\.gz$", "", posixpath.basename(pair["images"]), flags=re.IGNORECASE)
         pairs[part] = (idx_array(path / pair["images"]), idx_array(path / pair["labels"]))
-    return _from_arrays(pairs, files, names, source=str(path.resolve()), kind="idx", shown=path)
+    return from_pairs(pairs, files, names, source=str(path.resolve()), kind="idx", shown=path)
 
 
 def idx_array(path: Path) -> Pixels:
@@ -173,10 +174,10 @@ def read_arrays(pairs: Mapping[str, Pairs], names: list[str] | None) -> Source:
             raise UsageError(tr("'{key}' is no part of a data set. Known: train, validation, test.", key=key))
         parts[part] = (as_pictures(np.asarray(pictures), key or "array"), np.asarray(labels))
     files = {part: part or "array" for part in parts}
-    return _from_arrays(parts, files, names, source="", kind="arrays", shown="array")
+    return from_pairs(parts, files, names, source="", kind="arrays", shown="array")
 
 
-def _from_arrays(
+def from_pairs(
     pairs: Mapping[str, tuple[Pixels, NDArray[Any]]],
     files: Mapping[str, str],
     names: list[str] | None,

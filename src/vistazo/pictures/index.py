@@ -48,6 +48,7 @@ CROPS = "crops"  # the kind of an Index whose rows are boxes, each cut out of it
 NUMBERED = (
     "idx",
     "npy",
+    "npz",
     "arrays",
     "strokes",
     "cifar",
@@ -88,7 +89,7 @@ class Index:
     hash: (rows,) 32 hexadecimal digits of the picture's content; empty before it was read.
     classes: names, composed (NFC) and in natural order ('2' before '10').
     source: the folder, archive or manifest's folder that `where` belongs to, absolute; or its address.
-    kind: 'folder', 'archive', 'idx', 'npy', 'manifest', 'remote' (a folder elsewhere), 'arrays', one of
+    kind: 'folder', 'archive', 'idx', 'npy', 'npz', 'manifest', 'remote' (a folder elsewhere), 'arrays', one of
         `formats.KINDS`, or CROPS.
     labels: where a picture may have several labels, (rows, classes) bool, which it has; `label` is UNLABELLED
         then. None where each has one.

@@ -21,6 +21,7 @@ from vistazo.pictures.encoded import holds_pictures
 from vistazo.pictures.folders import is_picture, listing
 from vistazo.pictures.index import UNASSIGNED, Broken, indexed, natural_key, part_named, read_index
 from vistazo.pictures.labelling import SEPARATOR, indexed_labels, joined, read_cells
+from vistazo.pictures.npz import read_npz
 from vistazo.pictures.proportion import refuse_long_text, refuse_many_rows, refuse_wide_rows
 from vistazo.pictures.stores import Files, Source, Store, readable
 from vistazo.pictures.video import footage, frame_of
@@ -330,6 +331,8 @@ def _read_again(root: Path, kind: str) -> Source:
     with readable(root):
         if kind == "archive":
             return read_archive(root, archive_kind(root))
+        if kind == "npz":
+            return read_npz(root, None)
         if kind not in ("idx", "npy"):
             return formats.read_again(root, kind)
         files = listing(root).files

@@ -35,6 +35,7 @@ from vistazo.pictures.every import EVERY
 from vistazo.pictures.folders import is_picture, listing, read_folder
 from vistazo.pictures.index import PARTS, UNASSIGNED, Index, normal
 from vistazo.pictures.manifests import is_manifest, read_manifest, text_of
+from vistazo.pictures.npz import is_npz, read_npz
 from vistazo.pictures.stores import (
     MOST_BYTES,
     Arrays,
@@ -86,7 +87,7 @@ def read_source(
             tr("There is nothing at {path}. Check the spelling, or give the whole path.", path=source)
         )
     found = _of_a_copy(path, _read_path(path, names, every))
-    if names is not None and found.index.kind != "idx":
+    if names is not None and found.index.kind not in ("idx", "npz"):
         raise UsageError(
             tr(
                 "{path} names its classes itself: leave out the file of class names ({file}).",
@@ -153,6 +154,8 @@ def _read_path(path: Path, names: list[str] | None, every: float) -> Source:
     if is_manifest(path):
         return read_manifest(path)
     kind = archive_kind(path)
+    if kind == "zip" and is_npz(path):
+        return read_npz(path, names)
     if kind:
         return formats.read_archived(path, kind)
     if is_picture(path.name):
