@@ -14,7 +14,7 @@ from typing import Any
 from vistazo.classification.recipe import Given, Recipe
 from vistazo.language import mark
 
-__all__ = ["EVERYDAY", "LADDER", "Rung", "choose_batch", "choose_epochs", "choose_shape"]
+__all__ = ["EASY", "EVERYDAY", "LADDER", "Rung", "choose_batch", "choose_epochs", "choose_shape"]
 
 # Digits lie at 0.94, six kinds of drawings at 0.87, clothes at 0.80, CIFAR-10 at 0.32: where nearest neighbours agree,
 # half the pixels and fewer of them are enough.
