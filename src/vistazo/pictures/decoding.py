@@ -263,10 +263,10 @@ def _formats() -> tuple[str, ...]:
 def _reads_heic() -> bool:
     """Whether pictures of telephones can be read: with the extra `heif`, which is told to Pillow here."""
     try:
-        import pillow_heif
+        import pi_heif  # decodes alone; pillow-heif brings an encoder under the GPL
     except ImportError:
         return False
-    pillow_heif.register_heif_opener(thumbnails=False)
+    pi_heif.register_heif_opener(thumbnails=False)
     return True
 
 
