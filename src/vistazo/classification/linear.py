@@ -63,12 +63,9 @@ def fit_held_out(features_NF: Tensor, targets_NK: Tensor, fold_N: Tensor, *, see
 
     fold_N: int64, the fold of each. The strength of the penalty is chosen once. The same numbers for the same input.
     """
-    units = np.arange(len(fold_N))
-    penalty = (
-        _choose(features_NF.float(), targets_NK, units, False, seed)
-        if len(fold_N) >= 2 * FOLDS
-        else PENALTIES[1]
-    )
+    units_N = fold_N.numpy()  # what stands in one fold may be copies
+    several = len(np.unique(units_N)) > 1 and len(units_N) >= 2 * FOLDS
+    penalty = _choose(features_NF.float(), targets_NK, units_N, False, seed) if several else PENALTIES[1]
     logs_NK = torch.empty_like(targets_NK)
     for fold in range(int(fold_N.max()) + 1):
         held = fold_N == fold
