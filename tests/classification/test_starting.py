@@ -120,3 +120,18 @@ def test_a_fold_that_tests_what_the_model_has_learnt_is_refused(
     said = verb("train", source, *tiny, "--fold=1/3", "--from", "first", "--out", "run", "--quiet")
     assert said.code == 2
     assert "of the pictures that would be tested" in said.err
+
+
+def test_pictures_that_were_only_tested_before_leave_nothing_to_learn_from(
+    verb, tiny, parts, folder_of_pictures, in_tmp
+):
+    source = folder_of_pictures(in_tmp / "s", "red", "green", each=30)
+    parts(source, "first")
+    before = read_index(Path("first/index.parquet"))
+    for row in before.rows("test").tolist():
+        path = source / before.where[row]
+        (in_tmp / "old" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, in_tmp / "old" / path.parent.name)
+    said = verb("train", in_tmp / "old", *tiny, "--from", "first", "--out", "run", "--quiet")
+    assert said.code == 1, said.err
+    assert "No picture is left to learn these classes from: green, red" in said.err

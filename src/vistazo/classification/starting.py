@@ -9,7 +9,7 @@ import numpy.typing as npt
 from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.pictures.index import OUT, TEST, TRAIN, VALIDATION, Index, read_index
-from vistazo.pictures.splits import join_copies
+from vistazo.pictures.splits import join_copies, require_every_class
 
 __all__ = ["learnt", "require_unlearnt", "with_parts_of"]
 
@@ -44,7 +44,8 @@ def with_parts_of(index: Index, model: Path, *, named: Collection[str]) -> tuple
 
     Among parts that were drawn, pictures that the model's run had, and those of their groups, have the part they had
     there. named: parts that the source names itself; they keep what the model does not know, the rest is left out.
-    Returns what to tell beside. Raises ConfigError where nothing would be left to test.
+    Returns what to tell beside. Raises ConfigError where nothing would be left to test, TooFewExamples where
+    a class would have nothing left to train on.
     """
     before, sentences = _parts(model), []
     split, unit = index.split.copy(), join_copies(index.group, index.hash)
@@ -81,6 +82,7 @@ def with_parts_of(index: Index, model: Path, *, named: Collection[str]) -> tuple
                     n=int(taken.sum()),
                 )
             )
+    require_every_class(index, split)
     return index.replace(split=split), sentences
 
 

@@ -20,7 +20,16 @@ from vistazo.pictures.index import CROPS, NUMBERED, OUT, PARTS, TEST, TRAIN, UNA
 from vistazo.pictures.stratifying import stratify
 from vistazo.pictures.video import frame_of
 
-__all__ = ["SHARES", "Assigned", "assign", "find_groups", "join_copies", "require_trainable", "tickets"]
+__all__ = [
+    "SHARES",
+    "Assigned",
+    "assign",
+    "find_groups",
+    "join_copies",
+    "require_every_class",
+    "require_trainable",
+    "tickets",
+]
 
 Ints = NDArray[np.int64]
 
@@ -314,7 +323,7 @@ def assign(index: Index, *, seed: int, group_by: str, shares: tuple[float, float
     wanted = {part: share[part] for part in (TEST, VALIDATION) if not official[part]}
     split[pool] = _draw(index, pool, unit[pool], shared, wanted, seed)
 
-    _require_every_class(index, split)
+    require_every_class(index, split)
     counts = {part: int((split == part).sum()) for part in (*PARTS, OUT)}
     sentences += _told(index.replace(split=split), unit, pool, wanted, counts, seed)
     return Assigned(index.replace(split=split, group=groups), tuple(sentences), counts)
@@ -421,7 +430,8 @@ def tickets(names: Sequence[str], unit: Ints, key: str) -> NDArray[np.uint64]:
     return drawn
 
 
-def _require_every_class(index: Index, split: NDArray[np.str_]) -> None:
+def require_every_class(index: Index, split: NDArray[np.str_]) -> None:
+    """Raise TooFewExamples where a class has no picture left to train on. split: (rows,) the part of each."""
     counts = index.counts(split == TRAIN)
     without = [name for name, count in zip(index.classes, counts, strict=True) if not count]
     if without:
