@@ -1,8 +1,11 @@
 """The command line as its contract says: words, streams, exit codes, both languages, any console."""
 
+import contextlib
 import csv
 import gzip
+import html
 import json
+import os
 import re
 import shutil
 import struct
@@ -11,13 +14,14 @@ import sys
 import time
 import unicodedata
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import vistazo
-from vistazo import bundle, commands
+from vistazo import bundle, cli, commands
 from vistazo.bundle import FORMAT
 from vistazo.engine import runs
 from vistazo.language import LANGUAGES
@@ -501,6 +505,70 @@ def test_a_fault_of_our_own_ends_with_4_and_asks_for_a_report(verb, monkeypatch)
     assert said.code == 4
     assert "This is a fault of Vistazo, not yours" in said.err
     assert "Traceback" in said.err
+
+
+# ---------------------------------------------------------------- the report in a browser
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX")
+@pytest.mark.parametrize(
+    ("words", "changed", "opened"),
+    [
+        pytest.param((), {}, True, id="somebody watches"),
+        pytest.param(("--no-open",), {}, False, id="not wanted"),
+        pytest.param(("--quiet",), {}, False, id="quiet"),
+        pytest.param(("--json",), {}, False, id="for a program"),
+        pytest.param((), {"DISPLAY": ""}, False, id="no screen"),
+        pytest.param((), {"SSH_CONNECTION": "1 2 3 4"}, False, id="from elsewhere"),
+        pytest.param((), {"CI": "true"}, False, id="a robot"),
+    ],
+)
+def test_the_report_opens_where_somebody_watches(wardrobe, tiny, in_tmp, verb, words, changed, opened):
+    import pty
+
+    assert verb("train", wardrobe, *tiny, "--out", "ñu", "--quiet").code == 0
+    browser = in_tmp / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {in_tmp}/seen\n')
+    browser.chmod(0o755)
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("CI", "SSH_CONNECTION", "WAYLAND_DISPLAY")
+    }
+    own, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vistazo", "train", str(wardrobe), *map(str, tiny), "--out", "ñu", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=in_tmp,
+        env={
+            **plain,
+            "PYTHONPATH": str(Path(cli.__file__).parents[1]),
+            "LANGUAGE": "en",
+            "BROWSER": str(browser),
+            "DISPLAY": ":9",
+            **changed,
+        },
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # Linux answers so where the other end is closed
+        while piece := os.read(own, 4096):
+            said += piece
+    os.close(own)
+    assert process.wait() == 0, said.decode()
+    assert (in_tmp / "seen").exists() == opened
+    if opened:
+        assert (in_tmp / "seen").read_text().strip() == (in_tmp / "ñu" / "report.html").as_uri()
+
+
+def test_a_notebook_shows_the_report_in_a_frame(wardrobe, in_tmp):
+    result = vistazo.train(
+        wardrobe, out="run", quiet=True, recipe="quick", epochs=1, size="16", filters="8,8"
+    )
+    shown = result._repr_html_()
+    page = re.fullmatch(r'<iframe srcdoc="([^"]*)" sandbox style="[^"]*"></iframe>', shown)
+    assert page
+    assert html.unescape(page[1]) == result.report.read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------- demo

@@ -37,10 +37,12 @@ __all__ = [
     "replace_file",
     "safe_streams",
     "seconds_since_start",
+    "show_page",
     "system_language",
     "take_away",
     "taken",
     "wait_quietly",
+    "watched",
     "write_at",
 ]
 
@@ -92,6 +94,26 @@ def safe_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def watched() -> bool:
+    """Whether a person sits at this computer's screen and terminal, so that a page may be opened for them."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        return False
+    if os.environ.get("CI") or "SSH_CONNECTION" in os.environ:
+        return False
+    # Without a screen a browser of the terminal would take the terminal over.
+    return sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def show_page(path: Path) -> bool:
+    """Open a page in the person's browser; whether there is one."""
+    import webbrowser
+
+    try:
+        return webbrowser.open(path.absolute().as_uri())
+    except (webbrowser.Error, OSError):
+        return False
 
 
 def existing(path: str | os.PathLike[str]) -> Path:

@@ -191,6 +191,12 @@ class Trained:
         values |= values.pop("study")
         return {**values, "run": str(self.run), "model": str(self.model), "report": str(self.report)}
 
+    def _repr_html_(self) -> str:
+        """The report inside a notebook of Jupyter or Colab, which ask for it by this name."""
+        from vistazo.engine.reports import to_notebook
+
+        return to_notebook(self.report.read_text(encoding="utf-8"))
+
 
 class Model(Protocol):
     """A trained model, ready to answer.

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vistazo import language
+from vistazo import language, platform
 from vistazo.commands.options import Verb, config_file, derived, option, take_common, whole
 from vistazo.language import mark, tr
 
@@ -17,19 +17,21 @@ def _train(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import config, tasks
 
     task, source, out, file = (values.pop(name) for name in ("task", "source", "out", "config"))
-    common = take_common(values)
+    common, wanted = take_common(values), not values.pop("no_open")
     settings = {name: value for name, value in values.items() if value is not None}
     if file:
         kinds = [tasks.tasks[name].config() for name in ([task] if task else tasks.tasks)]
         settings = {**config.read_settings(Path(file), *kinds), **settings}
-    return _trained(tasks.train(source, task=task, out=out, quiet=common["quiet"], **settings))
+    result = tasks.train(source, task=task, out=out, quiet=common["quiet"], **settings)
+    return _trained(result, common, wanted=wanted)
 
 
 def _resume(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
     common = take_common(values)
-    return _trained(tasks.resume(values["run"], epochs=values["epochs"], quiet=common["quiet"]))
+    result = tasks.resume(values["run"], epochs=values["epochs"], quiet=common["quiet"])
+    return _trained(result, common, wanted=not values["no_open"])
 
 
 def _reproduce(values: dict[str, Any]) -> dict[str, Any]:
@@ -50,20 +52,22 @@ def _demo(values: dict[str, Any]) -> dict[str, Any]:
         click.echo(
             tr("2,000 pictures of clothes (Fashion-MNIST, Zalando, MIT licence), ten classes."), err=True
         )
-    return _trained(
-        tasks.train(
-            folder,
-            task="classification",
-            out=values["out"],
-            seed=values["seed"],
-            recipe="quick",
-            classes=str(names),
-            quiet=common["quiet"],
-        )
+    result = tasks.train(
+        folder,
+        task="classification",
+        out=values["out"],
+        seed=values["seed"],
+        recipe="quick",
+        classes=str(names),
+        quiet=common["quiet"],
     )
+    return _trained(result, common, wanted=not values["no_open"])
 
 
-def _trained(result: Any) -> dict[str, Any]:
+def _trained(result: Any, common: dict[str, Any], *, wanted: bool) -> dict[str, Any]:
+    """What --json tells; the report is opened where it is wanted and somebody sits before the screen."""
+    if wanted and not common["json"] and not common["quiet"] and platform.watched():
+        platform.show_page(result.report)
     told: dict[str, Any] = result.to_json()
     return {**told, "seconds": round(told["seconds"], 2)}
 
@@ -136,6 +140,7 @@ def _settings_of_tasks() -> list[click.Parameter]:
         option("task", "--task", "--tarea", help=tr("what to learn (default: recognised from the source)")),
         option("out", "--out", "--salida", help=tr("folder of the run (default: runs/SOURCE-N)")),
         config_file(),
+        _no_open(),
     ]
     kinds = {name: tasks.tasks[name].config() for name in tasks.tasks}
     for name in dict.fromkeys(name for kind in kinds.values() for name in kind.model_fields):
@@ -145,10 +150,16 @@ def _settings_of_tasks() -> list[click.Parameter]:
     return found
 
 
+def _no_open() -> click.Parameter:
+    words = tr("leave the browser closed when the report is there")
+    return option("no_open", "--no-open", "--no-abrir", is_flag=True, type=bool, help=words)
+
+
 def _resume_options() -> list[click.Parameter]:
     return [
         click.Argument(["run"], type=click.UNPROCESSED, metavar=tr("RUN")),
         option("epochs", "--epochs", "--epocas", type=whole(1), help=tr("the new total of epochs")),
+        _no_open(),
     ]
 
 
@@ -164,6 +175,7 @@ def _demo_options() -> list[click.Parameter]:
         option("out", "--out", "--salida", help=tr("folder of the run")),
         option("seed", "--seed", "--semilla", type=whole(0), default=0,
                 help=tr("number that everything random is drawn from")),
+        _no_open(),
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ stands in a name is escaped.
 """
 
 import datetime
+import html
 import math
 import re
 from base64 import b64encode
@@ -46,6 +47,7 @@ __all__ = [
     "percent",
     "to_html",
     "to_json",
+    "to_notebook",
     "to_svg",
     "to_terminal",
 ]
@@ -272,6 +274,11 @@ _ALONE = (
     ".k1{--k:#0063a8}.k2{--k:#b84a00}.k3{--k:#00704f}.k4{--k:#9b3f7e}.k2 .line{stroke-dasharray:7 4}"
     ".k3 .line{stroke-dasharray:2 4}.k4 .line{stroke-dasharray:9 3 2 3}"
 )
+
+
+def to_notebook(page: str) -> str:
+    """A whole page in a frame of its own, as a notebook shows it: neither's styles touch the other."""
+    return f'<iframe srcdoc="{html.escape(page)}" sandbox style="width: 100%; height: 45rem; border: 0"></iframe>'
 
 
 def to_svg(curves: Curves) -> str:
