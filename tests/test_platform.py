@@ -274,10 +274,39 @@ def test_freed_blocks_can_be_kept_here_or_the_answer_is_no():
     assert said.strip() in ("True", "False")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_blocks_that_were_kept_can_be_returned():
+    code = """if True:
+        import re
+        from pathlib import Path
+        import numpy as np
+        from vistazo import platform
+
+        def held():
+            return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
+
+        if not platform.keep_freed_blocks():
+            raise SystemExit("no glibc")
+        several = [np.ones(1 << 20) for _ in range(40)]  # 8 MB each
+        last = np.ones(10)
+        full = held()
+        del several
+        print(full, held(), platform.return_freed_blocks(), held())
+    """
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if "no glibc" in said.stderr:
+        pytest.skip("no glibc")
+    full, kept, answer, left = said.stdout.split()
+    assert answer == "True", said.stderr
+    assert int(kept) > int(full) - 40
+    assert int(left) < int(full) - 280
+
+
 @pytest.mark.parametrize("system", ["win32", "darwin"])
 def test_elsewhere_freed_blocks_are_left_to_the_system(monkeypatch, system):
     monkeypatch.setattr(platform.sys, "platform", system)
     assert not platform.keep_freed_blocks()
+    assert not platform.return_freed_blocks()
 
 
 def test_waiting_threads_sleep_unless_the_user_said_otherwise(monkeypatch):

@@ -35,6 +35,7 @@ __all__ = [
     "physical_cores",
     "process_alive",
     "replace_file",
+    "return_freed_blocks",
     "safe_streams",
     "seconds_since_start",
     "show_page",
@@ -319,6 +320,20 @@ def keep_freed_blocks() -> bool:
             (-2, 256 << 20),
         )  # MMAP_THRESHOLD, TRIM_THRESHOLD, TOP_PAD
         return all(libc.mallopt(name, value) == 1 for name, value in settings)
+    except (OSError, AttributeError):  # musl
+        return False
+
+
+def return_freed_blocks() -> bool:
+    """Give the kernel what was freed so far, also where `keep_freed_blocks` keeps it; whether glibc could.
+
+    For the moment between two kinds of work: what reading a million pictures took for a while would stay with the
+    training, and the files it reads would find no room.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(ctypes.CDLL("libc.so.6").malloc_trim(0))
     except (OSError, AttributeError):  # musl
         return False
 

@@ -245,6 +245,7 @@ def load(
         index = index.take(loaded.rows)
         splits.require_trainable(index)
     index = leaks.group_copies(index, loaded.pixels)
+    platform.return_freed_blocks()
     counted = tr("pictures: {n} of {height} x {width} pixels, {colour}", n=len(index), height=height, width=width,
                  colour=tr("grey") if channels == 1 else tr("colour"))  # fmt: skip
     size = (height, width, channels)

@@ -117,20 +117,26 @@ class _Found:
 
 
 def _candidates(codes: NDArray[np.uint64]) -> _Found:
-    blocks = list(_every_pair(codes) if len(codes) <= EVERY else _neighbours(codes))
+    blocks = (
+        _every_pair if len(codes) <= EVERY else _neighbours
+    )  # gone through twice: kept, they are 112 bytes a picture
     differ = np.zeros(BITS + 1, dtype=np.int64)
-    for *_, block in blocks:
+    for *_, block in blocks(codes):
         differ += np.bincount(block.ravel(), minlength=BITS + 1)
     # Where most pictures are alike (digits), fewer bits may differ, or there would be a thousand pairs a picture.
     most = int(np.searchsorted(np.cumsum(differ), MOST_PAIRS * len(codes), side="right")) - 1
     most = max(LEAST_BITS, min(most, MOST_BITS))
     alike = int(differ[MOST_BITS + 1 : MOST_BITS + 1 + DECOYS].sum())
     every = max(1, alike // SAMPLE)
-    decoys = [_chosen(block, MOST_BITS + 1, MOST_BITS + DECOYS, every) for block in blocks]
-    found = _every_key(
-        np.minimum(one, other) * len(codes) + np.maximum(one, other)
-        for one, other in (_chosen(block, 0, most, 1) for block in blocks)
-    )
+    decoys = []
+
+    def keys() -> Iterator[Ints]:
+        for block in blocks(codes):
+            decoys.append(_chosen(block, MOST_BITS + 1, MOST_BITS + DECOYS, every))
+            one, other = _chosen(block, 0, most, 1)
+            yield np.minimum(one, other) * len(codes) + np.maximum(one, other)
+
+    found = _every_key(keys())
     one, other = (np.concatenate(column) for column in zip(*decoys, strict=True))
     return _Found((found // len(codes), found % len(codes)), (one, other), alike)
 
