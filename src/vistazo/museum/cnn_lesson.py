@@ -128,7 +128,7 @@ def _start(small: Numbers, folder: Folder) -> list[Block]:
 
 
 def _table(layers: list[Step]) -> list[Block]:
-    rows = [
+    rows: list[list[Any]] = [
         [_named(one), _shape(one), one.neurons, one.counted or "–", one.weights + one.biases]
         for one in layers
     ]
@@ -219,8 +219,8 @@ def _answers(layers: list[Step], shares: Numbers) -> list[Block]:
     flat, hidden = layers[-3], layers[-2]
     told = tr(
         "The {flat} numbers of the last maps stand in one row (flatten). A dense layer of {hidden} neurons looks at "
-        "all of them ({counted} parameters), a last one of 10 at those. Softmax turns the ten sums into shares that add "
-        "up to 100 %: one for each class.",
+        "all of them ({counted} parameters), a last one of 10 at those. Softmax turns the ten sums into shares that "
+        "add up to 100 %: one for each class.",
         flat=number(flat.neurons),
         hidden=hidden.neurons,
         counted=hidden.counted,

@@ -39,9 +39,9 @@ class Folder:
         """
         shaped = pixels[:, :, None] if pixels.ndim == 2 else pixels
         large = drawing.enlarge(shaped, _wanted(shaped)) if enlarged else shaped
-        return self.bytes(name, drawing.png(np.ascontiguousarray(large)), *caption)
+        return self.add(name, drawing.png(np.ascontiguousarray(large)), *caption)
 
-    def bytes(self, name: str, file: bytes, *caption: str) -> reports.Picture:
+    def add(self, name: str, file: bytes, *caption: str) -> reports.Picture:
         """Write a PNG file's bytes as NAME.png, and give them with a caption for the page. Raises DiskError."""
         self._write(f"{name}.png", file)
         self.files.append(f"{name}.png")

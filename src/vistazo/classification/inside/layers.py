@@ -211,11 +211,11 @@ class Watch(TorchFunctionMode):
                     module.register_forward_pre_hook(self._begin),
                     module.register_forward_hook(self._end(path)),
                 ]
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()

@@ -149,7 +149,7 @@ class _Best:
                 name, label, pixels = self._kept[row]
                 box = (0, size[0], 0, size[1])
                 if layer.field is not None:
-                    box = layer.field.box(*divmod(place, columns), size[0], size[1])
+                    box = layer.field.box(place // columns, place % columns, size[0], size[1])
                 found[unit].append(Liked(name, label, value, box, pixels))
         return found
 
@@ -158,7 +158,7 @@ class _Best:
 def _chunks(
     model: Classifier, source: Any, unreadable: list[dict[str, str]], say: Callable[[str], None]
 ) -> Iterator[_Chunk]:
-    """The pictures of a source at the model's size, some at a time. What has no labels is read as `predict` reads it."""
+    """The pictures of a source at the model's size, some at a time; without labels, as `predict` reads them."""
     try:
         found = cropped(sources.read_source(source, classes_file=None, say=say))
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""A look inside a network: its layers in a table, its filters, its maps of a picture, what its units like in a source."""
+"""A look inside a network: its layers in a table, its filters, its maps of a picture, what its units like."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def look(
     units: str | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """The layers of a trained model, and a page with pictures in a folder: {"layers", "parameters", "page", "files", …}.
+    """The layers of a trained model, and a page with pictures: {"layers", "parameters", "page", "files", …}.
 
     given: None for its filters; a picture for its feature maps; a source for the pictures that units of a layer like
     most. out: the folder, None for inside/ where there is something given, else no page. layer: a name or a number from
@@ -64,9 +64,7 @@ def look(
     told = _told(str(model.path or model.model), model.model, model.size, layers)
     if given is None and out is None:
         if layer is not None or units is not None:
-            raise ConfigError(
-                tr("--layer and --units need a picture or a source to look at: name one after the model.")
-            )
+            raise ConfigError(tr("--layer and --units need a picture or a source: name one after the model."))
         return told
     folder = Folder(Path(out) if out is not None else Path("inside"), PAGE)
     if given is None:
@@ -74,6 +72,7 @@ def look(
         report = pages.of_filters(name, layers, path, filters, folder)
     elif _one_picture(given):
         report = _maps(model, name, layers, given, layer, units, folder)
+        told["picture"] = "" if isinstance(given, np.ndarray) else str(given)
     else:
         wanted = _with_places(layers) if layer is None else find_layer(layers, layer)
         chosen = read_units(units, wanted, UNITS)
@@ -95,8 +94,8 @@ def _maps(
 ) -> Any:
     if layer is None:
         shown = [one for one in layers if one.spread and one.kind in _TELLING]
-        places = np.unique(np.linspace(0, len(shown) - 1, LAYERS).round().astype(int)) if shown else []
-        shown = [shown[at] for at in places]
+        places = np.unique(np.linspace(0, len(shown) - 1, LAYERS).round().astype(np.int64)).tolist()
+        shown = [shown[at] for at in places] if shown else [layers[-1]]
     else:
         shown = [find_layer(layers, layer)]
     chosen = {one.number: read_units(units, one, MAPS) for one in shown}

@@ -95,7 +95,7 @@ def picture_of(model: Classifier, picture: Any) -> Pixels:
 
 
 def first_filters(network: nn.Module) -> tuple[str, Floats]:
-    """The name of the first layer that holds filters, and those, (O, C, height, width). Raises ValueError without any."""
+    """The name of the first layer with filters, and those, (O, C, height, width). Raises ValueError without any."""
     for path, module in network.named_modules():
         own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for _, one in own:

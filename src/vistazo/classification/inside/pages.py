@@ -19,6 +19,7 @@ __all__ = ["of_filters", "of_likes", "of_maps", "table_lines"]
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
+_NEXT = "vistazo inside MODEL FILE --out inside\n\nvistazo inside MODEL SOURCE --out inside"
 _SIDE = 112  # screen pixels of a liked picture's shorter side
 _FRAME = (255, 140, 0)
 
@@ -66,7 +67,8 @@ def of_filters(
     count, channels, height, width = filters_OCHW.shape
     if channels == 3:
         told = tr(
-            "Each small square is a filter in colour: mid-grey stands for 0, brighter red, green or blue for more of it."
+            "Each small square is a filter in colour: mid-grey stands for 0, brighter red, green or blue for more "
+            "of it."
         )
         drawn = drawing.grid([signed(one.transpose(1, 2, 0)) for one in filters_OCHW], 16)
     else:
@@ -74,10 +76,10 @@ def of_filters(
                   "most negative.")  # fmt: skip
         drawn = drawing.grid([signed(one.mean(0))[:, :, None] for one in filters_OCHW], 16)
     caption = tr("{n} filters of {height} × {width}", n=count, height=height, width=width)
-    sheet = folder.bytes("filters", drawn, tr("layer {name}", name=path), caption)
+    sheet = folder.add("filters", drawn, tr("layer {name}", name=path), caption)
     about = tr(
-        "A filter is a kernel whose numbers were learnt. It answers strongest where the picture looks as it does: stripes "
-        "find edges of their direction, patches of colour find that colour."
+        "A filter is a kernel whose numbers were learnt. It answers strongest where the picture looks as it does: "
+        "stripes find edges of their direction, patches of colour find that colour."
     )
     return Report(
         tr("Inside {name}", name=name),
@@ -86,7 +88,7 @@ def of_filters(
             Section(tr("First filters"), [Text(about), Text(told), Pictures([sheet], large=True)]),
             Section(
                 tr("Next"),
-                [Text("vistazo inside MODEL FILE --out inside\n\nvistazo inside MODEL SOURCE --out inside")],
+                [Text(_NEXT)],
             ),
         ],
     )
@@ -106,8 +108,8 @@ def _table_words(layers: tuple[Layer, ...]) -> str:
         name: sum(getattr(one, name) for one in layers) for name in ("trainable", "statistics", "frozen")
     }
     return tr(
-        "Output is height × width × channels. Neurons are the numbers a layer gives for one picture. Of the parameters, "
-        "{trainable} are trainable, {statistics} running statistics and {frozen} frozen.",
+        "Output is height × width × channels. Neurons are the numbers a layer gives for one picture. Of the "
+        "parameters, {trainable} are trainable, {statistics} running statistics and {frozen} frozen.",
         **{name: number(value) for name, value in parts.items()},
     )
 
@@ -118,8 +120,8 @@ def of_maps(
 ) -> Report:
     """What each layer makes of a picture: its maps side by side, those of the units that are named."""
     intro = tr(
-        "A feature map is what one unit of a layer finds in the picture, place by place. Black is 0 and bright is much; "
-        "where a layer has negative numbers, mid-grey is 0. Each map is scaled by itself."
+        "A feature map is what one unit of a layer finds in the picture, place by place. Black is 0 and bright is "
+        "much; where a layer has negative numbers, mid-grey is 0. Each map is scaled by itself."
     )
     picture = folder.picture("picture", pixels_HWC, tr("the picture, as the model sees it"), title)
     sections = [Section("", [Text(intro), Pictures([picture], large=True)])]
@@ -147,8 +149,8 @@ def _told_units(units: list[int]) -> str:
 def of_likes(name: str, source: str, layer: Layer, likes: Likes, folder: Folder) -> Report:
     """For each unit the pictures it likes most, with the part that it saw framed and cut out."""
     intro = tr(
-        "Layer {layer} ({about}) looked at {n} pictures of {source}. For each unit these are the pictures it answered to "
-        "strongest. The frame is what the answering place sees of the picture; beside it, that part alone.",
+        "Layer {layer} ({about}) looked at {n} pictures of {source}. For each unit these are the pictures it answered "
+        "to strongest. The frame is what the answering place sees of the picture; beside it, that part alone.",
         layer=_name(layer),
         about=layer.about,
         n=number(likes.pictures),
@@ -164,7 +166,7 @@ def of_likes(name: str, source: str, layer: Layer, likes: Likes, folder: Folder)
             sections.append(Section(title, [Text(tr("Silent: it gave 0 for every picture."))]))
             continue
         drawn = [_framed(one) for one in liked]
-        folder.bytes(f"unit-{unit + 1}", drawing.grid(drawn, 4))
+        folder.add(f"unit-{unit + 1}", drawing.grid(drawn, 4))
         figures = [
             Picture(drawing.png(one), [line for line in (liked_one.label, _short(liked_one)) if line])
             for one, liked_one in zip(drawn, liked, strict=True)
