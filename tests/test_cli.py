@@ -29,6 +29,8 @@ VERBS = {
     "predict": "predecir",
     "models": "modelos",
     "recipes": "recetas",
+    "inside": "dentro",
+    "museum": "museo",
     "demo": "demo",
 }
 

@@ -121,7 +121,7 @@ def _start(small: Numbers, folder: Folder) -> list[Block]:
                 "This network has not been trained: its first six filters are kernels with a name ({names}), all other "
                 "weights are drawn by chance. Training changes these numbers until the answers are right; their count "
                 "and the arithmetic stay the same.",
-                names=", ".join(walk.FIRST),
+                names=", ".join(tr(name) for name in walk.FIRST),
             )
         ),
     ]
@@ -163,7 +163,7 @@ def _neuron(small: Numbers, given: list[Numbers], folder: Folder) -> list[Block]
     total = int((pixels * kernel).sum())
     parts = (
         ("pixels", pixels, grey(pixels), tr("pixels of the picture")),
-        ("kernel", kernel, signed(kernel), tr("the filter '{name}'", name=name)),
+        ("kernel", kernel, signed(kernel), tr("the filter '{name}'", name=tr(name))),
         ("products", pixels * kernel, signed(pixels * kernel), tr("pixel times number")),
     )
     pictures = [
@@ -232,8 +232,7 @@ def _answers(layers: list[Step], shares: Numbers) -> list[Block]:
         Text(
             tr(
                 "As nothing was learnt, these shares mean nothing yet. Train such a network on your own pictures and "
-                "look inside it:"
+                "look inside it: vistazo train SOURCE --recipe tutorial-mnist, then vistazo inside MODEL FILE --out inside"
             )
-            + "\n\nvistazo train SOURCE --recipe mnist-keras\n\nvistazo inside MODEL FILE --out inside"
         ),
     ]

@@ -152,7 +152,7 @@ def _told(result: _Result, work: _Worked) -> dict[str, Any]:
 def _line(result: _Result) -> str:
     rows, columns = result.sums_PQ.shape
     size = tr("{height} × {width} pixels", height=rows, width=columns)
-    return f"{result.kernel.name}: {tr(result.kernel.about)} ({size})"
+    return f"{tr(result.kernel.name)}: {tr(result.kernel.about)} ({size})"
 
 
 # ---------------------------------------------------------------- the page
@@ -183,7 +183,7 @@ def _report(
         Section(tr("How it slides"), _sliding(photo, results, operation, stride, padding)),
     ]
     for result, work in zip(results, works, strict=True):
-        sections.append(Section(result.kernel.name, _section(result, work, original, folder, operation)))
+        sections.append(Section(tr(result.kernel.name), _section(result, work, original, folder, operation)))
     sections.append(Section(tr("Try it"), [Text(_tries())]))
     notes = " ".join(
         [tr("{name}, {height} × {width} pixels.", name=photo.name, height=height, width=width), *photo.notes]
@@ -282,7 +282,7 @@ def _worked(result: _Result, work: _Worked, name: str, folder: Folder, operation
     ]
     height, width = work.pixels_KL.shape
     where = tr(
-        "One pixel, worked out: row {row}, column {column} of the answer. Its window are rows {top} to {bottom} and "
+        "One pixel, worked out: row {row}, column {column} of the answer. It looks at rows {top} to {bottom} and "
         "columns {left} to {right} of the picture.",
         row=work.row + 1,
         column=work.column + 1,
@@ -321,14 +321,13 @@ def _summed(result: _Result, work: _Worked) -> str:
 
 
 def _tries() -> str:
+    names = kernels.names()
     return "\n\n".join(
         [
-            tr("Other kernels by name: {names}.", names=", ".join(kernels.kernels)),
-            "vistazo museum kernels FILE --kernel sharpen,blur",
-            tr("Your own numbers, row by row:")
-            + ' vistazo museum kernels FILE --kernel "1 0 -1; 2 0 -2; 1 0 -1"',
-            tr("Every second place, without a frame:")
-            + " vistazo museum kernels FILE --stride 2 --padding valid",
-            tr("What a trained network found by itself:") + " vistazo inside MODEL --out inside",
+            tr("Other kernels by name: {names}.", names=names),
+            tr("vistazo museum kernels FILE --kernel sharpen,blur"),
+            tr('Your own numbers, row by row: vistazo museum kernels FILE --kernel "1 0 -1; 2 0 -2; 1 0 -1"'),
+            tr("Every second place, without a frame: vistazo museum kernels FILE --stride 2 --padding valid"),
+            tr("What a trained network found by itself: vistazo inside MODEL --out inside"),
         ]
     )

@@ -25,6 +25,7 @@ __all__ = [
     "chosen",
     "kernels",
     "margins",
+    "names",
     "output_size",
     "padded",
     "read_operation",
@@ -35,8 +36,8 @@ __all__ = [
 Numbers = npt.NDArray[Any]
 Operation = Literal["convolution", "correlation"]
 OPERATIONS: dict[str, Operation] = {
-    "convolution": "convolution",
-    "correlation": "correlation",
+    mark("convolution"): "convolution",
+    mark("correlation"): "correlation",
     "convolucion": "convolution",
     "convolución": "convolution",
     "correlacion": "correlation",
@@ -88,66 +89,74 @@ def _named(
 
 
 _named(
-    "vertical",
+    mark("vertical"),
     [[1, 0, -1]] * 3,
     mark("Compares the pixels on the left with those on the right: it answers where light changes across an "
          "upright edge."),
 )  # fmt: skip
 _named(
-    "horizontal",
+    mark("horizontal"),
     [[1, 1, 1], [0, 0, 0], [-1, -1, -1]],
     mark("Compares the pixels above with those below: it answers where light changes across a level edge."),
 )
 _named(
-    "outline",
+    mark("outline"),
     [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
     mark("Compares a pixel with all eight around it: it answers at edges of any direction, and nowhere on even "
          "ground, where its numbers cancel out."),
 )  # fmt: skip
 _named(
-    "sharpen",
+    mark("sharpen"),
     [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
     mark("Adds to a pixel what sets it apart from its four neighbours: edges become harder."),
     threshold=None,
 )
 _named(
-    "blur",
+    mark("blur"),
     [[1, 1, 1]] * 3,
     mark("The mean of a pixel and the eight around it: fine detail is lost."),
     divisor=9,
     threshold=None,
 )
 _named(
-    "gaussian",
+    mark("gaussian"),
     [[1, 2, 1], [2, 4, 2], [1, 2, 1]],
     mark("A mean in which near pixels count more: a softer blur."),
     divisor=16,
     threshold=None,
 )
 _named(
-    "emboss",
+    mark("emboss"),
     [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]],
     mark("Light from one corner: the picture looks stamped into metal."),
     threshold=None,
 )
 _named(
-    "sobel-x",
+    mark("sobel-x"),
     [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]],
     mark("Like vertical, turned the other way, with the middle row counted twice (Sobel 1968)."),
 )
 _named(
-    "sobel-y",
+    mark("sobel-y"),
     [[-1, -2, -1], [0, 0, 0], [1, 2, 1]],
     mark("Like horizontal, turned the other way, with the middle column counted twice (Sobel 1968)."),
 )
 _named(
-    "laplace",
+    mark("laplace"),
     [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
     mark("Compares a pixel with its four neighbours: outlines, finer than those of outline."),
 )
 _named(
-    "identity", [[0, 0, 0], [0, 1, 0], [0, 0, 0]], mark("Gives the picture back as it is."), threshold=None
+    mark("identity"),
+    [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
+    mark("Gives the picture back as it is."),
+    threshold=None,
 )
+
+
+def names() -> str:
+    """The names of all kernels, parted by commas, in the language in force."""
+    return ", ".join(tr(name) for name in kernels)
 
 
 def chosen(text: str | None) -> list[Kernel]:
@@ -167,14 +176,14 @@ def chosen(text: str | None) -> list[Kernel]:
         raise ConfigError(tr('--kernel needs a name or numbers, such as "1 0 -1; 1 0 -1; 1 0 -1".'))
     if re.search(r"\d", text):
         return [_written(text)]
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    return [kernels[_SPANISH.get(name, name)] for name in dict.fromkeys(names)]
+    wanted = [name.strip().lower() for name in text.split(",") if name.strip()]
+    return [kernels[name] for name in dict.fromkeys(_SPANISH.get(one, one) for one in wanted)]
 
 
 def _written(text: str) -> Kernel:
     """A kernel from its numbers: 'a b c; d e f; g h i', also '[[a, b, c], [d, e, f], [g, h, i]]'."""
     rows = [row for row in re.split(r";|\n|\]\s*,\s*\[", text) if row.strip(" []")]
-    cells = [_cells(row.strip(" [],")) for row in rows]
+    cells = [[_number(cell) for cell in _cells(row.strip(" [],"))] for row in rows]
     if len({len(row) for row in cells}) > 1:
         told = ", ".join(str(len(row)) for row in cells)
         raise ConfigError(
@@ -204,9 +213,8 @@ def _written(text: str) -> Kernel:
                 most=LONGEST,
             )
         )
-    numbers = [[_number(cell) for cell in row] for row in cells]
-    whole = all(one.is_integer() for row in numbers for one in row)
-    found = np.array(numbers, np.float64)
+    whole = all(one.is_integer() for row in cells for one in row)
+    found = np.array(cells, np.float64)
     edges = abs(float(found.sum())) < 1e-9
     return Kernel(
         name=tr("yours"),
@@ -235,7 +243,7 @@ def _number(cell: str) -> float:
                 '"1 0 -1; 1 0 -1; 1 0 -1"; known by name: {names}.',
                 cell=cell,
                 most=LARGEST,
-                names=", ".join(kernels),
+                names=names(),
             )
         )
     return value

@@ -147,7 +147,7 @@ def _report(
             Section(tr("What it is good for"), [Text(why)]),
             Section(
                 tr("Try it"),
-                [Text("vistazo museum pooling FILE --size 3 --stride 2\n\nvistazo museum cnn FILE")],
+                [Text(tr("vistazo museum pooling FILE --size 3 --stride 2"))],
             ),
         ],
         " ".join(

@@ -29,6 +29,7 @@ PAGE = "inside.html"
 MAPS, UNITS = 64, 16  # units shown where none are named: of a layer's maps, and of what units like
 LIKED = 8  # pictures of each unit
 LAYERS = 24  # layers shown where none is named
+PART = 0.75  # of the sides
 _TELLING = ("convolution", "activation", "pooling", "addition")
 
 
@@ -60,7 +61,7 @@ def look(
     Raises UnknownName, ConfigError, SourceError, DiskError.
     """
     layers = layers_of(model)
-    name = model.path.stem if model.path else model.model
+    name = _called(model)
     told = _told(str(model.path or model.model), model.model, model.size, layers)
     if given is None and out is None:
         if layer is not None or units is not None:
@@ -74,13 +75,20 @@ def look(
         report = _maps(model, name, layers, given, layer, units, folder)
         told["picture"] = "" if isinstance(given, np.ndarray) else str(given)
     else:
-        wanted = _with_places(layers) if layer is None else find_layer(layers, layer)
+        wanted = _part_seeing(layers, model.size) if layer is None else find_layer(layers, layer)
         chosen = read_units(units, wanted, UNITS)
         likes = like(model, given, wanted, chosen, most=LIKED, say=say)
         report = pages.of_likes(name, str(given), wanted, likes, folder)
         told |= {"layer": wanted.name, "pictures": likes.pictures, "units": _tell_likes(likes)}
         told["unreadable"] = likes.unreadable
     return {**told, "page": str(folder.page(report)), "files": folder.told()}
+
+
+def _called(model: Classifier) -> str:
+    """A model's name for people: its file's, or its run's where the file is called as in every run."""
+    if model.path is None:
+        return model.model
+    return model.path.parent.resolve().name if model.path.stem == "model" else model.path.stem
 
 
 def _maps(
@@ -135,10 +143,19 @@ def _one_picture(given: Any) -> bool:
     )
 
 
-def _with_places(layers: tuple[Layer, ...]) -> Layer:
-    """The last layer whose units look at places, and do something to what they see; else the last."""
-    found = [one for one in layers if one.spread and one.kind in _TELLING]
-    return found[-1] if found else layers[-1]
+def _part_seeing(layers: tuple[Layer, ...], size: tuple[int, int, int]) -> Layer:
+    """The last layer whose units see no more than PART of the picture's sides: what they like can be cut out.
+
+    Else the last with places, else the last.
+    """
+    places = [one for one in layers if one.spread and one.kind in _TELLING]
+    parts = [
+        one
+        for one in places
+        if one.field is not None
+        and all(span + 1 <= PART * side for span, side in zip(one.field.span, size[:2], strict=True))
+    ]
+    return [*layers[-1:], *places[-1:], *parts[-1:]][-1]
 
 
 def read_units(text: str | None, layer: Layer, most: int) -> list[int]:

@@ -45,7 +45,11 @@ def run(model: Classifier, pixels_NHWC: Pixels, keep: Callable[[int, Tensor], No
         number += 1
         keep(number, happened.output)
 
-    chunk = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).to(model.compute.device).permute(0, 3, 1, 2)
+    chunk = (
+        torch.from_numpy(np.require(pixels_NHWC, requirements=["C", "W"]))
+        .to(model.compute.device)
+        .permute(0, 3, 1, 2)
+    )
     pictures = model.compute.place(model.normaliser(chunk))
     model.network.eval()
     with torch.no_grad(), model.compute.autocast(), Watch(model.network, seen):

@@ -19,7 +19,6 @@ __all__ = ["of_filters", "of_likes", "of_maps", "table_lines"]
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
-_NEXT = "vistazo inside MODEL FILE --out inside\n\nvistazo inside MODEL SOURCE --out inside"
 _SIDE = 112  # screen pixels of a liked picture's shorter side
 _FRAME = (255, 140, 0)
 
@@ -88,9 +87,18 @@ def of_filters(
             Section(tr("First filters"), [Text(about), Text(told), Pictures([sheet], large=True)]),
             Section(
                 tr("Next"),
-                [Text(_NEXT)],
+                [Text(_next())],
             ),
         ],
+    )
+
+
+def _next() -> str:
+    return "\n\n".join(
+        [
+            tr("The feature maps of a picture: vistazo inside MODEL FILE --out inside"),
+            tr("What each unit likes most: vistazo inside MODEL SOURCE --out inside"),
+        ]
     )
 
 
