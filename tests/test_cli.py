@@ -33,6 +33,8 @@ VERBS = {
     "predict": "predecir",
     "models": "modelos",
     "recipes": "recetas",
+    "inside": "dentro",
+    "museum": "museo",
     "demo": "demo",
 }
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Index
 from vistazo.pictures.loading import Normaliser
 from vistazo.pictures.stores import reason_of
+
+if TYPE_CHECKING:
+    from vistazo.classification.inside.layers import Layer
 
 __all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
@@ -270,6 +273,40 @@ class Classifier:
                 yield from _sorted(self._answers(waiting, top), originals, sorter)
                 waiting, originals = [], []
         yield from _sorted(self._answers(waiting, top), originals, sorter)
+
+    def layers(self) -> "tuple[Layer, ...]":
+        """Its layers, in the order a picture meets them, with output shape, parameters and neurons of each."""
+        from vistazo.classification.inside.maps import layers_of
+
+        return layers_of(self)
+
+    def feature_maps(self, picture: Any, layer: str | int) -> npt.NDArray[np.float32]:
+        """(channels, height, width) what a layer, by name or number from 1 on, gives for a file or an array of pixels.
+
+        Raises UnknownName for another layer, SourceError where the picture cannot be read.
+        """
+        from vistazo.classification.inside.maps import feature_maps
+
+        return feature_maps(self, picture, layer)
+
+    def filters(self) -> npt.NDArray[np.float32]:
+        """(filters, channels, height, width) the numbers of the first layer that looks at the picture."""
+        from vistazo.classification.inside.maps import first_filters
+
+        return first_filters(self.network)[1]
+
+    def inside(
+        self,
+        given: Any = None,
+        out: str | Path | None = None,
+        *,
+        layer: str | int | None = None,
+        units: str | None = None,
+    ) -> dict[str, Any]:
+        """A look inside, written as a page to a folder; see `vistazo.classification.inside.look.look`."""
+        from vistazo.classification.inside.look import look
+
+        return look(self, given, out, layer=layer, units=units)
 
     def _answers(self, waiting: list[tuple[str, Pixels | str]], top: int) -> Iterator[dict[str, Any]]:
         good = [one for _, one in waiting if not isinstance(one, str)]

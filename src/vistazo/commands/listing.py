@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import click
+
 from vistazo.commands.options import Verb
 from vistazo.language import mark, tr
 
@@ -10,6 +12,11 @@ __all__ = ["VERBS"]
 
 def _models(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
+
+    if values["name"] is not None:
+        from vistazo.classification.inside import look
+
+        return look.registered(values["name"])
 
     return {
         "models": [
@@ -32,6 +39,10 @@ def _recipes(values: dict[str, Any]) -> dict[str, Any]:
 def _show_models(told: dict[str, Any]) -> list[str]:
     from vistazo.engine.reports import number
 
+    if "layers" in told:
+        from vistazo.classification.inside.pages import table_lines
+
+        return [*table_lines(told), tr("next:   vistazo train SOURCE --model {name}", name=told["model"])]
     model, parameters, source = tr("model"), tr("parameters"), tr("source")
     wide = max(len(one["name"]) for one in told["models"])
     lines, task = [f"{model:<{wide}} {parameters:>12}  {source}"], ""
@@ -56,7 +67,13 @@ def _show_recipes(told: dict[str, Any]) -> list[str]:
     return [*lines, tr("next:   vistazo train SOURCE --recipe NAME")]
 
 
+def _models_parameters() -> list[click.Parameter]:
+    return [click.Argument(["name"], type=click.UNPROCESSED, required=False, metavar=tr("[NAME]"))]
+
+
 VERBS: dict[str, Verb] = {
-    "models": Verb("modelos", mark("list the networks"), _models, _show_models, list),
+    "models": Verb(
+        "modelos", mark("list the networks, or the layers of one"), _models, _show_models, _models_parameters
+    ),
     "recipes": Verb("recetas", mark("list the recipes"), _recipes, _show_recipes, list),
 }

@@ -170,9 +170,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures side by side."""
+    """Pictures side by side; large: at their own size, as far as the page is wide."""
 
     pictures: Sequence[Picture]
+    large: bool = False
 
 
 Block = Headline | Text | Facts | Table | Curves | Matrix | Pictures

@@ -13,7 +13,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["Row", "Rows", "enlarge", "grid", "png", "sheet"]
+__all__ = ["Row", "Rows", "enlarge", "grid", "numbers", "png", "sheet"]
 
 Pixels = npt.NDArray[Any]
 
@@ -23,6 +23,7 @@ _PAPER = 255
 _MARGIN, _INK, _PALE, _LINE = 28, (28, 30, 33), (105, 110, 118), (222, 225, 230)
 _LABEL = 200  # screen pixels of the column that names the rows
 _TITLE, _PLAIN, _SMALL = 21, 14, 12  # heights of letters
+_CELL = 44  # screen pixels of a number's square, where the number is not wider
 
 
 def png(picture_HWC: Pixels) -> bytes:
@@ -65,6 +66,29 @@ def grid(pictures: Sequence[Pixels], columns: int) -> bytes:
         left = column * width + _GAP + (width - _GAP - picture.shape[1]) // 2
         sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return png(sheet)
+
+
+def numbers(words: Sequence[Sequence[str]], shades: Sequence[Sequence[int]]) -> Pixels:
+    """A table of short words, each on a square of its shade (0 black to 255 white): uint8 (height, width, 3).
+
+    What stands on a dark square is white. Raises ValueError where there are none, or not one shade for each.
+    """
+    from PIL import Image, ImageDraw
+
+    if not words or not words[0] or [len(row) for row in words] != [len(row) for row in shades]:
+        raise ValueError("a table of numbers has one shade for each, and at least one")
+    font = _font(_PLAIN)
+    side = round(max(_CELL, *(font.getlength(word) + 14 for row in words for word in row)))
+    image = Image.new("RGB", (len(words[0]) * side + 1, len(words) * side + 1), _LINE)
+    draw = ImageDraw.Draw(image)
+    for down, row in enumerate(words):
+        for right, word in enumerate(row):
+            shade = shades[down][right]
+            corner = (right * side + 1, down * side + 1)
+            draw.rectangle((*corner, corner[0] + side - 2, corner[1] + side - 2), fill=(shade,) * 3)
+            middle = (corner[0] + side / 2 - 1, corner[1] + side / 2 - 1)
+            draw.text(middle, word, fill=_INK if shade > 110 else (255,) * 3, font=font, anchor="mm")
+    return np.asarray(image)
 
 
 # ---------------------------------------------------------------- pictures with words
