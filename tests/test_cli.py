@@ -27,6 +27,8 @@ VERBS = {
     "resume": "reanudar",
     "evaluate": "evaluar",
     "predict": "predecir",
+    "embed": "incrustar",
+    "search": "buscar",
     "models": "modelos",
     "recipes": "recetas",
     "demo": "demo",

@@ -4,7 +4,7 @@ Each module has some verbs: what they do, what a person reads of it, and their o
 when it is called, so that `vistazo --help` answers at once.
 """
 
-from vistazo.commands import answering, listing, sources, training
+from vistazo.commands import answering, listing, similar, sources, training
 from vistazo.commands.options import Verb
 
 __all__ = ["ALIASES", "VERBS"]
@@ -17,12 +17,14 @@ _ORDER = (
     "evaluate",
     "predict",
     "explain",
+    "embed",
+    "search",
     "models",
     "recipes",
     "cache",
     "data",
     "demo",
 )
-_ALL = {**training.VERBS, **sources.VERBS, **answering.VERBS, **listing.VERBS}
+_ALL = {**training.VERBS, **sources.VERBS, **answering.VERBS, **similar.VERBS, **listing.VERBS}
 VERBS: dict[str, Verb] = {name: _ALL[name] for name in _ORDER}
 ALIASES: dict[str, str] = {verb.spanish: name for name, verb in VERBS.items()}

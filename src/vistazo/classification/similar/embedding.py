@@ -74,15 +74,15 @@ def embed(
     path = out / TABLE
     with _written(path) as beside:
         count, width, sample = _look(model, found, labels, beside, seed, broken, say)
-    if len(sample.rows) < 2:
-        raise TooManyBroken(
-            tr(
-                "Fewer than two pictures of {path} can be read; the first that cannot: {file} ({reason}).",
-                path=found.index.source,
-                file=broken[0].where,
-                reason=broken[0].reason,
+        if len(sample.rows) < 2:
+            raise TooManyBroken(
+                tr(
+                    "Fewer than two pictures of {path} can be read; the first that cannot: {file} ({reason}).",
+                    path=found.index.source,
+                    file=broken[0].where,
+                    reason=broken[0].reason,
+                )
             )
-        )
     shown, notes = _shown_as(labels, sample)
     laid = _lay_out(sample, shown, seed, notes, say)
     told: dict[str, Any] = {"features": str(path)}

@@ -18,7 +18,10 @@ __all__ = ["NEAREST", "Threshold", "equal_error_rate", "own_scores", "scores", "
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-NEAREST = 5  # enrolled pictures of a name that a score is the mean of
+# Enrolled pictures of a name that a score is the mean of. Quick, Draw!, each class in turn never seen nor enrolled,
+# 2,000 pictures a name, validation, equal error rate: 1 picture 8.7 %, 5 8.1, 10 8.0, 50 8.4; the mean of all as one
+# template 10.3; after centring 11.6, after whitening within classes 9.3; the network's largest score 8.8, energy 8.9.
+NEAREST = 10
 _AT_ONCE = 1_024  # queries
 
 

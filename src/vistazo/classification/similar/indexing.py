@@ -137,7 +137,6 @@ class _Syncing:
         self.added = self.skipped = 0
 
     def run(self) -> Synced:
-        before = len(self.known)
         rows = self._unknown()
         broken: list[Broken] = []
         began = told = time.monotonic()
@@ -164,7 +163,7 @@ class _Syncing:
             if len(self.waiting.names) >= _PIECE:
                 self._write()
                 self.index.commit()
-        gone = self._drop_the_rest(before)
+        gone = self._drop_the_rest()
         self._write()
         if self.added or gone or not (self.index.folder / "index.json").exists():
             graph.extend(self.index, self.say)
@@ -247,7 +246,7 @@ class _Syncing:
             )
             self.index.add(PICTURES, self.source, np.stack(waiting.vectors), columns)
 
-    def _drop_the_rest(self, before: int) -> int:
+    def _drop_the_rest(self) -> int:
         """Take out what the source held and holds no more, or holds otherwise."""
         rows: dict[int, list[int]] = {}
         for one in (*self.known.values(), *self.stale):
@@ -255,7 +254,7 @@ class _Syncing:
                 rows.setdefault(one.number, []).append(one.row)
         for number_of, gone in rows.items():
             self.index.remove(number_of, np.array(gone, dtype=np.int64))
-        return before - len(self.kept)
+        return sum(map(len, rows.values()))
 
 
 def remove(model: Classifier, place: Path, names: Sequence[str]) -> int:

@@ -54,7 +54,7 @@ class Seeing:
         self,
         source: Any,
         *,
-        out: str | Path,
+        out: str | Path = "embeddings",
         seed: int = 0,
         classes: str | None = None,
         every: str | None = None,
