@@ -1,9 +1,11 @@
 """Similar pictures and identity: what was asked of them.
 
-    python benchmarks/search.py precision [RUN]      CIFAR-10 test pictures against the training pictures as index:
-                                                     precision@10 >= 85 %; RUN is a finished `best` run, else one is trained
-    python benchmarks/search.py speed [WIDTH [N]]    60,000 vectors of 256 values: <= 5 ms a query; index <= 1.2 x vectors
-    python benchmarks/search.py identify [RECIPE]    Quick, Draw!, each class in turn never enrolled: equal error rate <= 12 %
+    python benchmarks/search.py precision [RUN]      CIFAR-10, test pictures against the training pictures:
+                                                     precision@10 >= 85 %. RUN is a finished `best` run;
+                                                     without one it is trained
+    python benchmarks/search.py speed [WIDTH [N]]    60,000 vectors of 256 values: <= 5 ms a query, index <= 1.2 x them
+    python benchmarks/search.py identify [RECIPE]    Quick, Draw!, each class in turn never enrolled: equal error rate
+                                                     <= 12 %
 
 `identify` has two readings. Strict: the network is trained without that class too, once for each class. Mild: one
 network has seen all classes. In both the others are enrolled with their training pictures, and asked are the test

@@ -63,12 +63,7 @@ def embed(
     """
     found = read(source, classes=classes, every=every)
     if len(found.index) < 2:
-        raise TooFewExamples(
-            tr(
-                "{path} has too few pictures: a map needs two at least.",
-                path=found.index.source or tr("the source"),
-            )
-        )
+        raise TooFewExamples(tr("A map needs two pictures at least, and there are {n}.", n=len(found.index)))
     broken: list[Broken] = list(found.broken)
     labels = labels_of(found.index)
     path = out / TABLE

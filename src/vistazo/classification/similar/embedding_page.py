@@ -84,7 +84,7 @@ def build(
     template = Path(__file__).with_name("embeddings.html.j2").read_text(encoding="utf-8")
     page: str = environment.from_string(template).render(
         lang=current(),
-        title=tr("What the network sees: {name}", name=Path(found.index.source).name or tr("pictures")),
+        title=tr("What the network sees: {name}", name=Path(found.index.source).name or "–"),
         subtitle=tr(
             "{n} pictures, {width} values each, by {model}",
             n=number(pictures),
