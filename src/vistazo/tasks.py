@@ -496,18 +496,9 @@ def _reproduced(folder: Path) -> Path:
 
 
 def load(name: str | os.PathLike[str]) -> Any:
-    """The model in a file, a run folder or 'last', ready for `evaluate` and `predict`.
-
-    'efficientnet_lite0', where nothing has that name, is the pretrained network: it answers nothing, and can `embed`
-    and `search`.
-    """
+    """The model in a file, a run folder or 'last', ready for `evaluate` and `predict`."""
     from vistazo import bundle
 
-    if name == "efficientnet_lite0" and not Path(name).exists():
-        platform.wait_quietly()
-        from vistazo.classification.similar.published import published
-
-        return published()
     path = runs.model_file(name)
     platform.wait_quietly()
     contents = bundle.load(path)

@@ -13,10 +13,18 @@ from vistazo.language import mark, tr
 __all__ = ["VERBS"]
 
 
-def _model(name: str) -> Any:
-    """The model, which has to be one of pictures."""
-    from vistazo import tasks
+PRETRAINED = "efficientnet_lite0"  # in the place of a model: it sees, and answers nothing
 
+
+def _model(name: str) -> Any:
+    """The model, which has to be one of pictures; or the pretrained network, where nothing else has its name."""
+    from vistazo import platform, tasks
+
+    if name == PRETRAINED and not Path(name).exists():
+        platform.wait_quietly()
+        from vistazo.classification.similar.published import published
+
+        return published()
     model = tasks.load(name)
     if not hasattr(model, "embed"):
         raise UsageError(
