@@ -31,6 +31,8 @@ VERBS = {
     "resume": "reanudar",
     "evaluate": "evaluar",
     "predict": "predecir",
+    "embed": "incrustar",
+    "search": "buscar",
     "models": "modelos",
     "recipes": "recetas",
     "inside": "dentro",

@@ -20,6 +20,7 @@ from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.classification import metrics, several
 from vistazo.classification.models import create
+from vistazo.classification.similar.seeing import Seeing
 from vistazo.classification.sorting import Sorter
 from vistazo.classification.starting import learnt
 from vistazo.engine.device import Compute, resolve_device
@@ -48,7 +49,7 @@ VIEWS: tuple[View, ...] = ((0, 0, False), (-1, -1, False), (1, 1, False))
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(Seeing):
     """A network with all it takes to turn a picture into probabilities.
 
     model, arguments: the registered network. size: (height, width, channels) pictures are brought to.

@@ -4,7 +4,8 @@ Each module has some verbs: what they do, what a person reads of it, and their o
 when it is called, so that `vistazo --help` answers at once.
 """
 
-from vistazo.commands import answering, lessons, listing, sources, training
+<<<<<<< HEAD
+from vistazo.commands import answering, lessons, listing, similar, sources, training
 from vistazo.commands.options import Verb
 
 __all__ = ["ALIASES", "VERBS"]
@@ -18,6 +19,8 @@ _ORDER = (
     "predict",
     "explain",
     "inside",
+    "embed",
+    "search",
     "models",
     "recipes",
     "cache",
@@ -25,6 +28,13 @@ _ORDER = (
     "demo",
     "museum",
 )
-_ALL = {**training.VERBS, **sources.VERBS, **answering.VERBS, **listing.VERBS, **lessons.VERBS}
+_ALL = {
+    **answering.VERBS,
+    **lessons.VERBS,
+    **listing.VERBS,
+    **similar.VERBS,
+    **sources.VERBS,
+    **training.VERBS,
+}
 VERBS: dict[str, Verb] = {name: _ALL[name] for name in _ORDER}
 ALIASES: dict[str, str] = {verb.spanish: name for name, verb in VERBS.items()}
