@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Index
 from vistazo.pictures.loading import Normaliser
 from vistazo.pictures.stores import reason_of
+
+if TYPE_CHECKING:
+    from vistazo.classification.explaining.explanation import Explained
 
 __all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
@@ -270,6 +273,12 @@ class Classifier:
                 yield from _sorted(self._answers(waiting, top), originals, sorter)
                 waiting, originals = [], []
         yield from _sorted(self._answers(waiting, top), originals, sorter)
+
+    def explain(self, files: Any, **options: Any) -> "Explained":
+        """Where the answers to pictures come from: `vistazo.classification.explaining.explanation.explain`."""
+        from vistazo.classification.explaining import explanation
+
+        return explanation.explain(self, files, **options)
 
     def _answers(self, waiting: list[tuple[str, Pixels | str]], top: int) -> Iterator[dict[str, Any]]:
         good = [one for _, one in waiting if not isinstance(one, str)]
