@@ -92,7 +92,7 @@ def test_without_a_planted_bias_nothing_is_called_a_finding(wardrobe, tmp_path):
 
 
 def test_at_most_so_many_pictures_are_looked_at(biased, wardrobe):
-    *_, pictures, labels = wardrobe
+    pictures = wardrobe[2]
     assert find_bias(biased, pictures[..., None], None, seed=0, most=50).pictures == 50
 
 
@@ -101,8 +101,8 @@ def test_where_all_answers_are_alike_or_labels_several_it_is_said(biased, wardro
 
     with pytest.raises(TooFewExamples, match="the same answer"):
         find_bias(biased, np.zeros((3, 28, 28, 1), np.uint8), None, seed=0)
+    several = replace(biased, thresholds=(0.5,) * 10, objective="binary_cross_entropy")
     with pytest.raises(ConfigError, match="several labels"):
-        several = replace(biased, thresholds=(0.5,) * 10, objective="binary_cross_entropy")
         find_bias(several, wardrobe[2][..., None], None, seed=0)
 
 

@@ -76,7 +76,7 @@ def test_the_page_is_one_file_without_script_and_with_names_escaped(model, pictu
 
 def test_a_class_may_be_named_and_comes_first_beside_the_two_top_ones(model, clothes):
     plain = model.explain(clothes[0][:6])
-    last = [name for name in model.classes if name not in plain.pictures[0].classes][0]
+    last = next(name for name in model.classes if name not in plain.pictures[0].classes)
     told = model.explain(clothes[0][:6], target=last)
     assert told.pictures[0].classes == (last, *plain.pictures[0].classes)
     second = model.explain(clothes[0][:1], target=plain.pictures[0].classes[1]).pictures[0]
