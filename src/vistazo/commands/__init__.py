@@ -4,7 +4,7 @@ Each module has some verbs: what they do, what a person reads of it, and their o
 when it is called, so that `vistazo --help` answers at once.
 """
 
-from vistazo.commands import answering, listing, sources, training
+from vistazo.commands import answering, explaining, listing, sources, training
 from vistazo.commands.options import Verb
 
 __all__ = ["ALIASES", "VERBS"]
@@ -23,6 +23,6 @@ _ORDER = (
     "data",
     "demo",
 )
-_ALL = {**training.VERBS, **sources.VERBS, **answering.VERBS, **listing.VERBS}
+_ALL = {**training.VERBS, **sources.VERBS, **answering.VERBS, **explaining.VERBS, **listing.VERBS}
 VERBS: dict[str, Verb] = {name: _ALL[name] for name in _ORDER}
 ALIASES: dict[str, str] = {verb.spanish: name for name, verb in VERBS.items()}
