@@ -205,14 +205,14 @@ def pointing(folder: Path, seed: int, validation: bool) -> None:
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / SIDE**2
     centre = float(inside(np.full((len(boxes), 2), (SIDE - 1) / 2), boxes).mean())
     told = "validation" if validation else "test"
-    print(f"{len(source['train'][0])} pictures learnt from, {seconds:.0f} s; accuracy on {told} {100 * accuracy:.1f} %; "
-          f"boxes {100 * areas.mean():.1f} % of the area on average, {100 * areas.max():.1f} % at most")  # fmt: skip
+    print(
+        f"{len(source['train'][0])} pictures learnt from, {seconds:.0f} s; accuracy on {told} {100 * accuracy:.1f} %; "
+        f"boxes {100 * areas.mean():.1f} % of the area on average, {100 * areas.max():.1f} % at most",
+        flush=True,
+    )
     wanted: list[tuple[str, str | None]] = [("gradcam++", None), ("gradcam", None)]
     if validation:
-        import torch
-
-        layers = [one for one in layers_of(model.network, torch.zeros(1, 3, SIDE, SIDE)) if one.own]
-        wanted += [("gradcam++", one.name) for one in layers[4:]]
+        wanted += [("gradcam++", one.name) for one in layers_of(model.network, 3, SIDE, SIDE)[-20:]]
     for method, layer in wanted:
         hit = hits(model, pictures, boxes, layer, method)
         low, high = wilson_interval(int(hit.sum()), len(hit))
@@ -283,8 +283,8 @@ def randomised(folder: Path, seed: int, validation: bool) -> None:
             spearman = np.array([correlation(rankdata(one), rankdata(other)) for one, other in pairs])
             say(
                 "randomised",
-                f"{method}, draw {draw}: Pearson {np.nanmean(pearson):.3f}, Spearman {np.nanmean(spearman):.3f} on average "
-                f"of {len(pairs)} pictures ({int(np.isnan(pearson).sum())} flat maps left out)",
+                f"{method}, draw {draw}: Pearson {np.nanmean(pearson):.3f}, Spearman {np.nanmean(spearman):.3f} on "
+                f"average of {len(pairs)} pictures ({int(np.isnan(pearson).sum())} flat maps left out)",
                 method=method, draw=draw, pearson=float(np.nanmean(pearson)), spearman=float(np.nanmean(spearman)),
                 pictures=len(pairs), flat=int(np.isnan(pearson).sum()), seed=seed,
             )  # fmt: skip

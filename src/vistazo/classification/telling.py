@@ -104,7 +104,8 @@ def explained(told: dict[str, Any]) -> list[str]:
     for one in told["pictures"]:
         shown = ", ".join(f"{each['class']} {percent(each['probability'])}" for each in one["shown"])
         lines.append(f"{one['file']}\t{shown}")
-    lines += [f"{one['file']}: {one['reason']}" for one in told["unreadable"]]
+    if told["unreadable"]:
+        lines.append(tr("not explained: {n}", n=number(len(told["unreadable"]))))
     if told["left"]:
         done = len(told["pictures"]) + len(told["unreadable"])
         lines.append(tr("Only the first {n} pictures were explained; --most takes more.", n=number(done)))

@@ -31,7 +31,10 @@ def _explain(values: dict[str, Any]) -> dict[str, Any]:
                 task=task,
             )
         )
-    return {"task": model.task, **act(model, list(files), values, bool(common["quiet"]))}
+    told = act(model, list(files), values, bool(common["quiet"]))
+    for one in () if common["json"] else told.get("unreadable", ()):
+        click.echo(f"{one['file']}: {one['reason']}", err=True)
+    return {"task": model.task, **told}
 
 
 def _row(model: Any, files: list[str], values: dict[str, Any], quiet: bool) -> dict[str, Any]:

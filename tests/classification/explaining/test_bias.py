@@ -59,7 +59,8 @@ def test_the_planted_corner_is_found_named_and_first(biased, found):
     assert worst.name == biased.classes[PLANTED]
     assert found.findings == (worst,)
     assert worst.place == "top left corner"
-    assert worst.turned >= 0.7 and worst.usual <= 0.2
+    assert worst.turned >= 0.9 and worst.usual <= 0.2 and worst.suspicion > 2 * found.classes[1].suspicion
+    assert worst.kept >= 0.9 and worst.replaced <= 0.1
     assert worst.sentence() == (
         f"{worst.turned:.0%} of answers '{worst.name}' survive when only the top left corner is kept: the model may "
         "be looking at what stands beside the thing."
@@ -104,6 +105,12 @@ def test_where_all_answers_are_alike_or_labels_several_it_is_said(biased, wardro
     several = replace(biased, thresholds=(0.5,) * 10, objective="binary_cross_entropy")
     with pytest.raises(ConfigError, match="several labels"):
         find_bias(several, wardrobe[2][..., None], None, seed=0)
+
+
+def test_a_frame_is_the_border():
+    mask = np.ones((28, 28), np.bool_)
+    mask[3:-3, 3:-3] = False
+    assert place_of(mask) == "border"
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_every_method_explains_every_network_and_leaves_it_as_it_was(untrained, 
 @pytest.mark.parametrize("name", list(models))
 def test_every_layer_that_is_listed_can_be_asked_for(untrained, name):
     model = untrained(name, (28, 28, 1))
-    layers = ways.layers_of(model.network, torch.zeros(1, 1, 28, 28))
+    layers = ways.layers_of(model.network, 1, 28, 28)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 28, 28, 1), dtype=np.uint8)
     for layer in layers[:: max(1, len(layers) // 8)]:
         way = ways.settle(model, method="gradcam", layer=layer.name)

@@ -34,7 +34,7 @@ def test_of_a_square_the_way_is_integrated_and_not_the_end():
 
 @pytest.mark.parametrize("name", ["airbench", "cifar_cnn", "fashion_cnn"])
 def test_the_shares_add_up_to_the_scores_rise(untrained, name):
-    network = untrained(name, (28, 28, 3)).network.double()
+    network = untrained(name, (28, 28, 3)).network.double().eval()
     picture = torch.randn(3, 28, 28, generator=torch.Generator().manual_seed(1)).double()
     baseline = torch.full_like(picture, -2)
     targets = torch.tensor([0, 2])

@@ -91,8 +91,7 @@ def settle(
     height, width, channels = model.size
     found = None
     if entry.at_layer:
-        example = model.compute.place(torch.zeros((1, channels, height, width)))
-        found = choose(layers_of(model.network, example), layer)
+        found = choose(layers_of(model.network, channels, height, width), layer)
     own = patch_for(height, width, side=patch, stride=stride) if method == "occlusion" else None
     return Way(method, found, own, steps, baseline)
 

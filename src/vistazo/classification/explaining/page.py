@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST", "build", "picture_block"]
 
-MOST = 40  # pictures on a page; each takes about 0.3 MB, and a page should open at once
+MOST = 30  # pictures on a page; each photograph takes about 0.4 MB, and a page should open at once
 
 
 def build(told: Explained, model: Classifier) -> str:
@@ -106,5 +106,5 @@ def _facts(told: Explained, help_text: str, source: str) -> list[tuple[str, str]
         facts.append((tr("patch"), patch))
     else:
         way = tr("a picture whose pixels all have the level {level} of 255", level=choices["baseline"])
-        facts.append((tr("baseline"), way))
+        facts.append((tr("starts from"), way))
     return facts
