@@ -74,9 +74,7 @@ def layers_of(network: nn.Module, channels: int, height: int, width: int) -> lis
                 found.pop(name, None)  # of a part that is passed twice, the last time counts
                 channels, height, width = output.shape[1:]
                 bare = isinstance(module, nn.Conv2d)
-                below, whole = (
-                    float(one.double().sum()) for one in (output.clamp(max=0).abs(), output.abs())
-                )
+                below, whole = (float(one.float().sum()) for one in (output.clamp(max=0).abs(), output.abs()))
                 activated = not bare and below <= _BELOW * whole
                 found[name] = Layer(name, channels, height, width, own, activated)
 
