@@ -37,6 +37,7 @@ MOST = 1000  # pictures that are looked at
 LEVEL = 0.2  # of a map's largest value, from which on a pixel is looked at (as Zhou et al. 2016, arXiv:1512.04150)
 REGION = 0.25  # of a picture, which its region takes at most
 SHARED = 0.5  # of a class's pictures, whose regions must hold a pixel of its place
+BESIDE = 100  # pictures of other classes, at least, that a place is tried with
 FEWEST = 8  # pictures of a class, below which nothing is called suspicious
 TURNED = 0.5  # of pictures of other classes, which the place must turn
 OUTSIDE = 0.75  # of the place, which must lie outside the middle: trousers' legs at the bottom reach 0.48
@@ -60,7 +61,8 @@ class ClassBias:
     replaced: when only the region is. area: median share of a picture that the region takes.
     mask: (H, W) the class's one place, empty where its pictures are looked at here and there. place: in words.
     looked: mean share of that place that lies in the regions of its pictures; elsewhere: in those of other classes.
-    turned: share of answers that survive when only that place is kept. usual: the same, of the other classes.
+    turned: share of answers that survive when only that place is kept. usual: the same, of pictures of other classes,
+    None where it was not asked for.
     suspicion: turned × (looked - elsewhere) × share of the place outside the middle, 0 to 1. found: called suspicious.
     example: pictures (before, after): one of the class, and one of another class that the place turned; or none.
     """
@@ -75,7 +77,7 @@ class ClassBias:
     looked: float
     elsewhere: float
     turned: float
-    usual: float
+    usual: float | None
     suspicion: float
     found: bool
     example: tuple[Pixels, Pixels] | None
@@ -221,21 +223,27 @@ class _Looked:
         """What the pixels of a mask alone do: of class `at` and of the others, put into pictures of other classes.
 
         (n,) whether the answer became `at`; the rows they came from and those they were put into; (m,) whether the
-        answer became the class that the pixels came from, of the others.
+        answer became the class that the pixels came from, of the others, which are tried only where `at` turns enough.
         """
         mine = np.flatnonzero(self.answers == at)
-        rest = np.flatnonzero(self.answers != at)
         into = self.others(mine, counter_seed(self.seed, 3, at))
+        none = np.zeros(0, np.bool_)
         if not mask_HW.any():
-            return np.zeros(len(mine), np.bool_), mine, into, np.zeros(len(rest), np.bool_)
-        sample = np.random.default_rng(counter_seed(self.seed, 4, at)).permutation(rest)[
-            : max(len(mine), 100)
-        ]
+            return np.zeros(len(mine), np.bool_), mine, into, none
+        survive = self._put(mask_HW, mine, into)
+        if survive.mean() < TURNED:
+            return survive, mine, into, none
+        rest = np.flatnonzero(self.answers != at)
+        order = np.random.default_rng(counter_seed(self.seed, 4, at)).permutation(rest)
+        sample = order[: max(len(mine), BESIDE)]
         beside = self.others(sample, counter_seed(self.seed, 5, at))
-        rows, targets = np.concatenate((mine, sample)), np.concatenate((into, beside))
-        mixed = np.where(mask_HW[None, :, :, None], self.pixels[rows], self.pixels[targets])
-        survive = self.model.probabilities(mixed).argmax(1) == self.answers[rows]
-        return survive[: len(mine)], mine, into, survive[len(mine) :]
+        return survive, mine, into, self._put(mask_HW, sample, beside)
+
+    def _put(self, mask_HW: Mask, rows: npt.NDArray[np.int64], into: npt.NDArray[np.int64]) -> Mask:
+        """(n,) whether a mask's pixels, put into other pictures, bring the answer they had where they were."""
+        mixed = np.where(mask_HW[None, :, :, None], self.pixels[rows], self.pixels[into])
+        brought: Mask = self.model.probabilities(mixed).argmax(1) == self.answers[rows]
+        return brought
 
 
 def _drawn(count: int, most: int, seed: int) -> npt.NDArray[np.int64]:
@@ -256,14 +264,14 @@ def _judge(
 ) -> ClassBias:
     own = looked.answers == at
     survive, rows, into, others = turned[at]
-    share, usual = float(survive.mean()), float(others.mean()) if len(others) else 0.0
+    share, usual = float(survive.mean()), float(others.mean()) if len(others) else None
     inside = looked.regions[:, mask_HW].mean(1) if mask_HW.any() else np.zeros(len(own))
     here, elsewhere = float(inside[own].mean()), float(inside[~own].mean())
     outside = float((mask_HW & ~_middle(mask_HW.shape)).sum() / max(1, mask_HW.sum()))
     found = bool(
         0 < mask_HW.mean() <= REGION
         and int(own.sum()) >= FEWEST
-        and share >= TURNED
+        and len(others) > 0
         and outside >= OUTSIDE
         and elsewhere <= ELSEWHERE * here
         and _chance(survive, others) < CHANCE / classes
