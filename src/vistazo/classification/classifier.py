@@ -37,6 +37,7 @@ from vistazo.pictures.stores import reason_of
 
 if TYPE_CHECKING:
     from vistazo.classification.inside.layers import Layer
+    from vistazo.classification.explaining.explanation import Explained
 
 __all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
@@ -308,6 +309,12 @@ class Classifier(Seeing):
         from vistazo.classification.inside.look import look
 
         return look(self, given, out, layer=layer, units=units)
+
+    def explain(self, files: Any, **options: Any) -> "Explained":
+        """Where the answers to pictures come from: `vistazo.classification.explaining.explanation.explain`."""
+        from vistazo.classification.explaining import explanation
+
+        return explanation.explain(self, files, **options)
 
     def _answers(self, waiting: list[tuple[str, Pixels | str]], top: int) -> Iterator[dict[str, Any]]:
         good = [one for _, one in waiting if not isinstance(one, str)]

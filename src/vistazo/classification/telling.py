@@ -5,7 +5,7 @@ from typing import Any
 from vistazo.engine.reports import class_lines, number, percent
 from vistazo.language import tr
 
-__all__ = ["answered", "evaluated", "measured", "next_command"]
+__all__ = ["answered", "evaluated", "explained", "measured", "next_command"]
 
 
 def measured(figures: dict[str, Any]) -> str:
@@ -96,3 +96,19 @@ def answered(answer: dict[str, Any]) -> str:
         return f"{answer['file']}\t{given}\t({shares})"
     rest = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][1:3])
     return f"{answer['file']}\t{answer['class']} {percent(answer['probability'])}\t({rest})"
+
+
+def explained(told: dict[str, Any]) -> list[str]:
+    """The answer of `explain`, line by line: each picture with the classes that are shown, and where to look."""
+    lines = []
+    for one in told["pictures"]:
+        shown = ", ".join(f"{each['class']} {percent(each['probability'])}" for each in one["shown"])
+        lines.append(f"{one['file']}\t{shown}")
+    if told["unreadable"]:
+        lines.append(tr("not explained: {n}", n=number(len(told["unreadable"]))))
+    if told["left"]:
+        done = len(told["pictures"]) + len(told["unreadable"])
+        lines.append(tr("Only the first {n} pictures were explained; --most takes more.", n=number(done)))
+    if "page" in told:
+        lines.append(tr("to look at: {path}", path=told["page"]))
+    return lines

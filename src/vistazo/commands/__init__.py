@@ -5,7 +5,8 @@ when it is called, so that `vistazo --help` answers at once.
 """
 
 <<<<<<< HEAD
-from vistazo.commands import answering, lessons, listing, similar, sources, training
+<<<<<<< HEAD
+from vistazo.commands import answering, explaining, lessons, listing, similar, sources, training
 from vistazo.commands.options import Verb
 
 __all__ = ["ALIASES", "VERBS"]
@@ -30,6 +31,7 @@ _ORDER = (
 )
 _ALL = {
     **answering.VERBS,
+    **explaining.VERBS,
     **lessons.VERBS,
     **listing.VERBS,
     **similar.VERBS,

@@ -1,4 +1,4 @@
-"""The verbs that ask a trained model: evaluate, predict, explain."""
+"""The verbs that ask a trained model: evaluate, predict."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from vistazo.commands.options import Verb, every, fetched, option, suited, take_common, whole
-from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
 __all__ = ["VERBS"]
@@ -57,24 +56,6 @@ def _unanswered(answer: dict[str, Any]) -> str:
     return f"{where}: {answer['reason']}"
 
 
-def _explain(values: dict[str, Any]) -> dict[str, Any]:
-    from vistazo import tasks
-
-    common = take_common(values)
-    model = tasks.load(values["model"])
-    if not hasattr(model, "explain_file"):
-        raise UsageError(
-            tr(
-                "Only models of tables explain a row; the report beside this model shows what there is to see."
-            )
-        )
-    told: dict[str, Any] = model.explain_file(fetched(values["source"], common["quiet"]), values["row"])
-    if not common["quiet"]:
-        for note in model.notes:
-            click.echo(note, err=True)
-    return {"task": model.task, **told}
-
-
 # ---------------------------------------------------------------- what a person reads
 def _show_evaluated(told: dict[str, Any]) -> list[str]:
     from vistazo import tasks
@@ -90,13 +71,6 @@ def _show_predicted(told: dict[str, Any]) -> list[str]:
     if told["unreadable"]:
         return [tr("could not be read: {n}", n=len(told["unreadable"]))]
     return []
-
-
-def _show_explained(told: dict[str, Any]) -> list[str]:
-    from vistazo import tasks
-
-    lines: list[str] = tasks.tasks[told["task"]].telling().explained(told)
-    return lines
 
 
 # ---------------------------------------------------------------- options
@@ -156,20 +130,6 @@ def _predict_options() -> list[click.Parameter]:
     ]
 
 
-def _explain_options() -> list[click.Parameter]:
-    return [
-        click.Argument(["model"], type=click.UNPROCESSED, metavar=tr("MODEL")),
-        click.Argument(["source"], type=click.UNPROCESSED, metavar=tr("TABLE")),
-        option(
-            "row",
-            "--row",
-            "--fila",
-            type=whole(1),
-            help=tr("row of the table, as predict tells it (default: the first)"),
-        ),
-    ]
-
-
 VERBS: dict[str, Verb] = {
     "evaluate": Verb(
         "evaluar", mark("measure a model on other data"), _evaluate, _show_evaluated, _evaluate_options
@@ -180,12 +140,5 @@ VERBS: dict[str, Verb] = {
         _predict,
         _show_predicted,
         _predict_options,
-    ),
-    "explain": Verb(
-        "explicar",
-        mark("say why a row of a table gets its answer"),
-        _explain,
-        _show_explained,
-        _explain_options,
     ),
 }

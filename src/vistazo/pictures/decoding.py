@@ -47,6 +47,7 @@ __all__ = [
     "survey",
     "upright",
     "waiting",
+    "window",
 ]
 
 Result = TypeVar("Result")
@@ -196,7 +197,7 @@ def _scaled(pixels: Pixels, height: int, width: int) -> Pixels:
     there, across, channels = pixels.shape
     mode, plain = ("L", "L") if channels == 1 else ("RGBX", "RGB")
     image = pillow.frombuffer(mode, (across, there), pixels, "raw", mode, 0, 1)
-    box = _window((across, there), height, width)
+    box = window((across, there), height, width)
     small = image.resize((width, height), pillow.Resampling.BILINEAR, box=box)
     return np.frombuffer(small.tobytes("raw", plain), np.uint8).reshape(height, width, -1)
 
@@ -352,15 +353,15 @@ def _fit(image: "Image", height: int, width: int, channels: int, background: str
     image = _plain(image, channels)
     if image.size != (width, height):
         image = image.resize(
-            (width, height), pillow.Resampling.BILINEAR, box=_window(image.size, height, width)
+            (width, height), pillow.Resampling.BILINEAR, box=window(image.size, height, width)
         )
     if image.mode == "RGBA":
         image = pillow.alpha_composite(pillow.new("RGBA", image.size, background), image)
     return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(height, width, channels)
 
 
-def _window(size: tuple[int, int], height: int, width: int) -> tuple[float, float, float, float]:
-    """The part of a picture that is shown: left, top, right, bottom."""
+def window(size: tuple[int, int], height: int, width: int) -> tuple[float, float, float, float]:
+    """The part of a picture of that (width, height) that is kept by the rule above: left, top, right, bottom."""
     there_width, there_height = size
     ratio = (there_width * height) / (there_height * width)
     if 1 / ALIKE < ratio < ALIKE:

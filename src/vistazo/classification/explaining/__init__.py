@@ -1,0 +1,1 @@
+"""Where in a picture a classifier sees what speaks for a class."""
