@@ -19,6 +19,7 @@ from common import KERAS, timed, told
 from vistazo import platform
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.models import create
+from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import decide
 from vistazo.classification.training import Program, choose_compute
 from vistazo.config import build
@@ -70,14 +71,8 @@ class Ours:
 
     def __init__(self, batch: int) -> None:
         self.config = build(ClassificationConfig, {"recipe": "tutorial-quickdraw", "batch": batch})
-        self.decided = decide(
-            self.config,
-            pictures=2 * batch,
-            height=SIDE,
-            width=SIDE,
-            channels=1,
-            classes=tuple("abcdefghij"),
-        )
+        given = Given(pictures=2 * batch, height=SIDE, width=SIDE, channels=1)
+        self.decided = decide(self.config, given, tuple("abcdefghij"))
         self.normaliser = Normaliser.unit(1)
         self.compute = choose_compute(self.config, self.decided, self._network(), self.normaliser, "cpu")
         self.compute.start()

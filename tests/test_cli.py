@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import vistazo
-from vistazo import bundle, cli
+from vistazo import bundle, commands
 from vistazo.bundle import FORMAT
 from vistazo.engine import runs
 from vistazo.language import LANGUAGES
@@ -496,7 +496,7 @@ def test_a_fault_of_our_own_ends_with_4_and_asks_for_a_report(verb, monkeypatch)
     def broken(values):
         raise KeyError("oops")
 
-    monkeypatch.setitem(cli._VERBS, "models", ("modelos", "list", broken, lambda told: []))
+    monkeypatch.setitem(commands.VERBS, "models", replace(commands.VERBS["models"], act=broken))
     said = verb("models")
     assert said.code == 4
     assert "This is a fault of Vistazo, not yours" in said.err

@@ -19,6 +19,7 @@ TORCH_FREE = (
     "vistazo.bundle",
     "vistazo.tasks",
     "vistazo.cli",
+    "vistazo.commands",
     "vistazo.engine.runs",
     "vistazo.engine.answers",
     "vistazo.engine.progress",

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vistazo import cli
+from vistazo.commands import ALIASES, VERBS
+from vistazo.commands.options import shared_options
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "src" / "vistazo" / "classification" / "demo"
@@ -104,9 +105,9 @@ def in_english(command: str) -> str:
     """A command with Spanish words for the verb and the options, in English."""
     words = shlex.split(command)
     at = words.index("vistazo") + 1
-    words[at] = cli._ALIASES.get(words[at], words[at])
+    words[at] = ALIASES.get(words[at], words[at])
     flags = {}
-    for one in (*cli._parameters(words[at]), *cli._shared_options()):
+    for one in (*VERBS[words[at]].parameters(), *shared_options()):
         flags |= dict.fromkeys(one.opts, one.opts[0])
     return shlex.join(flags.get(word, word) for word in words)
 

@@ -141,6 +141,12 @@ def test_easy_pictures_are_turned_and_zoomed_by_the_best_recipe_alone():
     assert decided(easy, recipe="best", augment="recipe,noise").augment[-1][0] == "noise"
 
 
+def test_best_hides_a_square_of_pictures_with_colour_and_of_no_others():
+    assert decided({**DATA, "channels": 3}, recipe="best").augment == [["cutout", 0.3, 0.3]]
+    assert decided({**DATA, "channels": 3}, recipe="balanced").augment == []
+    assert decided(DATA, recipe="best").augment == []
+
+
 def test_a_batch_is_never_larger_than_the_data():
     assert decided({**DATA, "pictures": 5}).batch <= 5
     assert decided({**DATA, "pictures": 5}, batch=100).batch == 5

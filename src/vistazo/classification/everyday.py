@@ -114,6 +114,7 @@ EVERYDAY: dict[str, Recipe] = {
         shape=_best_shape,
         reach_colour=2,
         augment_easy="shift,flip,rotate=10,zoom=0.1,shear=5",
+        augment_colour="shift,flip,cutout=0.3",
     ),
 }
 

@@ -45,8 +45,8 @@ class Recipe:
     monitor: validation figure that decides which epoch is best. patience: epochs without improvement before training
     stops, 0 for never. patience_on: the figure patience is about; None for `monitor`. stop_at: as in accuracy=0.99.
     views: whether answers to slightly moved copies are averaged. augment: what happens to training pictures, as
-    --augment takes it; augment_easy: the same for pictures whose neighbours answer already. reach_colour: pixels for
-    every 28 by which pictures with colour are shifted; others by one.
+    --augment takes it; augment_easy: the same for pictures whose neighbours answer already; augment_colour: for others
+    with colour. reach_colour: pixels for every 28 by which pictures with colour are shifted; others by one.
     scaling: 'standard' for mean 0 and variance 1 over the training part, 'unit' for pixels divided by 255, 'published'
     for (pixel - 127) / 128.
     size: (height, width) that pictures are brought to; None for their own where that suits the network.
@@ -71,6 +71,7 @@ class Recipe:
     views: bool = True
     augment: str = "shift,flip"
     augment_easy: str | None = None
+    augment_colour: str | None = None
     reach_colour: int = 1
     scaling: str = "standard"
     size: tuple[int, int] | None = None

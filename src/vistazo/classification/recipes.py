@@ -129,7 +129,7 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         ) from None
     seen = augments.settle(
         config.augment,
-        (recipe.augment_easy if given.ease >= EASY else None) or recipe.augment,
+        _augment(recipe, given),
         flip=config.flip,
         suits=flips(classes, given.channels),
         height=given.height,
@@ -157,6 +157,13 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         stop_at=config.stop_at or recipe.stop_at,
         augment=seen.others,
     )
+
+
+def _augment(recipe: Recipe, given: Given) -> str:
+    """What the recipe does to pictures of this kind."""
+    if given.ease >= EASY:
+        return recipe.augment_easy or recipe.augment
+    return (recipe.augment_colour if given.channels > 1 else None) or recipe.augment
 
 
 def flips(classes: tuple[str, ...], channels: int) -> bool:

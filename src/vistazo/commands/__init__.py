@@ -1,0 +1,28 @@
+"""The verbs of the command line, in the order that help lists them.
+
+Each module has some verbs: what they do, what a person reads of it, and their options. What a verb needs is imported
+when it is called, so that `vistazo --help` answers at once.
+"""
+
+from vistazo.commands import answering, listing, sources, training
+from vistazo.commands.options import Verb
+
+__all__ = ["ALIASES", "VERBS"]
+
+_ORDER = (
+    "train",
+    "resume",
+    "reproduce",
+    "check",
+    "evaluate",
+    "predict",
+    "explain",
+    "models",
+    "recipes",
+    "cache",
+    "data",
+    "demo",
+)
+_ALL = {**training.VERBS, **sources.VERBS, **answering.VERBS, **listing.VERBS}
+VERBS: dict[str, Verb] = {name: _ALL[name] for name in _ORDER}
+ALIASES: dict[str, str] = {verb.spanish: name for name, verb in VERBS.items()}

@@ -1,0 +1,62 @@
+"""The verbs that list what there is: models, recipes."""
+
+from typing import Any
+
+from vistazo.commands.options import Verb
+from vistazo.language import mark, tr
+
+__all__ = ["VERBS"]
+
+
+def _models(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo import tasks
+
+    return {
+        "models": [
+            {"task": task, **one} for task in tasks.tasks for one in tasks.tasks[task].models().listing()
+        ]
+    }
+
+
+def _recipes(values: dict[str, Any]) -> dict[str, Any]:
+    from vistazo.classification.recipes import recipes
+
+    return {
+        "recipes": [
+            {"name": name, "model": recipes[name].model, "help": tr(recipes[name].help)} for name in recipes
+        ]
+    }
+
+
+# ---------------------------------------------------------------- what a person reads
+def _show_models(told: dict[str, Any]) -> list[str]:
+    from vistazo.engine.reports import number
+
+    model, parameters, source = tr("model"), tr("parameters"), tr("source")
+    wide = max(len(one["name"]) for one in told["models"])
+    lines, task = [f"{model:<{wide}} {parameters:>12}  {source}"], ""
+    for one in told["models"]:
+        if one["task"] != task:
+            task = one["task"]
+            lines.append(f"-- {tr(task)}")
+        lines.append(f"{one['name']:<{wide}} {number(one['parameters']):>12}  {one['source']}")
+        if one["statistics"] or one["frozen"]:
+            parts = tr(
+                "trainable {trainable}, running statistics {statistics}, frozen {frozen}",
+                **{name: number(one[name]) for name in ("trainable", "statistics", "frozen")},
+            )
+            lines.append(f"{'':<{wide}} {'':>12}  {parts}")
+    lines.append(tr("next:   vistazo train SOURCE --model NAME"))
+    return lines
+
+
+def _show_recipes(told: dict[str, Any]) -> list[str]:
+    wide = max(len(one["name"]) for one in told["recipes"])
+    lines = [f"{one['name']:<{wide}} {one['help']} ({one['model']})" for one in told["recipes"]]
+    return [*lines, tr("next:   vistazo train SOURCE --recipe NAME")]
+
+
+VERBS: dict[str, Verb] = {
+    "models": Verb("modelos", mark("list the networks"), _models, _show_models, list),
+    "recipes": Verb("recetas", mark("list the recipes"), _recipes, _show_recipes, list),
+}
