@@ -12,7 +12,7 @@ from PIL import Image
 import vistazo
 from vistazo import bundle
 from vistazo.classification.classifier import moved
-from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UnknownName
+from vistazo.errors import BundleDamaged, TooFewExamples, UnknownName
 from vistazo.pictures.index import read_index
 
 

@@ -161,12 +161,14 @@ class Classifier:
         every: str | None = None,
         against: Any = None,
         dont_know: str | None = None,
+        save_as: str | Path | None = None,
         out: str | Path | None = None,
     ) -> dict[str, Any]:
         """Figures on a source: its test part where it has one, else all of it that was not trained on.
 
         against: another model of the same classes, or where it is, to compare with on the same pictures.
-        dont_know: a share of wrong answers, as in '5%': which threshold would keep to it is told.
+        dont_know: a share of wrong answers, as in '5%': which threshold would keep to it is told; save_as: a new model
+        file with that threshold, which may not come from a test part.
         out: a folder for evaluation.html, metrics.json and answers.parquet.
         Pictures of classes that this model does not know are counted and left out; of pictures without any known label,
         the answers are told. Raises SourceError; ConfigError where the other model has other classes.
@@ -174,7 +176,13 @@ class Classifier:
         from vistazo.classification.evaluating import evaluation
 
         asked = evaluation.Asked(
-            split=split, classes=classes, every=every, against=against, dont_know=dont_know, out=out
+            split=split,
+            classes=classes,
+            every=every,
+            against=against,
+            dont_know=dont_know,
+            save_as=None if save_as is None else Path(save_as),
+            out=out,
         )
         return evaluation.evaluate(self, source, asked)
 

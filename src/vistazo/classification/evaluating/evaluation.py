@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vistazo.classification.evaluating import against as others
-from vistazo.classification.evaluating import reading, slices, unknowing
+from vistazo.classification.evaluating import reading, saving, slices, unknowing
 from vistazo.classification.evaluating.answers import Answers
 from vistazo.classification.evaluating.intervals import bootstrap
 from vistazo.classification.evaluating.keeping import Kept, folder_for, write
@@ -43,6 +43,7 @@ class Asked:
     every: str | None = None
     against: Any = None
     dont_know: str | None = None
+    save_as: Path | None = None
     out: str | Path | None = None
 
 
@@ -56,6 +57,8 @@ def evaluate(model: "Classifier", source: Any, asked: Asked) -> dict[str, Any]:
                 "its own."
             )
         )
+    if asked.save_as is not None:
+        saving.require_possible(model, asked.save_as, asked.dont_know)
     other = None if asked.against is None else others.opened(model, asked.against)
     folder = None if asked.out is None else folder_for(Path(asked.out))
     if isinstance(source, np.ndarray):
@@ -66,6 +69,8 @@ def evaluate(model: "Classifier", source: Any, asked: Asked) -> dict[str, Any]:
         if not isinstance(source, (str, os.PathLike)):
             raise
         return _unlabelled(model, fault.files or [source], asked, folder, fault)
+    if asked.save_as is not None:
+        saving.require_untested(found.part)
     truth, known = reading.truth(model, found.index, found.rows_N)
     theirs = np.zeros_like(known)
     if other is not None:
@@ -83,7 +88,11 @@ def evaluate(model: "Classifier", source: Any, asked: Asked) -> dict[str, Any]:
     if not known.any():
         return _without_truth(model, found, told, folder)
     at = np.flatnonzero(known)
-    return _labelled(model, found, at, truth[at], told, error=error, other=other, folder=folder)
+    told = _labelled(model, found, at, truth[at], told, error=error, other=other, folder=folder)
+    if asked.save_as is not None and error is not None:
+        threshold = told["dont_know"]["threshold"]
+        told["saved"] = saving.save(model, asked.save_as, threshold, error)
+    return told
 
 
 def _labelled(

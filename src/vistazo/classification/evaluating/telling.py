@@ -157,9 +157,11 @@ def _knowing(told: Mapping[str, Any]) -> list[str]:
                 lines.append(
                     tr(
                         "This threshold was found on a test part: use it, and that part measures nothing any more. "
-                        "--split validation finds one without that."
+                        "Give other labelled pictures to choose one by."
                     )
                 )
+    if told.get("saved"):
+        lines.append(tr("a model with that threshold: {path}", path=told["saved"]))
     return lines
 
 
