@@ -95,10 +95,11 @@ def build(told: Told) -> str:
     sections.append(Section(tr("Learning curves"), _curves(told)))
     if several:
         sections += several_report.sections(told)
-    elif told.probabilities is not None and told.answers is not None:
+    elif told.probabilities is not None:
+        matrix = [] if told.answers is None else confusion.blocks(told.answers)
         sections += [
             Section(tr("Class by class"), [_classes(told)]),
-            Section(tr("Confusion matrix"), confusion.blocks(told.answers)),
+            *([Section(tr("Confusion matrix"), matrix)] if matrix else []),
             Section(
                 tr("Most confident mistakes"),
                 [
