@@ -262,3 +262,17 @@ def test_a_file_from_before_there_were_temperatures_has_one(trained, in_tmp):
     bundle.save(replace(found, facts=facts), in_tmp / "old.vistazo")
     old = vistazo.load(in_tmp / "old.vistazo")
     assert old.temperature == 1 and old.unknowing is None
+
+
+# ---------------------------------------------------------------- slices
+def test_the_originals_size_is_a_slice_where_files_are_read(model, clothes, in_tmp):
+    for at in range(60):
+        folder = in_tmp / "s" / str(int(clothes[1][300 + at]))
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(clothes[0][300 + at])
+        (picture if at % 2 else picture.resize((56, 56))).save(folder / f"{at}.{'png' if at % 3 else 'jpg'}")
+    told = model.evaluate(in_tmp / "s")
+    found = [one for one in told["slices"] if one["kind"] == "pixels of the original"]
+    assert [(one["low"], one["n"]) for one in found] == [(784, 30), (3136, 30)]
+    assert {one["kind"] for one in told["slices"]} >= {"light", "contrast", "sharpness"}
+    assert "folder" not in {one["kind"] for one in told["slices"]}  # they are the classes
