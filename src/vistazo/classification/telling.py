@@ -98,5 +98,6 @@ def answered(answer: dict[str, Any]) -> str:
     rest = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][1:3])
     if not answer.get("known", True):
         perhaps = {"name": answer["class"], "share": percent(answer["probability"])}
-        return answer["file"] + "\t" + tr("I don't know (perhaps {name}, {share})", **perhaps) + f"\t({rest})"
+        said = tr("I don't know (perhaps {name}, {share})", **perhaps)
+        return f"{answer['file']}\t{said}\t({rest})"
     return f"{answer['file']}\t{answer['class']} {percent(answer['probability'])}\t({rest})"
