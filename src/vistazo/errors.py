@@ -8,6 +8,7 @@
     │   ├── SourceMissing         nothing is there
     │   ├── SourceDamaged         it is there and cannot be read
     │   ├── TooFewExamples        empty, one class, or a class too small to be split
+    │   │   └── WithoutLabels     there are pictures, and nothing says what they show
     │   └── TooManyBroken         more than `max_broken` of the examples cannot be read
     ├── BundleError               a model file
     │   ├── BundleDamaged         cut or altered
@@ -46,6 +47,7 @@ __all__ = [
     "UsageError",
     "VistazoError",
     "WeightsError",
+    "WithoutLabels",
 ]
 
 
@@ -83,6 +85,14 @@ class SourceDamaged(SourceError):
 
 class TooFewExamples(SourceError):
     """The source is empty, has one class, or a class too small to be split."""
+
+
+class WithoutLabels(TooFewExamples):
+    """There are pictures, and nothing says what they show. files: their paths, where a table names them."""
+
+    def __init__(self, sentence: str, files: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.files = files
 
 
 class TooManyBroken(SourceError):

@@ -12,7 +12,7 @@ from PIL import Image
 import vistazo
 from vistazo import bundle
 from vistazo.classification.classifier import moved
-from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UnknownName
+from vistazo.errors import BundleDamaged, TooFewExamples, UnknownName
 from vistazo.pictures.index import read_index
 
 
@@ -45,11 +45,11 @@ def test_a_moved_picture_is_moved_by_whole_pixels():
     assert torch.equal(moved(picture, 1, 0)[0, 0, 0], picture[0, 0, 1])
 
 
-def test_probabilities_are_the_softmax_of_the_mean_score_over_views(model, clothes):
+def test_probabilities_are_the_softmax_of_the_mean_score_over_views_over_the_temperature(model, clothes):
     pixels = clothes[0][300:310, :, :, None].copy()
     scores = model.view_scores(pixels)
     assert scores.shape == (3, 10, 10)
-    mean = scores.astype(np.float64).mean(0)
+    mean = scores.astype(np.float64).mean(0) / model.temperature
     expected = np.exp(mean) / np.exp(mean).sum(1, keepdims=True)
     np.testing.assert_allclose(model.probabilities(pixels), expected, rtol=1e-5)
 
@@ -154,10 +154,12 @@ def test_classes_are_matched_by_name_and_not_by_number(model, clothes, write_idx
     assert told["metrics"]["accuracy"] == pytest.approx(np.mean(answers == labels[chosen]))
 
 
-def test_unknown_classes_are_named(model, folder_of_pictures, in_tmp):
+def test_unknown_classes_are_named_and_the_rest_is_measured(model, folder_of_pictures, in_tmp):
     source = folder_of_pictures(in_tmp / "s", "3", "zebra")
-    with pytest.raises(ConfigError, match="does not know: zebra. It knows: 0, 1, 2"):
-        model.evaluate(source)
+    told = model.evaluate(source)
+    strangers = len(list((source / "zebra").iterdir()))
+    assert told["unknown_classes"] == {"zebra": strangers}
+    assert told["metrics"]["n"] == told["classes"]["3"]["support"] == len(list((source / "3").iterdir()))
 
 
 def test_broken_pictures_are_listed_and_the_rest_is_measured(model, pictures, in_tmp):

@@ -243,6 +243,7 @@ def test_fresh_pictures_are_measured_label_by_label_and_names_decide_not_numbers
     )
     assert set(told["classes"]["red"]) == {
         "average_precision",
+        "auroc",
         "threshold",
         "precision",
         "recall",
@@ -257,11 +258,13 @@ def test_fresh_pictures_are_measured_label_by_label_and_names_decide_not_numbers
     assert told["metrics"]["mean_average_precision"] > 0.9
 
 
-def test_labels_the_model_does_not_know_are_named(model, tmp_path):
+def test_labels_the_model_does_not_know_are_named_and_their_pictures_left_out(model, tmp_path):
     fresh = shapes(tmp_path / "fresh", 12, seed=5, first=1000)
+    red = sum("red" in row[1].split("|") for row in read_rows(fresh)[1:])
     fresh.write_text(fresh.read_text(encoding="utf-8").replace("red", "zebra|ñu"), encoding="utf-8")
-    with pytest.raises(ConfigError, match="does not know: zebra, ñu. It knows: .*green, red"):
-        model.evaluate(fresh)
+    told = model.evaluate(fresh)
+    assert told["unknown_classes"] == {"zebra": red, "ñu": red} and red
+    assert told["metrics"]["n"] == 12 - red and told["classes"]["red"]["support"] == 0
 
 
 def test_one_label_a_picture_is_that_label_and_no_other(model, tmp_path):

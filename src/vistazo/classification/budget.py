@@ -30,7 +30,7 @@ from vistazo.pictures.loading import Normaliser, PictureBatches
 __all__ = ["REPORT", "SHARE_OF_REPORT", "TooShort", "fit_to_time"]
 
 AIM = 0.93  # share of the time left that is planned for; the rest is for a machine that slows down
-REPORT = 1.2  # seconds of report and model, besides a share of the budget
+REPORT = 2.0  # seconds of report and model, besides a share of the budget
 SHARE_OF_REPORT = 0.02
 SPARE = 1.25  # measuring may take so many times what the trial says
 WIDER = 2.2  # times better than the first network a wide one may use the processor

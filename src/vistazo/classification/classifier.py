@@ -6,7 +6,7 @@ Shape suffixes: V views, N pictures, C channels, H height, W width, K classes.
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,22 +16,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.classification import metrics, several
+from vistazo.classification.evaluating.calibration import HOTTEST
+from vistazo.classification.evaluating.unknowing import Unknowing
 from vistazo.classification.models import create
 from vistazo.classification.similar.seeing import Seeing
 from vistazo.classification.sorting import Sorter
 from vistazo.classification.starting import learnt
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import objectives
-from vistazo.errors import BundleDamaged, ConfigError, SourceError, TooFewExamples, UsageError
+from vistazo.errors import BundleDamaged, SourceError, UsageError
 from vistazo.language import tr
-from vistazo.pictures import cache, decoding, sources
-from vistazo.pictures.crops import cropped
+from vistazo.pictures import decoding, sources
 from vistazo.pictures.every import interval
 from vistazo.pictures.holding import PictureArray
-from vistazo.pictures.index import Index
 from vistazo.pictures.loading import Normaliser
 from vistazo.pictures.stores import reason_of
 
@@ -57,6 +56,8 @@ class Classifier(Seeing):
     views: shifts in pixels, mirrored or not, whose scores are averaged. objective, smoothing: whose answer turns scores
     into probabilities.
     thresholds: where a picture may have several labels, the probability from which on each is answered.
+    temperature: what logits are divided by, fitted on validation; 1 where a picture may have several labels.
+    unknowing: from which confidence on an answer counts as known, where that was asked for.
     background: what transparent pictures are laid over.
     """
 
@@ -71,6 +72,8 @@ class Classifier(Seeing):
     objective: str
     smoothing: float
     thresholds: tuple[float, ...] | None = None
+    temperature: float = 1.0
+    unknowing: Unknowing | None = None
     background: str = decoding.WHITE
     metrics: Any = None
     path: Path | None = None
@@ -86,7 +89,8 @@ class Classifier(Seeing):
     def columns(self) -> dict[str, type]:
         """The values of an answer that a table holds."""
         plain = {"file": str, "class": str, "probability": float}
-        return {**plain, "classes": str} if self.several else plain
+        known = {"known": bool} if self.unknowing else {}
+        return {**plain, "classes": str} if self.several else {**plain, **known}
 
     def probabilities(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float64]:
         """(N, K) probabilities of pictures already at this model's size, uint8 (N, height, width, channels)."""
@@ -94,10 +98,19 @@ class Classifier(Seeing):
 
     def combine(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Probabilities from the scores of each view: the objective's answer to their mean."""
-        answer: Tensor = objectives[self.objective](smoothing=self.smoothing).answer(
-            torch.from_numpy(scores_VNK.mean(0))
-        )
+        objective = objectives[self.objective](smoothing=self.smoothing)
+        scores_NK = torch.from_numpy(scores_VNK.mean(0))
+        if self.temperature == 1:
+            answer: Tensor = objective.answer(scores_NK)
+        else:
+            answer = objective.answer(scores_NK, temperature=self.temperature)
         return answer.double().numpy()
+
+    def logits(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """(N, K) what a temperature divides, from the scores of each view, where a picture has one label."""
+        objective = objectives[self.objective](smoothing=self.smoothing)
+        logits: Tensor = objective.logits(torch.from_numpy(scores_VNK.mean(0)))
+        return logits.double().numpy()
 
     def figures(self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]) -> dict[str, Any]:
         """The figures of answers to pictures. truth: (N,) class numbers, or (N, K) bool of several labels."""
@@ -109,13 +122,21 @@ class Classifier(Seeing):
         self, scores_VNK: npt.NDArray[np.float32], truth: npt.NDArray[Any]
     ) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
         """The figures of all views together, with the accuracy of the first alone; and the probabilities."""
+        from vistazo.classification.evaluating import measuring
+
         probabilities = self.combine(scores_VNK)
         if self.thresholds is None:
             single = float(np.mean(scores_VNK[0].argmax(1) == truth))
+            more = measuring.further(probabilities, truth)
+            if self.temperature != 1:
+                plain = replace(self, temperature=1.0).combine(scores_VNK)
+                more |= measuring.uncalibrated(plain, truth)
         else:
-            given = several.answers(self.combine(scores_VNK[:1]), np.array(self.thresholds))
+            thresholds = np.array(self.thresholds)
+            given = several.answers(self.combine(scores_VNK[:1]), thresholds)
             single = float((given == truth).all(1).mean())
-        return {**self.figures(probabilities, truth), "single_view_accuracy": single}, probabilities
+            more = measuring.further_of_labels(probabilities, truth, thresholds)
+        return {**self.figures(probabilities, truth), **more, "single_view_accuracy": single}, probabilities
 
     @torch.no_grad()
     def view_scores(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float32]:
@@ -137,103 +158,38 @@ class Classifier(Seeing):
         return found
 
     def evaluate(
-        self, source: Any, *, split: str | None = None, classes: str | None = None, every: str | None = None
+        self,
+        source: Any,
+        *,
+        split: str | None = None,
+        classes: str | None = None,
+        every: str | None = None,
+        against: Any = None,
+        dont_know: str | None = None,
+        save_as: str | Path | None = None,
+        out: str | Path | None = None,
     ) -> dict[str, Any]:
         """Figures on a source: its test part where it has one, else all of it that was not trained on.
 
-        Raises SourceError, ConfigError where the classes are not this model's.
+        against: another model of the same classes, or where it is, to compare with on the same pictures.
+        dont_know: a share of wrong answers, as in '5%': which threshold would keep to it is told; save_as: a new model
+        file with that threshold, which may not come from a test part.
+        out: a folder for evaluation.html, metrics.json and answers.parquet.
+        Pictures of classes that this model does not know are counted and left out; of pictures without any known label,
+        the answers are told. Raises SourceError; ConfigError where the other model has other classes.
         """
-        names = Path(classes) if classes else None
-        found = cropped(sources.read_source(source, classes_file=names, every=interval(every)))
-        index = found.index
-        unknown = sorted(set(index.classes) - set(self.classes))
-        if unknown:
-            raise ConfigError(
-                tr(
-                    "The source has classes that the model does not know: {names}. It knows: {known}.",
-                    names=", ".join(unknown),
-                    known=", ".join(self.classes),
-                )
-            )
-        if index.labels is not None and not self.several:
-            raise ConfigError(
-                tr(
-                    "{source} gives a picture several labels, and the model answers with one. Measure it on "
-                    "pictures of one label each.",
-                    source=index.source,
-                )
-            )
-        part = split or ("test" if len(index.rows("test")) else "all")
-        rows = np.arange(len(index)) if part == "all" else index.rows(part)
-        height, width, channels = self.size
-        loaded = cache.load(
-            found.store,
-            rows,
-            height=height,
-            width=width,
-            channels=channels,
-            threads=platform.physical_cores(),
-            background=self.background,
-            keep=False,
-        )
-        hashes = loaded.hashes[np.isin(rows, loaded.rows)]
-        seen = np.isin(hashes, self.trained_on())
-        kept = loaded.rows[~seen]
-        labelled = index.labelled[kept]
-        if not labelled.any():
-            raise TooFewExamples(
-                tr(
-                    "{source} has no labelled pictures to evaluate on in part '{part}' ({seen} were trained on).",
-                    source=index.source,
-                    part=part,
-                    seen=int(seen.sum()),
-                )
-            )
-        truth = self._truth(index, kept[labelled])
-        figures, probabilities = self.measure(
-            self.view_scores(loaded.pixels.take(np.flatnonzero(~seen)[labelled])), truth
-        )
-        return {
-            "part": part,
-            "metrics": figures,
-            "classes": self._by_class(probabilities, truth),
-            "left_out": {"trained_on": int(seen.sum())},
-            "unreadable": [
-                {"file": one.where, "reason": one.reason} for one in (*found.broken, *loaded.broken)
-            ],
-        }
+        from vistazo.classification.evaluating import evaluation
 
-    def _truth(self, index: Index, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """The right answers to rows of an index, in this model's order of classes."""
-        translate = np.array([self.classes.index(name) for name in index.classes], dtype=np.int64)
-        if not self.several:
-            return translate[index.label[rows]]
-        found = np.zeros((len(rows), len(self.classes)), dtype=np.bool_)
-        if index.labels is not None:
-            found[:, translate] = index.labels[rows]
-        else:  # one label a picture is that label and no other
-            found[np.arange(len(rows)), translate[index.label[rows]]] = True
-        return found
-
-    def _by_class(
-        self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]
-    ) -> dict[str, dict[str, Any]]:
-        found: list[dict[str, Any]] = [{} for _ in self.classes]
-        scores: Any
-        if self.thresholds is None:
-            scores = metrics.class_scores(
-                metrics.confusion_matrix(probabilities.argmax(1), truth, len(self.classes))
-            )
-        else:
-            scores = several.label_scores(probabilities, truth, np.array(self.thresholds))
-            for at, one in enumerate(found):
-                ranked = float(scores.average_precision[at])
-                one["average_precision"] = None if math.isnan(ranked) else ranked
-                one["threshold"] = self.thresholds[at]
-        for at, one in enumerate(found):
-            one |= {name: float(getattr(scores, name)[at]) for name in ("precision", "recall", "f1")}
-            one["support"] = int(scores.support[at])
-        return dict(zip(self.classes, found, strict=True))
+        asked = evaluation.Asked(
+            split=split,
+            classes=classes,
+            every=every,
+            against=against,
+            dont_know=dont_know,
+            save_as=None if save_as is None else Path(save_as),
+            out=out,
+        )
+        return evaluation.evaluate(self, source, asked)
 
     def trained_on(self) -> npt.NDArray[np.bytes_]:
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
@@ -244,8 +200,8 @@ class Classifier(Seeing):
     ) -> Iterator[dict[str, Any]]:
         """An answer for each picture of files, folders, archives, videos or arrays, in order and as they are read.
 
-        Yields {"file", "class", "probability", "top"}, with "classes" where a picture may have several labels, or, for
-        what cannot be read, {"file", "reason"}.
+        Yields {"file", "class", "probability", "top"}, with "classes" where a picture may have several labels and
+        "known" where the model may say that it does not know; or, for what cannot be read, {"file", "reason"}.
         sort_into: a folder that gets a copy of each picture in a folder of its class; "copies" tells where.
         """
         sorter = None if sort_into is None else Sorter(Path(sort_into), self.classes)
@@ -327,6 +283,8 @@ class Classifier(Seeing):
             order = np.argsort(-row, kind="stable")[:top]
             ranked = [[self.classes[at], round(float(row[at]), 6)] for at in order]
             answer = {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
+            if self.unknowing is not None:
+                answer["known"] = bool(row.max() >= self.unknowing.threshold)
             if self.thresholds is not None:  # most probable first, as in "top"
                 given = several.answers(row, np.array(self.thresholds))
                 answer["classes"] = [self.classes[at] for at in np.argsort(-row, kind="stable") if given[at]]
@@ -340,7 +298,7 @@ def _sorted(
     left = iter(originals)
     for answer in answers:
         if sorter and "reason" not in answer:
-            answered = answer.get("classes", [answer["class"]])
+            answered = answer.get("classes", [answer["class"]] if answer.get("known", True) else [])
             answer["copies"] = sorter.place(answer["file"], next(left), answered)
         yield answer
 
@@ -396,6 +354,7 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             thresholds = tuple(float(one) for one in thresholds)
             if len(thresholds) != len(classes) or not all(0 <= one <= 1 for one in thresholds):
                 raise ValueError("thresholds")
+        temperature, unknowing = _certainty(bundle.facts, several=thresholds is not None)
         background = str(told.get("background", decoding.WHITE))
         if not re.fullmatch(r"white|black|#[0-9a-fA-F]{6}", background):
             raise ValueError("background")
@@ -414,6 +373,8 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             compute=compute,
             smoothing=smoothing,
             thresholds=thresholds,
+            temperature=temperature,
+            unknowing=unknowing,
             background=background,
             metrics=bundle.metrics,
             path=path,
@@ -422,3 +383,21 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
         raise BundleDamaged(
             tr("{path} does not hold together ({reason}).", path=path, reason=error)
         ) from None
+
+
+def _certainty(facts: dict[str, Any], *, several: bool) -> tuple[float, Unknowing | None]:
+    """The temperature, and the threshold below which the model does not know. Raises ValueError for what cannot be."""
+    temperature = facts.get("temperature", 1.0)
+    whole = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+    if not whole or not 1 / HOTTEST <= temperature <= HOTTEST:  # false for NaN too
+        raise ValueError("temperature")
+    told = facts.get("unknowing")
+    if told is None:
+        unknowing = None
+    else:
+        unknowing = Unknowing(float(told["threshold"]), float(told["error"]))
+        if not 0 <= unknowing.threshold <= 1 or not 0 < unknowing.error < 1:
+            raise ValueError("unknowing")
+    if several and (temperature != 1 or unknowing is not None):
+        raise ValueError("a temperature or a threshold of knowing for several labels")
+    return float(temperature), unknowing

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from vistazo import platform
+from vistazo.classification.evaluating.stating import parse
 from vistazo.config import setting
 from vistazo.engine import runs
 from vistazo.engine.settings import TrainingConfig
@@ -126,6 +127,14 @@ class ClassificationConfig(TrainingConfig):
         spanish="vistas",
         help=mark("average the answers to slightly moved copies of a picture (default: the recipe's)"),
     )
+    unknown_error: str | None = setting(
+        None,
+        flag="dont-know",
+        spanish="no_se",
+        help=mark(
+            "let the model say that it does not know, so that no more of its answers are wrong than a share, as in 5%"
+        ),
+    )
     beside: Literal["on", "off"] | None = setting(
         None,
         spanish="al_lado",
@@ -180,6 +189,14 @@ class ClassificationConfig(TrainingConfig):
     def _time(cls, value: str | None) -> str | None:
         """Raises ConfigError with a sentence of its own."""
         interval(value)
+        return value
+
+    @field_validator("unknown_error")
+    @classmethod
+    def _share(cls, value: str | None) -> str | None:
+        """Raises ConfigError with a sentence of its own."""
+        if value is not None:
+            parse(value)
         return value
 
     @model_validator(mode="after")

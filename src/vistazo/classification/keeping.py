@@ -17,6 +17,7 @@ from vistazo.classification.beside import Beside, comparison
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
+from vistazo.classification.evaluating.settling import Settled
 from vistazo.classification.proposing import proposal
 from vistazo.classification.recipes import Decided
 from vistazo.classification.transfer import HeadAlone
@@ -32,31 +33,36 @@ __all__ = ["Measured", "keep", "measure"]
 
 @dataclass(frozen=True)
 class Measured:
-    """A part as the final model sees it. probabilities: (pictures, classes). single: accuracy with one view."""
+    """A part as the final model sees it. probabilities: (pictures, classes). single: accuracy with one view.
+
+    scores: of each view, (views, pictures, classes). right: (pictures,) whether every answer is right.
+    """
 
     figures: dict[str, Any]
     probabilities: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float32]
+    right: npt.NDArray[np.bool_]
     single: float | None
 
 
-def measure(model: Classifier, data: Data, part: str) -> Measured | None:
-    """The figures of a part as the model stands; None where the part is empty."""
+def measure(
+    model: Classifier, data: Data, part: str, scores: npt.NDArray[np.float32] | None = None
+) -> Measured | None:
+    """The figures of a part as the model stands; None where the part is empty. scores: where they are known."""
     if not len(data.rows(part)):
         return None
-    figures, probabilities = model.measure(model.view_scores(data.part(part)), data.labels(part))
-    return Measured(figures, probabilities, figures["single_view_accuracy"])
-
-
-def _leak(model: Classifier, data: Data, measured: Measured | None) -> leaks.Leak | None:
-    """The test figure without near copies of pictures learnt from, where there are any."""
-    if measured is None:
-        return None
+    scores = model.view_scores(data.part(part)) if scores is None else scores
+    figures, probabilities = model.measure(scores, data.labels(part))
     if model.thresholds is None:
-        right = measured.probabilities.argmax(1) == data.labels("test")
+        right = probabilities.argmax(1) == data.labels(part)
     else:
-        given = several.answers(measured.probabilities, np.array(model.thresholds))
-        right = (given == data.labels("test")).all(1)
-    return leaks.measure(data.index, right)
+        right = (several.answers(probabilities, np.array(model.thresholds)) == data.labels(part)).all(1)
+    return Measured(figures, probabilities, scores, right, figures["single_view_accuracy"])
+
+
+def _leak(data: Data, measured: Measured | None) -> leaks.Leak | None:
+    """The test figure without near copies of pictures learnt from, where there are any."""
+    return None if measured is None else leaks.measure(data.index, measured.right)
 
 
 def keep(
@@ -68,6 +74,7 @@ def keep(
     model: Classifier,
     fitted: Fitted,
     measured: Mapping[str, Measured | None],
+    settled: Settled,
     other: Beside | None,
     head_alone: HeadAlone | None,
     progress: Progress,
@@ -86,7 +93,8 @@ def keep(
         "counts": {part: len(data.rows(part)) for part in ("train", "validation", "test", "out")},
         "broken": [{"file": one.where, "reason": one.reason} for one in data.broken],
     }
-    leak = _leak(model, data, measured["test"])
+    told |= settled.told(measured)
+    leak = _leak(data, measured["test"])
     if leak:
         told["near_copies"] = leak.to_json()
     if head_alone:
@@ -120,6 +128,8 @@ def keep(
             proposal=proposed,
             leak=leak.sentence() if leak else "",
             transfer=transfer.told(head_alone, run) if head_alone else (),
+            answers=None if shown is None else settled.answers(model, data, part, shown),
+            said=settled.sentences(),
         )
     )
     run.write("report.html", page)
@@ -142,6 +152,7 @@ def keep(
                 "classes": list(data.index.classes),
                 "views": [list(one) for one in model.views],
                 "objective": model.objective,
+                **settled.facts(),
                 **(
                     {
                         "several": True,
@@ -169,5 +180,5 @@ def keep(
     progress.say(
         tr("{reason}; the weights of epoch {epoch} were kept", reason=fitted.reason, epoch=fitted.epoch)
     )
-    if proposed:
-        progress.say(proposed)
+    for sentence in (*settled.sentences(), *filter(None, [proposed])):
+        progress.say(sentence)

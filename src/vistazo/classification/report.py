@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vistazo.classification import metrics, several_report
+from vistazo.classification.evaluating import confusion, page
+from vistazo.classification.evaluating.answers import Answers
 from vistazo.classification.report_parts import MISTAKES, table_of_parts
 from vistazo.engine import history as histories
 from vistazo.engine.progress import duration
@@ -17,7 +19,6 @@ from vistazo.engine.reports import (
     Curves,
     Facts,
     Headline,
-    Matrix,
     Picture,
     Pictures,
     Report,
@@ -57,6 +58,7 @@ class Told:
     proposal: what would measure better, where there is such a thing.
     leak: what the test figure is without near copies of pictures learnt from, where there are any.
     transfer: the stages of a run that began with a pretrained network.
+    answers: to the part, for what an evaluation shows too. said: what was settled on the validation part.
     """
 
     name: str
@@ -81,6 +83,8 @@ class Told:
     proposal: str = ""
     leak: str = ""
     transfer: Sequence[tuple[str, str]] = ()
+    answers: Answers | None = None
+    said: Sequence[str] = ()
 
 
 def build(told: Told) -> str:
@@ -92,9 +96,10 @@ def build(told: Told) -> str:
     if several:
         sections += several_report.sections(told)
     elif told.probabilities is not None:
+        matrix = [] if told.answers is None else confusion.blocks(told.answers)
         sections += [
             Section(tr("Class by class"), [_classes(told)]),
-            Section(tr("Confusion matrix"), [_confusion(told)]),
+            *([Section(tr("Confusion matrix"), matrix)] if matrix else []),
             Section(
                 tr("Most confident mistakes"),
                 [
@@ -104,6 +109,8 @@ def build(told: Told) -> str:
                 ],
             ),
         ]
+    if told.answers is not None:
+        sections += page.shared(told.answers, told.figures[told.part] or {}, told.said)
     sections += [
         *([Section(tr("Transfer learning"), [Facts(told.transfer)])] if told.transfer else []),
         Section(tr("The pictures and their parts"), _parts(told)),
@@ -194,12 +201,6 @@ def _classes(told: Told) -> Block:
         tr("pictures"),
     ]
     return Table(headings, rows, "lrrrrr")
-
-
-def _confusion(told: Told) -> Block:
-    assert told.probabilities is not None
-    counts = metrics.confusion_matrix(told.probabilities.argmax(1), told.labels, len(told.data.classes))
-    return Matrix(told.data.classes, counts.tolist(), tr("class"), tr("answer"))
 
 
 def mistakes(

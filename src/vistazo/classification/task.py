@@ -15,6 +15,7 @@ from vistazo.classification.budget import TooShort, fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import RECIPE, Data, read, spread
+from vistazo.classification.evaluating import settling
 from vistazo.classification.keeping import keep, measure
 from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided
@@ -73,6 +74,7 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
         return
     data = read(run, source, config, progress)
     config = data.config
+    settling.require_possible(data, config.unknown_error)
     start = beginning(run, config, data)
     decided, normaliser, choice = settle(run, config, data, start)
 
@@ -147,12 +149,17 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
         progress=progress,
     )
     run.status("measuring")
-    if data.several and len(validation):
-        chosen = several.choose_thresholds(model.probabilities(validation), data.labels("validation"))
+    scores = model.view_scores(validation) if len(validation) else None
+    if data.several and scores is not None:
+        chosen = several.choose_thresholds(model.combine(scores), data.labels("validation"))
         model = replace(model, thresholds=tuple(chosen.values.tolist()))
-    measured = {part: measure(model, data, part) for part in ("validation", "test")}
+    model, settled = settling.settle(model, data, scores, config.unknown_error)
+    measured = {
+        part: measure(model, data, part, scores if part == "validation" else None)
+        for part in ("validation", "test")
+    }
     other = train_beside(run, source, config, progress, train)
-    keep(run, config, data, decided, choice, model, fitted, measured, other, head_alone, progress)
+    keep(run, config, data, decided, choice, model, fitted, measured, settled, other, head_alone, progress)
 
 
 def settle(

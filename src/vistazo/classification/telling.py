@@ -71,6 +71,10 @@ def next_command(run: str) -> str:
 
 def evaluated(told: dict[str, Any]) -> list[str]:
     """The answer of `evaluate`, line by line."""
+    from vistazo.classification.evaluating import telling
+
+    if told["metrics"] is None:
+        return telling.without_labels(told)
     lines = [
         f"{tr(told['part'])}: {measured(told['metrics'])}",
         *class_lines(told["classes"], tr("pictures")),
@@ -78,10 +82,7 @@ def evaluated(told: dict[str, Any]) -> list[str]:
     if "hamming_loss" in told["metrics"]:
         each = ", ".join(f"{name} {number(one['threshold'], 2)}" for name, one in told["classes"].items())
         lines.append(tr("a label is answered from its probability on: {each}", each=each))
-    if told["left_out"]["trained_on"]:
-        lines.append(
-            tr("left out, because the model was trained on them: {n}", n=told["left_out"]["trained_on"])
-        )
+    lines += telling.more(told)
     for one in told["unreadable"]:
         lines.append(tr("left out: {name} ({reason})", name=one["file"], reason=one["reason"]))
     lines.append(tr("next:   vistazo predict MODEL PICTURE..."))
@@ -95,6 +96,10 @@ def answered(answer: dict[str, Any]) -> str:
         shares = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][:3])
         return f"{answer['file']}\t{given}\t({shares})"
     rest = ", ".join(f"{name} {percent(share)}" for name, share in answer["top"][1:3])
+    if not answer.get("known", True):
+        perhaps = {"name": answer["class"], "share": percent(answer["probability"])}
+        said = tr("I don't know (perhaps {name}, {share})", **perhaps)
+        return f"{answer['file']}\t{said}\t({rest})"
     return f"{answer['file']}\t{answer['class']} {percent(answer['probability'])}\t({rest})"
 
 

@@ -4,8 +4,6 @@ Each module has some verbs: what they do, what a person reads of it, and their o
 when it is called, so that `vistazo --help` answers at once.
 """
 
-<<<<<<< HEAD
-<<<<<<< HEAD
 from vistazo.commands import answering, explaining, lessons, listing, similar, sources, training
 from vistazo.commands.options import Verb
 

@@ -92,6 +92,30 @@ def _evaluate_options() -> list[click.Parameter]:
             "--clases",
             help=tr("text file with one class name a line, for IDX files"),
         ),
+        option(
+            "out",
+            "--out",
+            "--salida",
+            help=tr("folder for evaluation.html, metrics.json and answers.parquet"),
+        ),
+        option(
+            "against",
+            "--against",
+            "--contra",
+            help=tr("another model of the same classes, to compare with on the same pictures"),
+        ),
+        option(
+            "dont_know",
+            "--dont-know",
+            "--no-se",
+            help=tr("say which threshold keeps to a share of wrong answers, as in 5%"),
+        ),
+        option(
+            "save_as",
+            "--save-as",
+            "--guardar-como",
+            help=tr("write a copy of the model with that threshold; not from a test part"),
+        ),
         every(),
     ]
 

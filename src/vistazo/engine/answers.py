@@ -25,7 +25,7 @@ def write(
 ) -> dict[str, Any]:
     """Write every answer of a stream to a .csv or .parquet file, one a line; what could not be read is in it too.
 
-    columns: the values of an answer to write, str or float each; `reason` is added.
+    columns: the values of an answer to write, str, float or bool each; `reason` is added.
     pictures: further endings of a file's name, each with what draws all answers as one picture.
     Gives {"file", "count", "unreadable"}.
     Raises UsageError for another kind of file, DiskError where it cannot be written.
@@ -92,7 +92,7 @@ def _parquet(rows: Iterator[dict[str, Any]], path: Path, columns: Mapping[str, t
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {str: pa.string(), float: pa.float64()}
+    kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
     with pq.ParquetWriter(path, schema) as writer:
         while several := list(islice(rows, AT_ONCE)):

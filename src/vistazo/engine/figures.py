@@ -13,6 +13,8 @@ import numpy.typing as npt
 __all__ = [
     "LEVEL",
     "ClassScores",
+    "area_under_curve",
+    "brier",
     "calibration_error",
     "check_pair",
     "check_probabilities",
@@ -20,6 +22,7 @@ __all__ = [
     "confusion_matrix",
     "log_loss",
     "macro_f1",
+    "one_hot",
     "wilson_interval",
 ]
 
@@ -120,7 +123,37 @@ def calibration_error(confidence_N: Array, correct_N: Array, *, bins: int = _BIN
     return float(np.abs(np.bincount(bin_N, weights=gap_N)).sum() / len(gap_N))
 
 
+def brier(probabilities_NK: Array, labels_N: Array) -> float:
+    """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2.
+
+    Source: Brier 1950, Monthly Weather Review 78:1-3.
+    """
+    check_probabilities(probabilities_NK, labels_N)
+    return float(((probabilities_NK - one_hot(labels_N, probabilities_NK.shape[1])) ** 2).sum(1).mean())
+
+
+def area_under_curve(scores_N: Array, labels_N: Array) -> float:
+    """The chance that an example of class 1 scores above one of class 0, equal scores counting half; in [0, 1].
+
+    Source: Hanley & McNeil 1982, Radiology 143:29-36 (the Mann-Whitney statistic).
+    """
+    check_pair(scores_N, labels_N)
+    ones = int((labels_N == 1).sum())
+    zeros = len(labels_N) - ones
+    if not ones or not zeros:
+        raise ValueError("a curve needs examples of both classes")
+    _, place_N, count = np.unique(scores_N, return_inverse=True, return_counts=True)
+    last = count.cumsum()
+    rank_N = (last - (count - 1) / 2)[place_N]  # equal scores share the mean of their ranks
+    return float((rank_N[labels_N == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
 # ---------------------------------------------------------------- what fits
+def one_hot(labels_N: Array, classes: int) -> Floats:
+    """(N, K): 1 at the class of each example, 0 elsewhere."""
+    return np.eye(classes)[labels_N]
+
+
 def check_probabilities(probabilities_NK: Array, labels_N: Array) -> None:
     """Raise ValueError where probabilities or labels are not what they should be."""
     if probabilities_NK.ndim != 2 or probabilities_NK.dtype.kind != "f":

@@ -61,9 +61,20 @@ class CrossEntropy:
         each_N = F.cross_entropy(scores_NK, targets_N, label_smoothing=self.smoothing, reduction="none")
         return (each_N * weights_N).sum() / weights_N.sum()
 
-    def answer(self, scores_NK: Tensor) -> Tensor:
-        """Probabilities, (batch, classes), each row summing to 1."""
-        return scores_NK.float().softmax(dim=1)
+    def logits(self, scores_NK: Tensor) -> Tensor:
+        """What the softmax is taken of, (batch, classes)."""
+        return scores_NK.float()
+
+    def answer(self, scores_NK: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Probabilities, (batch, classes), each row summing to 1; of the logits divided by a temperature above 0.
+
+        With a temperature they are float64, in which no two different logits become equal: no answer changes.
+        Source: Guo et al. 2017, arXiv:1706.04599.
+        """
+        logits_NK = self.logits(scores_NK)
+        if temperature == 1:
+            return logits_NK.softmax(dim=1)
+        return (logits_NK.double() / temperature).softmax(dim=1)
 
 
 @objectives.register("squashed_cross_entropy")
@@ -77,9 +88,9 @@ class SquashedCrossEntropy(CrossEntropy):
     def loss(self, scores_NK: Tensor, targets_N: Tensor, weights_N: Tensor | None) -> Tensor:
         return super().loss(scores_NK.sigmoid(), targets_N, weights_N)
 
-    def answer(self, scores_NK: Tensor) -> Tensor:
-        """Probabilities, (batch, classes), each row summing to 1."""
-        return super().answer(scores_NK.float().sigmoid())
+    def logits(self, scores_NK: Tensor) -> Tensor:
+        """The sigmoids of the scores: a temperature below 1 lets these be sure after all."""
+        return scores_NK.float().sigmoid()
 
 
 @objectives.register("binary_cross_entropy")

@@ -6,7 +6,8 @@
                       ├─ Table      headings and rows
                       ├─ Curves     lines over a common x
                       ├─ Matrix     how often each class was answered for each
-                      └─ Pictures   pictures with captions
+                      ├─ Pictures   pictures with captions
+                      └─ Gallery    groups of pictures, each shown when something that links to it is clicked
 
 A report knows no task: classes and pictures arrive as words, numbers and PNG bytes, the words in
 the language in force. The page (`report.html.j2`) has no script and asks no network; whatever
@@ -32,6 +33,8 @@ __all__ = [
     "Cell",
     "Curves",
     "Facts",
+    "Gallery",
+    "Group",
     "Headline",
     "Matrix",
     "Picture",
@@ -142,12 +145,21 @@ class Matrix:
     """How often each class (row) was given each answer (column); the diagonal is right.
 
     rows, columns: what the rows and the columns are, such as 'class' and 'answer'.
+    linked: cells (row, column) with a group of pictures in a Gallery, under `anchor`. shares: whether a cell tells its
+    share of the row too, where there is room.
     """
 
     labels: Sequence[str]
     counts: Sequence[Sequence[int]]
     rows: str
     columns: str
+    linked: Sequence[tuple[int, int]] = ()
+    shares: bool = False
+
+    @staticmethod
+    def anchor(row: int, column: int) -> str:
+        """What links a cell to its pictures."""
+        return f"cell-{row}-{column}"
 
     def __post_init__(self) -> None:
         size = len(self.labels)
@@ -158,13 +170,16 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file's bytes and its caption, the first line the weightiest."""
+    """A PNG or JPEG file's bytes and its caption, the first line the weightiest."""
 
     png: bytes
     caption: Sequence[str]
 
     def __post_init__(self) -> None:
-        _require(self.png.startswith(b"\x89PNG\r\n\x1a\n"), "a picture is a PNG file's bytes")
+        _require(
+            self.png.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")),
+            "a picture is a PNG or JPEG file's bytes",
+        )
         _require(not isinstance(self.caption, str), "a caption is a sequence of lines")
 
 
@@ -176,7 +191,24 @@ class Pictures:
     large: bool = False
 
 
-Block = Headline | Text | Facts | Table | Curves | Matrix | Pictures
+@dataclass(frozen=True)
+class Group:
+    """Pictures under a title. anchor: what a link to them is called; letters, digits and '-'."""
+
+    anchor: str
+    title: str
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Groups of pictures, of which one at a time is shown: the one that was clicked on. hint: says so."""
+
+    groups: Sequence[Group]
+    hint: str
+
+
+Block = Headline | Text | Facts | Table | Curves | Matrix | Pictures | Gallery
 
 
 @dataclass(frozen=True)
@@ -315,11 +347,22 @@ def _view(block: Block, names: Sequence[str]) -> dict[str, Any]:
         )
         view |= {"lines": _heat(block), "confusions": _confusions(block, 5), "size": _size(len(block.labels))}
     elif isinstance(block, Pictures):
-        view["pictures"] = [
-            {"source": "data:image/png;base64," + b64encode(picture.png).decode(), "caption": picture.caption}
-            for picture in block.pictures
-        ]
+        view["pictures"] = _shown(block.pictures)
+    elif isinstance(block, Gallery):
+        view["groups"] = [(one.anchor, one.title, _shown(one.pictures)) for one in block.groups]
+        view["close"] = tr("close")
     return view
+
+
+def _shown(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
+    kinds = (("jpeg" if one.png.startswith(b"\xff\xd8\xff") else "png") for one in pictures)
+    return [
+        {
+            "source": f"data:image/{kind};base64," + b64encode(one.png).decode(),
+            "caption": one.caption,
+        }
+        for one, kind in zip(pictures, kinds, strict=True)
+    ]
 
 
 # ---------------------------------------------------------------- matrices
@@ -328,9 +371,9 @@ def _size(classes: int) -> str:
     return "figures" if classes <= 20 else "small-cells" if classes <= 50 else "tiny"
 
 
-def _heat(matrix: Matrix) -> list[tuple[str, list[tuple[int, str, str]]]]:
-    """Per row its label and cells (count, class of colour, tooltip)."""
-    lines = []
+def _heat(matrix: Matrix) -> list[tuple[str, list[tuple[int, str, str, str, str]]]]:
+    """Per row its label and cells (count, class of colour, tooltip, link, share)."""
+    lines, linked = [], frozenset(matrix.linked)
     for row, label in enumerate(matrix.labels):
         total = sum(matrix.counts[row])
         cells = []
@@ -338,7 +381,9 @@ def _heat(matrix: Matrix) -> list[tuple[str, list[tuple[int, str, str]]]]:
             # the root lets a few mistakes among many stand out
             level = math.ceil(10 * math.sqrt(count / total)) if count else 0
             colour = f"{'right' if row == column else 'wrong'} h{level}" if count else ""
-            cells.append((count, colour, _told(matrix, row, column, total) if count else ""))
+            link = matrix.anchor(row, column) if (row, column) in linked else ""
+            share = percent(count / total, 0) if count and matrix.shares else ""
+            cells.append((count, colour, _told(matrix, row, column, total) if count else "", link, share))
         lines.append((label, cells))
     return lines
 
@@ -604,6 +649,8 @@ def _plain(block: Block) -> str:
         case Pictures():
             lines = [" ".join(", ".join(picture.caption).split()) for picture in block.pictures]
             return _shortened("\n".join(lines[:5]), max(0, len(lines) - 5))
+        case Gallery():
+            return ""
 
 
 def _shortened(text: str, more: int) -> str:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["Row", "Rows", "enlarge", "grid", "numbers", "png", "sheet"]
+__all__ = ["Row", "Rows", "enlarge", "grid", "numbers", "png", "sheet", "thumbnail"]
 
 Pixels = npt.NDArray[Any]
 
@@ -38,6 +38,26 @@ def png(picture_HWC: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(plain)).save(file, "PNG")
     return file.getvalue()
+
+
+def thumbnail(picture_HWC: Pixels, longest: int = 96) -> bytes:
+    """A small file for a page that shows many: a PNG of its pixels up to 48 a side, else a JPEG, at most that long."""
+    import simplejpeg
+    from PIL import Image
+
+    _check(picture_HWC)
+    height, width, channels = picture_HWC.shape
+    if max(height, width) <= 48:
+        return png(picture_HWC)
+    scale = min(1.0, longest / max(height, width))
+    if scale < 1:
+        plain = np.ascontiguousarray(picture_HWC[..., 0] if channels == 1 else picture_HWC)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = np.asarray(Image.fromarray(plain).resize(size, Image.Resampling.BILINEAR))
+        picture_HWC = small.reshape(size[1], size[0], channels)
+    kind = "GRAY" if channels == 1 else "RGB"
+    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(picture_HWC), quality=80, colorspace=kind)
+    return encoded
 
 
 def enlarge(picture_HWC: Pixels, shortest: int = SHORTEST) -> Pixels:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vistazo.errors import TooFewExamples
+from vistazo.errors import TooFewExamples, WithoutLabels
 from vistazo.language import tr
 from vistazo.pictures.index import TEST, TRAIN, UNASSIGNED, Broken, Index, indexed, part_named
 from vistazo.pictures.stores import Files, Source, reason_of
@@ -187,7 +187,7 @@ def _layout(files: Sequence[str], folders: Sequence[str], source: Path | str, vi
         layout.classes.append(steps[class_at])
         layout.split.append(part)
     if not layout.where:
-        raise TooFewExamples(
+        raise WithoutLabels(
             tr(
                 "{source} has {n} pictures and no class folders. Put each class in its own sub-folder.",
                 source=source,

@@ -25,7 +25,19 @@ from vistazo.pictures.shrinking import LIGHT_OF, SMALL_GREY, shrink, width_of
 from vistazo.pictures.stores import Pixels, Store, reason_of
 from vistazo.pictures.strokes import DRAWING
 
-__all__ = ["BROKEN", "EMPTY", "FOREIGN", "Fault", "Looks", "is_foreign", "look", "room", "sight"]
+__all__ = [
+    "BROKEN",
+    "EMPTY",
+    "FOREIGN",
+    "Fault",
+    "Looks",
+    "bend",
+    "is_foreign",
+    "light_of",
+    "look",
+    "room",
+    "sight",
+]
 
 Floats = NDArray[np.float32]
 
@@ -180,23 +192,33 @@ def _measure(looks: Looks, rows: NDArray[np.int64], pixels_NHWC: Pixels) -> None
     ordered = np.sort(fields, axis=1)
     looks.light[rows] = fields.mean(1)
     looks.low[rows], looks.high[rows] = ordered[:, hundredth], ordered[:, -1 - hundredth]
-    light_NHW = _light_of(pixels_NHWC)
+    light_NHW = light_of(pixels_NHWC)
     looks.burnt[rows] = (light_NHW >= _BURNT).mean((1, 2))
     variance = light_NHW.var((1, 2))
     looks.spread[rows] = np.sqrt(variance)
-    # Laplacian of Pertuz et al. 2013, "Analysis of focus measure operators", LAPV.
-    bend = 4 * light_NHW[:, 1:-1, 1:-1]
+    looks.sharp[rows] = np.log((bend(light_NHW) + 0.01) / (variance + 1.0))
+
+
+def bend(light_NHW: Floats) -> Floats:
+    """(N,) variance of the Laplacian: how much the light changes from pixel to pixel; 0 of pictures under 3 pixels.
+
+    Source: Pertuz et al. 2013, "Analysis of focus measure operators", LAPV.
+    """
+    if min(light_NHW.shape[1:]) < 3:
+        return np.zeros(len(light_NHW), dtype=np.float32)
+    found = 4 * light_NHW[:, 1:-1, 1:-1]
     for part in (
         light_NHW[:, :-2, 1:-1],
         light_NHW[:, 2:, 1:-1],
         light_NHW[:, 1:-1, :-2],
         light_NHW[:, 1:-1, 2:],
     ):
-        bend -= part
-    looks.sharp[rows] = np.log((bend.var((1, 2)) + 0.01) / (variance + 1.0))
+        found -= part
+    return np.asarray(found.var((1, 2)), dtype=np.float32)
 
 
-def _light_of(pixels_NHWC: Pixels) -> Floats:
+def light_of(pixels_NHWC: Pixels) -> Floats:
+    """(N, height, width) the light of pictures, 0 to 255."""
     if pixels_NHWC.shape[3] == 1:
         return pixels_NHWC[..., 0].astype(np.float32)
     weights = np.array(LIGHT_OF, dtype=np.float32) / 256

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vistazo import platform
-from vistazo.errors import SourceDamaged, SourceError, SourceMissing, TooFewExamples
+from vistazo.errors import SourceDamaged, SourceError, SourceMissing, TooFewExamples, WithoutLabels
 from vistazo.language import tr
 from vistazo.pictures import formats
 from vistazo.pictures.archives import archive_kind, read_archive
@@ -189,12 +189,15 @@ def _from_manifest(path: Path, columns: Mapping[str, list[str]]) -> Source:
         )
     labels = found.get("label") or found.get("labels")
     if labels is None:
-        raise SourceError(
+        raise WithoutLabels(
             tr(
                 "{path} has no column of labels (columns: {columns}). Call it label.",
                 path=path,
                 columns=", ".join(columns)[:200],
-            )
+            ),
+            ()
+            if elsewhere
+            else tuple(str(folder / name) for name in filter(None, map(locate, filter(None, paths)))),
         )
     several = read_cells(path, labels) if "labels" in found else None
     words = found.get("split", [""] * len(paths))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from vistazo.engine.figures import (
     ClassScores,
+    area_under_curve,
+    brier,
     calibration_error,
     check_pair,
     check_probabilities,
@@ -18,6 +20,7 @@ from vistazo.engine.figures import (
     confusion_matrix,
     log_loss,
     macro_f1,
+    one_hot,
     wilson_interval,
 )
 
@@ -109,15 +112,6 @@ def measure_numbers(answers_N: Array, values_N: Array) -> dict[str, float | int 
 # ---------------------------------------------------------------- classes
 
 
-def brier(probabilities_NK: Array, labels_N: Array) -> float:
-    """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2.
-
-    Source: Brier 1950, Monthly Weather Review 78:1-3.
-    """
-    check_probabilities(probabilities_NK, labels_N)
-    return float(((probabilities_NK - _one_hot(labels_N, probabilities_NK.shape[1])) ** 2).sum(1).mean())
-
-
 def rps(probabilities_NK: Array, labels_N: Array) -> float:
     """Ranked probability score, 0 to 1: as Brier's, on cumulated probabilities of ordered classes.
 
@@ -128,24 +122,8 @@ def rps(probabilities_NK: Array, labels_N: Array) -> float:
     classes = probabilities_NK.shape[1]
     if classes < 2:
         raise ValueError("a ranked score needs at least two classes")
-    gap_NK = probabilities_NK.cumsum(1) - _one_hot(labels_N, classes).cumsum(1)
+    gap_NK = probabilities_NK.cumsum(1) - one_hot(labels_N, classes).cumsum(1)
     return float((gap_NK[:, :-1] ** 2).sum(1).mean() / (classes - 1))
-
-
-def area_under_curve(scores_N: Array, labels_N: Array) -> float:
-    """The chance that a row of class 1 scores above one of class 0, equal scores counting half; in [0, 1].
-
-    Source: Hanley & McNeil 1982, Radiology 143:29-36 (the Mann-Whitney statistic).
-    """
-    check_pair(scores_N, labels_N)
-    ones = int((labels_N == 1).sum())
-    zeros = len(labels_N) - ones
-    if not ones or not zeros:
-        raise ValueError("a curve needs rows of both classes")
-    _, place_N, count = np.unique(scores_N, return_inverse=True, return_counts=True)
-    last = count.cumsum()
-    rank_N = (last - (count - 1) / 2)[place_N]  # equal scores share the mean of their ranks
-    return float((rank_N[labels_N == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 # ---------------------------------------------------------------- numbers
@@ -187,8 +165,3 @@ def coverage(answers_N: Array, values_N: Array, reach: float) -> float:
     """The share of values at most `reach` from their answer, in [0, 1]."""
     check_pair(answers_N, values_N)
     return float(np.mean(np.abs(answers_N.astype(np.float64) - values_N) <= reach))
-
-
-# ---------------------------------------------------------------- what fits
-def _one_hot(labels_N: Array, classes: int) -> Floats:
-    return np.eye(classes)[labels_N]

@@ -1,0 +1,278 @@
+"""`vistazo evaluate` of a classifier: what it tells, what it writes, what it makes of odd sources."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyarrow import parquet
+from sklearn import metrics as judge
+
+import vistazo
+from vistazo import bundle
+from vistazo.classification.evaluating import confusion
+from vistazo.classification.evaluating.answers import Answers
+from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples
+from vistazo.pictures.holding import PictureArray
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return vistazo.load(trained)
+
+
+def forged(trained, path, **facts):
+    """The trained model with other facts, sealed again."""
+    found = bundle.load(trained / "model.vistazo")
+    bundle.save(replace(found, facts={**found.facts, **facts}), path)
+    return path
+
+
+@pytest.fixture
+def flat(clothes, in_tmp):
+    """A folder of twelve pictures that nothing is said of."""
+    folder = in_tmp / "flat"
+    folder.mkdir()
+    for at in range(12):
+        Image.fromarray(clothes[0][300 + at]).save(folder / f"{at}.png")
+    return folder
+
+
+# ---------------------------------------------------------------- figures
+def test_figures_are_those_of_the_answers_that_are_written(model, wardrobe, in_tmp):
+    told = model.evaluate(wardrobe, out=in_tmp / "ev")
+    table = parquet.read_table(in_tmp / "ev" / "answers.parquet").to_pydict()
+    labels = np.array([model.classes.index(one) for one in table["label"]])
+    shares = np.stack([table[f"p:{name}"] for name in model.classes], axis=1)
+    figures = told["metrics"]
+    assert figures["accuracy"] == np.mean(
+        [a == b for a, b in zip(table["answer"], table["label"], strict=True)]
+    )
+    assert figures["loss"] == pytest.approx(
+        judge.log_loss(labels, shares / shares.sum(1, keepdims=True)), abs=1e-5
+    )
+    assert figures["macro_auroc"] == pytest.approx(
+        np.mean([judge.roc_auc_score(labels == at, shares[:, at]) for at in range(10)]), abs=1e-5
+    )
+    assert np.array(told["confusion"]).tolist() == judge.confusion_matrix(labels, shares.argmax(1)).tolist()
+    assert sum(one["count"] for one in told["hardest_pairs"]) <= 100
+    low, high = told["intervals"]["loss"]
+    assert low < figures["loss"] < high
+    kept = json.loads((in_tmp / "ev" / "metrics.json").read_text())
+    assert kept["metrics"] == figures and "files" in told
+
+
+def test_calibrated_probabilities_answer_the_same(model, clothes):
+    pixels = clothes[0][300:, :, :, None].copy()
+    plain = replace(model, temperature=1.0)
+    assert model.temperature != 1
+    assert (model.probabilities(pixels).argmax(1) == plain.probabilities(pixels).argmax(1)).all()
+
+
+def test_the_figures_without_calibration_stand_beside(model, wardrobe):
+    told = model.evaluate(wardrobe)
+    plain = replace(model, temperature=1.0).evaluate(wardrobe)["metrics"]
+    assert told["metrics"]["loss_uncalibrated"] == pytest.approx(plain["loss"], abs=1e-6)
+    assert told["metrics"]["calibration_error_uncalibrated"] == pytest.approx(
+        plain["calibration_error"], abs=1e-6
+    )
+    assert told["metrics"]["accuracy"] == plain["accuracy"] and "loss_uncalibrated" not in plain
+
+
+# ---------------------------------------------------------------- the page
+def test_the_page_stands_alone_and_every_cell_leads_to_its_pictures(verb, trained, wardrobe, in_tmp):
+    said = verb("evaluate", trained, wardrobe, "--out", "ev")
+    assert said.code == 0 and "evaluation.html" in said.out
+    page = (in_tmp / "ev" / "evaluation.html").read_text()
+    assert "<script" not in page and "http" not in re.sub(r'http-equiv|xmlns="[^"]*"', "", page)
+    links = re.findall(r'<a href="#(cell-\d+-\d+)"', page)
+    assert links and set(links) == set(re.findall(r'class="group" id="(cell-\d+-\d+)"', page))
+    for title in ("Are the probabilities true?", "One class against the rest", "Slices that nobody labelled"):
+        assert title in page
+
+
+def test_names_are_written_and_not_obeyed(trained, folder_of_pictures, in_tmp):
+    names = ["<script>alert(1)</script>", *map(str, range(1, 10))]
+    path = forged(trained, in_tmp / "m.vistazo", classes=names)
+    source = folder_of_pictures(in_tmp / "s", "1", "2", each=12)
+    vistazo.load(path).evaluate(source, out=in_tmp / "ev")
+    page = (in_tmp / "ev" / "evaluation.html").read_text()
+    assert "<script" not in page and "&lt;script&gt;alert(1)" in page
+
+
+def test_of_many_classes_a_thousand_pictures_are_shown_and_every_cell_has_one_first():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(150, size=6000)
+    probabilities = rng.dirichlet(np.full(150, 0.1), 6000)
+    pixels = PictureArray(rng.integers(255, size=(6000, 8, 8, 1)).astype(np.uint8))
+    names = tuple(f"class {at}" for at in range(150))
+    answers = Answers(names, tuple(map(str, range(6000))), labels, probabilities, pixels)
+    shown = confusion.hardest(answers.confusion, 100)
+    assert len(shown) == 100
+    cells = confusion.chosen(answers, shown)
+    assert sum(map(len, cells.values())) == confusion.MOST
+    for (row, column), rows in cells.items():
+        assert len(rows) <= confusion.EACH
+        assert (labels[rows] == row).all() and (answers.answers[rows] == column).all()
+        assert (np.diff(answers.confidence[rows]) <= 0).all()  # mistakes, the surest first
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(
+    model, wardrobe, in_tmp, trained
+):
+    (in_tmp / "file").write_text("")
+    with pytest.raises(ConfigError, match="is a file; name a folder"):
+        model.evaluate(wardrobe, out=in_tmp / "file")
+    with pytest.raises(ConfigError, match="the folder of a run"):
+        model.evaluate(wardrobe, out=trained)
+
+
+# ---------------------------------------------------------------- what can be shown is shown
+def test_pictures_without_labels_are_answered_and_nothing_is_measured(verb, trained, flat, in_tmp):
+    (flat / "broken.png").write_bytes(b"no picture")
+    said = verb("evaluate", trained, flat, "--out", "ev")
+    assert said.code == 0 and "None of these pictures has a label that the model knows" in said.out
+    told = verb("evaluate", trained, flat, "--json").json
+    assert told["metrics"] is None and told["n"] == sum(told["answers"].values()) == 12
+    assert len(told["unreadable"]) == 1
+    order = [one["probability"] for one in told["least_sure"]]
+    assert order == sorted(order) and len(order) == 12
+    assert "label" not in parquet.read_table(in_tmp / "ev" / "answers.parquet").column_names
+    assert "The least sure answers" in (in_tmp / "ev" / "evaluation.html").read_text()
+
+
+def test_the_answers_without_labels_are_those_of_predict(model, flat):
+    told = model.evaluate(flat)
+    answers = list(model.predict(flat))
+    counts = {name: sum(one["class"] == name for one in answers) for name in model.classes}
+    assert told["answers"] == counts
+    assert {one["file"] for one in told["least_sure"]} == {one["file"] for one in answers}
+
+
+def test_arrays_and_tables_without_labels_are_answered_too(model, flat, clothes):
+    assert model.evaluate(clothes[0][:20])["n"] == 20
+    (flat / "list.csv").write_text("path\n" + "\n".join(f"{at}.png" for at in range(5)))
+    assert model.evaluate(flat / "list.csv")["n"] == 5
+
+
+def test_a_folder_without_any_picture_is_an_error_still(model, in_tmp):
+    (in_tmp / "empty").mkdir()
+    (in_tmp / "empty" / "notes.txt").write_text("none")
+    with pytest.raises(TooFewExamples, match="has no pictures"):
+        model.evaluate(in_tmp / "empty")
+
+
+def test_of_classes_that_the_model_never_saw_the_answers_are_told(verb, trained, folder_of_pictures, in_tmp):
+    source = folder_of_pictures(in_tmp / "s", "lion", "zebra")
+    said = verb("evaluate", trained, source)
+    assert said.code == 0 and "does not know their classes: lion (12), zebra (12)" in said.out
+    told = verb("evaluate", trained, source, "--json").json
+    assert told["metrics"] is None and told["n"] == 24
+
+
+def test_of_one_class_alone_curves_are_undefined_and_say_so(verb, trained, clothes, write_idx, in_tmp):
+    pictures, labels = clothes
+    ones = np.flatnonzero(labels[300:] == 1) + 300
+    source = write_idx(in_tmp / "s", "train", pictures[ones], labels[ones])
+    said = verb("evaluate", trained, source, "--out", "ev")
+    assert said.code == 0 and "no curve is defined for 0, 1, 2" in said.out
+    told = json.loads((in_tmp / "ev" / "metrics.json").read_text())
+    assert told["metrics"]["macro_auroc"] is None and told["classes"]["1"]["auroc"] is None
+    assert told["metrics"]["accuracy"] is not None
+    assert "so there is no ROC curve" in (in_tmp / "ev" / "evaluation.html").read_text()
+
+
+# ---------------------------------------------------------------- another model
+def test_a_model_against_itself_differs_in_nothing(verb, trained, wardrobe, in_tmp):
+    shutil.copy(trained / "model.vistazo", in_tmp / "other.vistazo")
+    told = verb("evaluate", trained, wardrobe, "--against", "other.vistazo", "--json").json["against"]
+    assert told["p"] == 1 and told["difference"] == 0 and told["changed"] == []
+
+
+def test_another_order_of_classes_is_matched_by_name(model, trained, wardrobe, in_tmp):
+    other = vistazo.load(forged(trained, in_tmp / "o.vistazo", classes=list(model.classes)[::-1]))
+    told = model.evaluate(wardrobe, against=in_tmp / "o.vistazo", out=in_tmp / "ev")
+    one = told["against"]
+    assert one["accuracy"] == pytest.approx(other.evaluate(wardrobe)["metrics"]["accuracy"])
+    assert one["difference"] == pytest.approx(told["metrics"]["accuracy"] - one["accuracy"])
+    assert one["ours"] + one["theirs"] == len(one["changed"])
+    assert {change["better"] for change in one["changed"]} <= {True, False}
+    assert "Beside another model" in (in_tmp / "ev" / "evaluation.html").read_text()
+
+
+def test_a_model_of_other_classes_is_refused_with_the_reason(verb, trained, wardrobe, in_tmp):
+    forged(trained, in_tmp / "o.vistazo", classes=[*map(str, range(9)), "zebra"])
+    said = verb("evaluate", trained, wardrobe, "--against", "o.vistazo")
+    assert said.code == 2 and "only the first has 9, only the second zebra" in said.err
+
+
+# ---------------------------------------------------------------- not knowing
+def test_a_threshold_is_told_and_kept_in_a_copy_but_never_from_a_test_part(verb, trained, wardrobe, clothes, write_idx,
+                                                                           in_tmp):  # fmt: skip
+    said = verb("evaluate", trained, wardrobe, "--dont-know", "40%", "--save-as", "k.vistazo")
+    assert said.code == 2 and "does not choose a threshold on a test part" in said.err
+    pictures, labels = clothes
+    fresh = write_idx(in_tmp / "s", "train", pictures[300:], labels[300:])
+    told = verb("evaluate", trained, fresh, "--dont-know", "80%", "--save-as", "k.vistazo", "--json").json
+    threshold = told["dont_know"]["threshold"]
+    assert 0 < threshold < 1 and told["saved"] == "k.vistazo"
+    knowing = vistazo.load("k.vistazo")
+    assert knowing.unknowing.threshold == threshold and knowing.unknowing.error == 0.8
+    answers = list(knowing.predict(pictures[300:]))
+    assert [one["known"] for one in answers] == [one["probability"] >= threshold for one in answers]
+    assert sum(one["known"] for one in answers) == told["dont_know"]["answered"]
+    again = knowing.evaluate(fresh)["unknowing"]
+    assert again["wrong"] == told["dont_know"]["wrong"]
+    assert "known" not in next(vistazo.load(trained).predict(pictures[300]))
+
+
+def test_a_picture_that_is_not_known_says_so_everywhere(verb, trained, flat, in_tmp):
+    forged(trained, in_tmp / "k.vistazo", unknowing={"threshold": 1.0, "error": 0.05})
+    said = verb("predict", "k.vistazo", flat / "1.png", "--sort-into", "sorted")
+    assert re.search(r"I don't know \(perhaps \d, [\d.]+%\)", said.out)
+    assert [one.name for one in (in_tmp / "sorted").iterdir()] == ["no label"]
+    assert verb("predict", "k.vistazo", flat, "--out", "a.parquet").code == 0
+    assert parquet.read_table(in_tmp / "a.parquet")["known"].to_pylist() == [False] * 12
+    assert verb("predict", "k.vistazo", flat, "--out", "a.csv").code == 0
+    assert (in_tmp / "a.csv").read_text("utf-8-sig").splitlines()[0] == "file,class,probability,known,reason"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *({"temperature": value} for value in (0, -1.0, True, "2", None, [1.0], 1e9, 1e-9)),
+        {"unknowing": {"threshold": 2.0, "error": 0.05}},
+        {"unknowing": {"threshold": 0.5}},
+        {"unknowing": {"threshold": 0.5, "error": 0.0}},
+        {"unknowing": [0.5, 0.05]},
+    ],
+    ids=str,
+)
+def test_a_forged_temperature_or_threshold_is_refused(trained, in_tmp, facts):
+    with pytest.raises(BundleDamaged, match="does not hold together"):
+        vistazo.load(forged(trained, in_tmp / "f.vistazo", **facts))
+
+
+def test_a_file_from_before_there_were_temperatures_has_one(trained, in_tmp):
+    found = bundle.load(trained / "model.vistazo")
+    facts = {name: value for name, value in found.facts.items() if name != "temperature"}
+    bundle.save(replace(found, facts=facts), in_tmp / "old.vistazo")
+    old = vistazo.load(in_tmp / "old.vistazo")
+    assert old.temperature == 1 and old.unknowing is None
+
+
+# ---------------------------------------------------------------- slices
+def test_the_originals_size_is_a_slice_where_files_are_read(model, clothes, in_tmp):
+    for at in range(60):
+        folder = in_tmp / "s" / str(int(clothes[1][300 + at]))
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(clothes[0][300 + at])
+        (picture if at % 2 else picture.resize((56, 56))).save(folder / f"{at}.{'png' if at % 3 else 'jpg'}")
+    told = model.evaluate(in_tmp / "s")
+    found = [one for one in told["slices"] if one["kind"] == "pixels of the original"]
+    assert [(one["low"], one["n"]) for one in found] == [(784, 30), (3136, 30)]
+    assert {one["kind"] for one in told["slices"]} >= {"light", "contrast", "sharpness"}
+    assert "folder" not in {one["kind"] for one in told["slices"]}  # they are the classes
