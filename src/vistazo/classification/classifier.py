@@ -35,8 +35,8 @@ from vistazo.pictures.loading import Normaliser
 from vistazo.pictures.stores import reason_of
 
 if TYPE_CHECKING:
-    from vistazo.classification.inside.layers import Layer
     from vistazo.classification.explaining.explanation import Explained
+    from vistazo.classification.inside.layers import Layer
 
 __all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
