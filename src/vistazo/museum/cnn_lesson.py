@@ -232,7 +232,8 @@ def _answers(layers: list[Step], shares: Numbers) -> list[Block]:
         Text(
             tr(
                 "As nothing was learnt, these shares mean nothing yet. Train such a network on your own pictures and "
-                "look inside it: vistazo train SOURCE --recipe tutorial-mnist, then vistazo inside MODEL FILE --out inside"
+                "look inside it: vistazo train SOURCE --recipe tutorial-mnist, then vistazo inside MODEL FILE "
+                "--out inside"
             )
         ),
     ]
