@@ -199,6 +199,7 @@ def _unlabelled(
         raise refused
     names: list[str] = []
     pixels: list[Pixels] = []
+    found = 0
     for name, given in sources.iterate_files([source]):
         try:
             if isinstance(given, str):
@@ -210,6 +211,7 @@ def _unlabelled(
                 )
             )
             names.append(name)
+            found += 1
         except (SourceError, OSError, MemoryError) as error:
             unreadable.append({"file": name, "reason": reason_of(error)})
         if len(names) == CHUNK:
@@ -217,3 +219,5 @@ def _unlabelled(
             names, pixels = [], []
     if names:
         yield _Chunk(names, [""] * len(names), np.stack(pixels))
+    if not found:
+        raise refused
