@@ -372,3 +372,23 @@ def test_writing_at_a_place_leaves_the_rest(tmp_path, monkeypatch, seeking):
         platform.write_at(file.fileno(), b"abc", 3)
         platform.write_at(file.fileno(), b"z", 11)
     assert path.read_bytes() == b"...abc....\0z"
+
+
+def test_leaving_does_what_was_registered_and_says_all_that_was_said():
+    code = """if True:
+        import atexit, sys, tempfile, threading, time
+        from vistazo import platform
+
+        folder = tempfile.TemporaryDirectory()
+        atexit.register(print, "registered")
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        print(folder.name)
+        print("x" * 200_000)
+        sys.stderr.write("no line end")
+        platform.leave(3)
+    """
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    folder, long, registered = said.stdout.splitlines()
+    assert (said.returncode, len(long), registered) == (3, 200_000, "registered")
+    assert said.stderr.endswith("no line end")
+    assert not Path(folder).exists()

@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -19,7 +19,7 @@ from vistazo.commands.options import shared_options
 from vistazo.errors import UsageError, VistazoError
 from vistazo.language import mark, tr
 
-__all__ = ["main"]
+__all__ = ["main", "program"]
 
 OUR_FAULT = 4
 INTERRUPTED = 3
@@ -178,6 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             OUR_FAULT,
             as_json,
         )
+
+
+def program() -> NoReturn:
+    """What `vistazo` and `python -m vistazo` are: one command, and the end of the process."""
+    platform.leave(main())
 
 
 def _failed(sentence: str, code: int, as_json: bool) -> int:

@@ -12,7 +12,7 @@ import torch
 import vistazo
 from vistazo import bundle as bundles
 from vistazo.bundle import Bundle
-from vistazo.classification import leaks, report, several, transfer
+from vistazo.classification import leaks, report, several, transfer, why
 from vistazo.classification.beside import Beside, comparison
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
@@ -104,6 +104,10 @@ def keep(
     run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     part = "test" if measured["test"] else "validation"
     proposed = proposal(run, config, data)
+    shown = measured[part]
+    answers = None if shown is None else settled.answers(model, data, part, shown)
+    # A time that was given is for the training: what takes longer is left to `vistazo evaluate`.
+    asked = None if answers is None else why.ask(model, answers, seed=config.seed, whole=not config.time)
     page = report.build(
         report.Told(
             name=run.folder.name,
@@ -111,7 +115,7 @@ def keep(
             part=part,
             labels=data.labels(part),
             pixels=data.part(part),
-            probabilities=None if (shown := measured[part]) is None else shown.probabilities,
+            probabilities=None if shown is None else shown.probabilities,
             figures=figures,
             history=fitted.history,
             kept_epoch=fitted.epoch,
@@ -128,8 +132,9 @@ def keep(
             proposal=proposed,
             leak=leak.sentence() if leak else "",
             transfer=transfer.told(head_alone, run) if head_alone else (),
-            answers=None if shown is None else settled.answers(model, data, part, shown),
+            answers=answers,
             said=settled.sentences(),
+            why=asked.sections() if asked else (),
         )
     )
     run.write("report.html", page)

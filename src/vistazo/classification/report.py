@@ -59,6 +59,7 @@ class Told:
     leak: what the test figure is without near copies of pictures learnt from, where there are any.
     transfer: the stages of a run that began with a pretrained network.
     answers: to the part, for what an evaluation shows too. said: what was settled on the validation part.
+    why: what the network was asked about them.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Told:
     transfer: Sequence[tuple[str, str]] = ()
     answers: Answers | None = None
     said: Sequence[str] = ()
+    why: Sequence[Section] = ()
 
 
 def build(told: Told) -> str:
@@ -111,6 +113,7 @@ def build(told: Told) -> str:
         ]
     if told.answers is not None:
         sections += page.shared(told.answers, told.figures[told.part] or {}, told.said)
+    sections += told.why
     sections += [
         *([Section(tr("Transfer learning"), [Facts(told.transfer)])] if told.transfer else []),
         Section(tr("The pictures and their parts"), _parts(told)),

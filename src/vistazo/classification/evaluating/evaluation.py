@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vistazo.classification import why
 from vistazo.classification.evaluating import against as others
 from vistazo.classification.evaluating import reading, saving, slices, unknowing
 from vistazo.classification.evaluating.answers import Answers
@@ -149,7 +150,9 @@ def _labelled(
     if other is not None:
         told["against"] = others.told(model, other, found, rows, answers)
     if folder is not None:
-        told["files"] = write(folder, told, Kept(model, answers, examined))
+        asked = why.ask(model, answers, seed=0)
+        told["co_occurrence"] = asked.to_json()
+        told["files"] = write(folder, told, Kept(model, answers, examined, asked))
     for change in told.get("against", {}).get("changed", ()):
         del change["row"]
     return told

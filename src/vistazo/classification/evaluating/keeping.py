@@ -18,6 +18,7 @@ from vistazo.classification.evaluating.answers import Answers
 from vistazo.classification.evaluating.reading import Unlabelled
 from vistazo.classification.evaluating.slices import Slice
 from vistazo.classification.metrics import LEVEL
+from vistazo.classification.why import Why
 from vistazo.engine.reports import (
     Block,
     Cell,
@@ -47,11 +48,12 @@ _AT_ONCE = 50_000  # rows of a row group
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """An evaluation with labels. slices: all that were examined."""
+    """An evaluation with labels. slices: all that were examined. why: what the network was asked."""
 
     model: "Classifier"
     answers: Answers
     slices: Sequence[Slice]
+    why: Why
 
 
 def folder_for(path: Path) -> Path:
@@ -165,7 +167,7 @@ def _page(found: Kept, told: Mapping[str, Any]) -> str:
     parts.append(page.sliced(found.slices))
     if not answers.several:
         parts += [page.reliability(answers, figures), page.certainty(answers)]
-    parts.append(page.curves(answers))
+    parts += [page.curves(answers), *found.why.sections()]
     return to_html(Report(_title(found.model), parts, _subtitle(answers.where)))
 
 
