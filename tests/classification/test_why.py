@@ -1,6 +1,7 @@
 """What a report asks the network: where it looks, what it goes by, how the pictures lie to one another."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,9 @@ def test_of_many_pictures_a_thousand_are_asked_about(model, answers):
 
 
 def test_one_answer_for_all_is_told_without_what_cannot_be_asked(model, answers):
-    own = np.flatnonzero(answers.answers == answers.answers[0])
+    single = replace(model, views=model.views[:1])
+    given = single.probabilities(answers.pixels).argmax(1)
+    own = np.flatnonzero(given == given[0])
     alike = Answers(
         classes=answers.classes,
         where=tuple(answers.where[row] for row in own),
@@ -79,7 +82,7 @@ def test_one_answer_for_all_is_told_without_what_cannot_be_asked(model, answers)
         probabilities_NK=answers.probabilities_NK[own],
         pixels=answers.pixels.take(own),
     )
-    titles = [one.title for one in why.ask(model, alike, seed=0).sections()]
+    titles = [one.title for one in why.ask(single, alike, seed=0).sections()]
     assert "What stands beside the thing" not in titles
     assert titles[0] == "What it looks at"
 
