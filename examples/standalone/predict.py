@@ -129,7 +129,8 @@ def answers(model: Path, files: Sequence[Path]) -> Iterator[tuple[Path, str, flo
             airbench(tensors, facts["arguments"], moved((tensor - mean) / std, *view))
             for view in facts["facts"]["views"]
         ]
-        probabilities = torch.stack(views).mean(0).softmax(1)[0]
+        scores = torch.stack(views).mean(0) / facts["facts"].get("temperature", 1.0)
+        probabilities = scores.softmax(1)[0]
         best = int(probabilities.argmax())
         yield file, classes[best], float(probabilities[best])
 
