@@ -121,6 +121,8 @@ def neutral(command: str) -> str:
         "clientes_nuevos.csv": "new_clients.csv",
         "runs/clientes": "runs/clients", "baja": "left", "runs/ropa": "runs/clothes", "runs/corta": "runs/short",
         "revision": "review", "revision/review.csv": "review/review.csv", "runs/revisada": "runs/checked",
+        "evaluacion": "evaluation", "por-que": "why", "dentro": "inside", "visto": "seen", "nucleos": "kernels",
+        "leccion": "lesson",
         "ordenadas": "sorted", "runs/otra": "runs/again", "runs/girada": "runs/turned",
     }  # fmt: skip
     return shlex.join(names.get(word, word) for word in shlex.split(in_english(command)))
