@@ -125,6 +125,8 @@ def _findings(told: Mapping[str, Any]) -> list[str]:
     for one in told.get("slices", ()):
         if one["finding"]:
             lines.append(tr("finding: {sentence}", sentence=page.slice_sentence(Slice(**one))))
+    for sentence in (told.get("co_occurrence") or {}).get("findings", ()):
+        lines.append(tr("finding: {sentence}", sentence=sentence))
     if "against" in told:
         lines.append(against_sentence(told["against"]))
     return lines
@@ -153,7 +155,7 @@ def _knowing(told: Mapping[str, Any]) -> list[str]:
         else:
             lines.append(tr("To keep to {error} of wrong answers with 95 % certainty:", error=error))
             lines.append(page.answered_sentence(one, one["threshold"]))
-            if told["part"] == "test":
+            if one["test_part"]:
                 lines.append(
                     tr(
                         "This threshold was found on a test part: use it, and that part measures nothing any more. "
