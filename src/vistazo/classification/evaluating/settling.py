@@ -16,6 +16,7 @@ from vistazo.classification.evaluating.calibration import Temperature, fit_tempe
 from vistazo.classification.evaluating.evaluation import answers_of
 from vistazo.classification.evaluating.stating import parse
 from vistazo.classification.evaluating.unknowing import Unknowing
+from vistazo.engine.objectives import objectives
 from vistazo.engine.reports import number, percent
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Settled", "require_possible", "settle"]
 
 _SEVERAL = mark("a picture may have several labels, and each is answered from a threshold of its own")
+_NO_LOGITS = mark("the loss says of no logits that they could be divided")
 _NO_PART = mark("there is no validation part to fit one on")
 
 
@@ -147,7 +149,10 @@ def settle(
     if scores_VNK is None:
         return model, Settled(Temperature(1.0, None, None, _NO_PART), error)
     labels = data.labels("validation")
-    fitted = fit_temperature(model.logits(scores_VNK), labels)
+    if hasattr(objectives[model.objective], "logits"):
+        fitted = fit_temperature(model.logits(scores_VNK), labels)
+    else:
+        fitted = Temperature(1.0, None, None, _NO_LOGITS)
     model = replace(model, temperature=fitted.value)
     if error is None:
         return model, Settled(fitted)
