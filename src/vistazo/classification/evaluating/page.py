@@ -38,6 +38,7 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 GRID = np.linspace(0.0, 1.0, 101)
+WHOLE = (0.0, 1.0)  # that axes of shares show, or a curve would look worse or better than it is
 SHOWN = 3  # classes drawn beside their mean: those with the smallest area
 
 
@@ -80,7 +81,9 @@ def reliability(answers: Answers, figures: Mapping[str, Any]) -> Section:
             before=number(figures["loss_uncalibrated"], 4),
             after=number(figures["loss"], 4),
         )
-    diagram = Curves(middle.tolist(), series, tr("probability of the answer"), tr("share of right answers"))
+    diagram = Curves(
+        middle.tolist(), series, tr("probability of the answer"), tr("share of right answers"), holds=WHOLE
+    )
     return Section(tr("Are the probabilities true?"), [Text(text), diagram, _table_of_bins(bins)])
 
 
@@ -129,7 +132,7 @@ def curves(answers: Answers) -> Section:
             if at in worst:
                 lines[answers.classes[at]] = line.tolist()
         series: dict[str, Sequence[float | None]] = {tr("mean of the classes"): mean.tolist(), **lines}
-        blocks.append(Curves(GRID.tolist(), series, x, f"{name}: {y}"))
+        blocks.append(Curves(GRID.tolist(), series, x, f"{name}: {y}", holds=WHOLE))
     return Section(title, [*blocks, _areas(answers)])
 
 
@@ -167,6 +170,7 @@ def certainty(answers: Answers) -> Section:
         {tr("wrong"): line},
         tr("share of pictures that is answered, the surest first"),
         tr("share of wrong answers among them"),
+        holds=(0.0, 0.01),  # where no answer is wrong the line lies on the ground
     )
     blocks: list[Block] = []
     if answers.unknowing is not None:
