@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from defusedxml import ElementTree
 
+from vistazo.engine import reports
 from vistazo.engine.reports import (
     Curves,
     Facts,
