@@ -16,6 +16,7 @@ from vistazo import bundle
 from vistazo.classification.evaluating import confusion, telling
 from vistazo.classification.evaluating.answers import Answers
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples
+from vistazo.language import speaking
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import TEST, TRAIN, read_index, write_index
 
@@ -183,6 +184,12 @@ def test_of_one_class_alone_curves_are_undefined_and_say_so(verb, trained, cloth
     told = json.loads((in_tmp / "ev" / "metrics.json").read_text())
     assert told["metrics"]["macro_auroc"] is None and told["classes"]["1"]["auroc"] is None
     assert told["metrics"]["accuracy"] is not None
+    row = re.search(
+        r"<tr><th[^>]*>3</th>.*?</tr>", (in_tmp / "ev" / "evaluation.html").read_text(), re.DOTALL
+    )
+    assert (
+        row and row[0].count("–") == 5
+    )  # recall, its interval, F1 and both areas of a class without pictures
     assert "so there is no ROC curve" in (in_tmp / "ev" / "evaluation.html").read_text()
 
 
@@ -248,10 +255,10 @@ def test_what_needs_labels_and_has_none_is_said_not_to_be_done(
     verb, trained, flat, folder_of_pictures, in_tmp
 ):
     strangers = folder_of_pictures(in_tmp / "s", "lion", "zebra")
+    asked = ("--against", trained, "--dont-know", "5%", "--save-as", "k.vistazo", "--out", "ev")
     for source in (flat, strangers):
-        said = verb(
-            "evaluate", trained, source, "--against", trained, "--dont-know", "5%", "--save-as", "k.vistazo"
-        )
+        said = verb("evaluate", trained, source, *asked)
+        assert "Not done" in (in_tmp / "ev" / "evaluation.html").read_text()
         assert said.code == 0 and "Not done" in said.out and "--against, --dont-know, --save-as" in said.out
     assert not (in_tmp / "k.vistazo").exists()
 
@@ -325,6 +332,32 @@ def test_a_file_from_before_there_were_temperatures_has_one(trained, in_tmp):
     bundle.save(replace(found, facts=facts), in_tmp / "old.vistazo")
     old = vistazo.load(in_tmp / "old.vistazo")
     assert old.temperature == 1 and old.unknowing is None
+
+
+def test_where_no_threshold_is_found_that_no_copy_was_written_is_said(
+    verb, trained, clothes, write_idx, in_tmp
+):
+    fresh = write_idx(in_tmp / "s", "train", clothes[0][300:, :, ::-1].copy(), clothes[1][300:])
+    said = verb("evaluate", trained, fresh, "--dont-know", "0.01%", "--save-as", "k.vistazo")
+    assert said.code == 0 and "No threshold keeps to 0.01% of wrong answers" in said.out
+    assert "No copy of the model was written." in said.out and not (in_tmp / "k.vistazo").exists()
+
+
+def test_small_chances_are_not_nothing_and_are_written_as_people_write():
+    assert [telling.chance(one) for one in (1.0, 0.0437, 1.234e-7, 0.0)] == [
+        "1",
+        "0.044",
+        "1.2e-07",
+        "<1e-300",
+    ]
+    with speaking("es"):
+        assert telling.chance(0.0437) == "0,044"
+
+
+def test_thresholds_near_one_are_told_from_it():
+    words = [telling.threshold_word(one) for one in (0.0, 0.9, 0.9994, 0.99993, 1.0)]
+    assert words == ["0.000", "0.900", "0.999", "0.999930", "1.000"]
+    assert [telling.stated(one) for one in (0.05, 0.025, 0.0001, 0.33)] == ["5.0%", "2.5%", "0.01%", "33.0%"]
 
 
 def test_a_bias_that_was_found_is_told_in_the_terminal_too(model, wardrobe, in_tmp):

@@ -19,6 +19,7 @@ from vistazo.classification.evaluating.curves import (
     roc_curve,
 )
 from vistazo.classification.evaluating.slices import Slice, examine
+from vistazo.classification.evaluating.telling import chance, threshold_word
 from vistazo.classification.evaluating.unknowing import selective
 from vistazo.classification.metrics import LEVEL
 from vistazo.engine.reports import Block, Cell, Curves, Section, Table, Text, number, percent
@@ -184,13 +185,13 @@ def answered_sentence(told: Mapping[str, Any], threshold: float) -> str:
     if not told["answered"]:
         return tr(
             "From probability {threshold} on it answers none of {n} pictures.",
-            threshold=number(threshold, 3),
+            threshold=threshold_word(threshold),
             n=number(told["n"]),
         )
     return tr(
         "From probability {threshold} on it answers {answered} of {n} pictures ({coverage}); {error} of these "
         "answers are wrong ({level} interval {low} to {high}).",
-        threshold=number(threshold, 3),
+        threshold=threshold_word(threshold),
         answered=number(told["answered"]),
         n=number(told["n"]),
         coverage=percent(told["coverage"]),
@@ -233,7 +234,7 @@ def sliced(slices: Sequence[Slice]) -> Section:
             percent(one.accuracy),
             f"{percent(one.share_low)} – {percent(one.share_high)}",
             percent(one.rest),
-            number(one.adjusted, 4),
+            chance(one.adjusted),
             tr("finding") if one.finding else "",
         ]
         for one in slices
@@ -268,5 +269,5 @@ def slice_sentence(one: Slice) -> str:
         accuracy=percent(one.accuracy),
         n=number(one.n),
         rest=percent(one.rest),
-        p=f"{one.adjusted:.1g}",
+        p=chance(one.adjusted),
     )

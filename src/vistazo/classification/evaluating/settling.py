@@ -15,9 +15,10 @@ from vistazo.classification.evaluating.answers import Answers
 from vistazo.classification.evaluating.calibration import Temperature, fit_temperature
 from vistazo.classification.evaluating.evaluation import answers_of
 from vistazo.classification.evaluating.stating import parse
+from vistazo.classification.evaluating.telling import stated, threshold_word
 from vistazo.classification.evaluating.unknowing import Unknowing
 from vistazo.engine.objectives import objectives
-from vistazo.engine.reports import number, percent
+from vistazo.engine.reports import number
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
 
@@ -85,7 +86,7 @@ class Settled:
                 tr(
                     "no threshold keeps to {error} of wrong answers with certainty, so the model answers every "
                     "picture: accept more, or train longer",
-                    error=percent(self.stated),
+                    error=stated(self.stated),
                 )
             )
         if self.unknowing is not None:
@@ -93,8 +94,8 @@ class Settled:
                 tr(
                     "below probability {threshold} the model says that it does not know; of its other answers at most "
                     "{error} are wrong, with 95 % certainty for pictures like these",
-                    threshold=number(self.unknowing.threshold, 3),
-                    error=percent(self.unknowing.error),
+                    threshold=threshold_word(self.unknowing.threshold),
+                    error=stated(self.unknowing.error),
                 )
             )
         return found
