@@ -70,3 +70,8 @@ def test_an_interval_that_would_claim_certainty_is_none():
     labels = np.arange(18) % 3
     probabilities = np.where(np.eye(3)[labels] > 0, np.linspace(0.6, 0.9, 18)[:, None], 0.05)
     assert set(intervals.bootstrap(probabilities, labels)) == {"loss", "brier"}
+
+
+def test_which_classes_pictures_show_takes_one_byte_each():
+    found = measuring.truth_of(np.array([2, 0]), 3)
+    assert found.dtype == np.bool_ and found.tolist() == [[False, False, True], [True, False, False]]
