@@ -231,6 +231,7 @@ def test_another_order_of_classes_is_matched_by_name(model, trained, wardrobe, i
     assert one["accuracy"] == pytest.approx(other.evaluate(wardrobe)["metrics"]["accuracy"])
     assert one["difference"] == pytest.approx(told["metrics"]["accuracy"] - one["accuracy"])
     assert one["ours"] + one["theirs"] == len(one["changed"])
+    assert json.loads((in_tmp / "ev" / "metrics.json").read_text())["against"] == one
     assert {change["better"] for change in one["changed"]} <= {True, False}
     assert "Beside another model" in (in_tmp / "ev" / "evaluation.html").read_text()
 

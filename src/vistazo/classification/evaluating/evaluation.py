@@ -162,8 +162,6 @@ def _labelled(
         asked = why.ask(model, answers, seed=0)
         told["co_occurrence"] = asked.to_json()
         told["files"] = write(folder, told, Kept(model, answers, examined, asked))
-    for change in told.get("against", {}).get("changed", ()):
-        del change["row"]
     return told
 
 
