@@ -56,6 +56,7 @@ def test_the_surest_mistakes_come_first_each_with_the_right_class_beside(model, 
 def test_where_time_was_given_only_a_few_maps_are_drawn(model, answers):
     asked = why.ask(model, answers, seed=0, whole=False)
     assert [one.title for one in asked.sections()] == ["What it looks at"]
+    assert asked.sections()[0].blocks[-1].text.endswith("vistazo evaluate MODEL SOURCE --out FOLDER")
     assert asked.to_json() is None
 
 
@@ -85,6 +86,23 @@ def test_one_answer_for_all_is_told_without_what_cannot_be_asked(model, answers)
     titles = [one.title for one in why.ask(single, alike, seed=0).sections()]
     assert "What stands beside the thing" not in titles
     assert titles[0] == "What it looks at"
+
+
+def test_of_large_pictures_fewer_are_asked_about():
+    assert len(why._drawn((5000, 224, 224, 3), 0)) == 1000
+    assert len(why._drawn((5000, 1024, 1024, 3), 0)) == 100
+    assert len(why._drawn((70, 1024, 1024, 3), 0)) == 70
+
+
+def test_a_network_that_cannot_be_asked_costs_nobody_the_report(model, answers, monkeypatch):
+    def break_off(*given, **named):
+        raise RuntimeError("element 0 of tensors does not require grad\nand more")
+
+    monkeypatch.setattr(why, "picture_maps", break_off)
+    asked = why.ask(model, answers, seed=0)
+    last = asked.sections()[-1]
+    assert last.title == "Why it answers so" and asked.to_json() is None
+    assert last.blocks[0].text.endswith("this network: element 0 of tensors does not require grad")
 
 
 def test_reports_of_training_and_evaluation_hold_it(trained, model, wardrobe, in_tmp):

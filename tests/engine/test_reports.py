@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from defusedxml import ElementTree
 
+from vistazo.engine import reports
 from vistazo.engine.reports import (
     Curves,
     Facts,
@@ -454,3 +455,13 @@ def test_a_drawing_alone_is_well_formed_whatever_its_names():
 def test_nothing_to_draw_is_no_file():
     with pytest.raises(ValueError, match="there is nothing to draw"):
         to_svg(Curves([], {"a": []}, "x", "y"))
+
+
+def test_an_axis_of_shares_goes_no_further_than_shares_do():
+    for values, holds, shown in (
+        ([1.0, 1.0], (0.0, 1.0), {0.0, 1.0}),
+        ([0.0, 0.0], (0.0, 0.01), {0.0, 0.01}),
+    ):
+        curves = Curves([1, 2], {"a": values}, "x", "y", holds=holds)
+        words = [float(word) for _, word in reports._plot(curves, ["a"])["y_ticks"]]
+        assert min(words) == min(shown) and max(words) == max(shown)

@@ -11,18 +11,29 @@ from vistazo.language import tr
 from vistazo.pictures.index import OUT, TEST, TRAIN, VALIDATION, Index, read_index
 from vistazo.pictures.splits import join_copies, require_every_class
 
-__all__ = ["learnt", "require_unlearnt", "with_parts_of"]
+__all__ = ["at_hand", "learnt", "require_unlearnt", "tested", "with_parts_of"]
 
 Hashes = npt.NDArray[np.bytes_]
 
+_INDEX = "index.parquet"
 # What a part that the source names must not hold: pictures that the earlier run had in these.
 _FORBIDDEN = {TEST: (TRAIN, VALIDATION), VALIDATION: (TRAIN,)}
+
+
+def at_hand(model: Path) -> bool:
+    """Whether the model lies in the folder of its run, which knows the pictures that it was trained on."""
+    return (model.parent / _INDEX).exists()
 
 
 def learnt(model: Path) -> Hashes:
     """Hashes of the pictures a model was trained on or chosen by; none where its run's folder is not at hand."""
     parts = _parts(model)
     return np.concatenate((parts[TRAIN], parts[VALIDATION]))
+
+
+def tested(model: Path) -> Hashes:
+    """Hashes of the pictures a model was tested on; none where its run's folder is not at hand."""
+    return _parts(model)[TEST]
 
 
 def require_unlearnt(tested: Hashes, model: Path) -> None:
@@ -87,8 +98,8 @@ def with_parts_of(index: Index, model: Path, *, named: Collection[str]) -> tuple
 
 
 def _parts(model: Path) -> dict[str, Hashes]:
-    beside = model.parent / "index.parquet"
-    if not beside.exists():
+    beside = model.parent / _INDEX
+    if not at_hand(model):
         return dict.fromkeys((TRAIN, VALIDATION, TEST), np.zeros(0, "S32"))
     index = read_index(beside)
     return {part: index.hash[index.split == part] for part in (TRAIN, VALIDATION, TEST)}

@@ -6,6 +6,8 @@ one another in what it sees. Of many pictures a sample is asked about.
 Shape suffixes: N pictures, T classes asked for, H height, W width, K classes.
 """
 
+import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,7 @@ __all__ = ["MOST", "Why", "ask"]
 
 MOST = 1000  # pictures that are asked about
 LOOKED = 6  # right answers, and as many wrong ones, whose maps are drawn
+_BYTES, _FEWEST = 256 << 20, 100  # of the pictures that are asked about together; and so many at least
 LEAST = 3  # pictures that a map of them is drawn of
 _SHORTEST, _WIDE = 96, 640  # pixels of a drawn picture, and of the drawing of all together
 
@@ -44,16 +47,20 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Why:
-    """What the network told. bias: None where it was not asked for, or nothing could be put in place of another."""
+    """What the network told. bias: None where it was not asked for, or nothing could be put in place of another.
+
+    failed: what is said in place of what could not be computed.
+    """
 
     looked: Section | None
     bias: Bias | None
     lie: Section | None
+    failed: Section | None = None
 
     def sections(self) -> list[Section]:
         """For a report."""
         beside = None if self.bias is None else bias_report.section(self.bias)
-        return [one for one in (self.looked, beside, self.lie) if one is not None]
+        return [one for one in (self.looked, beside, self.lie, self.failed) if one is not None]
 
     def to_json(self) -> dict[str, Any] | None:
         """The co-occurrence, for programs."""
@@ -64,25 +71,41 @@ def ask(model: "Classifier", answers: Answers, *, seed: int, whole: bool = True)
     """Ask about at most MOST of the pictures that were answered. The network stays as it was, to the bit.
 
     whole: False for the maps of a few pictures alone, which take a moment, where time was given for the training.
+    A network that somebody registered may compute anything, and memory may be short. This is asked before the model's
+    file is written: what cannot be computed is told in its place, and costs nobody the model.
     """
-    looked = _looked_at(model, answers)
-    if not whole:
-        return Why(looked, None, None)
-    rows = _drawn(len(answers.where), seed)
-    pixels = answers.pixels[rows]
-    bias = None
-    if not answers.several:
-        try:
-            bias = find_bias(model, pixels, answers.labels[rows], seed=seed)
-        except (ConfigError, TooFewExamples):  # no layer that says where, or one answer for all
-            bias = None
-    return Why(looked, bias, _lie(model, answers, rows, pixels))
+    looked = bias = lie = None
+    try:
+        looked = _looked_at(model, answers)
+        if not whole:
+            return Why(looked and Section(looked.title, [*looked.blocks, Text(_left())]), None, None)
+        rows = _drawn(answers.pixels.shape, seed)
+        pixels = answers.pixels[rows]
+        if not answers.several:
+            # no layer that says where, or one answer for all
+            with contextlib.suppress(ConfigError, TooFewExamples):
+                bias = find_bias(model, pixels, answers.labels[rows], seed=seed)
+        lie = _lie(model, answers, rows, pixels)
+    except (RuntimeError, MemoryError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        text = tr("This could not be computed for this network: {reason}", reason=reason)
+        return Why(looked, bias, lie, Section(tr("Why it answers so"), [Text(text)]))
+    return Why(looked, bias, lie)
 
 
-def _drawn(count: int, seed: int) -> Rows:
-    if count <= MOST:
+def _left() -> str:
+    return tr(
+        "What stands beside the thing, and how the pictures lie to one another, was left out: it would have taken of "
+        "the time that was given. It is shown by vistazo evaluate MODEL SOURCE --out FOLDER"
+    )
+
+
+def _drawn(shape: tuple[int, ...], seed: int) -> Rows:
+    """At most MOST pictures, and of large ones fewer: maps and changed copies take ten times their bytes."""
+    count, most = shape[0], min(MOST, max(_FEWEST, _BYTES // math.prod(shape[1:])))
+    if count <= most:
         return np.arange(count)
-    return np.sort(np.random.default_rng(counter_seed(seed, 1)).permutation(count)[:MOST])
+    return np.sort(np.random.default_rng(counter_seed(seed, 1)).permutation(count)[:most])
 
 
 # ---------------------------------------------------------------- what it looks at

@@ -26,7 +26,10 @@ __all__ = [
 
 
 class Objective(Protocol):
-    """A loss together with the reading of its scores."""
+    """A loss together with the reading of its scores.
+
+    One of classes may have `logits(scores)` and then takes `answer(scores, temperature=)`: without, none is fitted.
+    """
 
     def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         """The mean loss of a batch, a scalar."""

@@ -117,7 +117,7 @@ class Curves:
     """Named lines over a common x; None, NaN and infinity are gaps.
 
     bands: under a line's name, the low and high ends of an area around it. dates: x counts days since 1970-01-01.
-    wide: drawn over the whole width of the page.
+    wide: drawn over the whole width of the page. holds: values that the y axis shows whatever the lines do.
     """
 
     x: Sequence[float]
@@ -127,9 +127,11 @@ class Curves:
     bands: Mapping[str, tuple[Sequence[float | None], Sequence[float | None]]] = field(default_factory=dict)
     dates: bool = False
     wide: bool = False
+    holds: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         _require(all(map(math.isfinite, self.x)), "x is finite")
+        _require(all(map(math.isfinite, self.holds)), "what the axis holds is finite")
         _require(
             all(len(line) == len(self.x) for line in self.series.values()), f"lines have {len(self.x)} points"
         )
@@ -471,7 +473,7 @@ def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
     bands = {name: ends for name, ends in curves.bands.items() if name in lines}
     values = [value for line in lines.values() for value in _finite(line)]
     values += [value for ends in bands.values() for end in ends for value in _finite(end)]
-    low, high = min(values), max(values)
+    low, high = min((*values, *curves.holds)), max((*values, *curves.holds))
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):  # one point, or a flat line
         room = abs(low) / 10 or 1.0
         low, high = low - room, high + room

@@ -13,10 +13,12 @@ from sklearn import metrics as judge
 
 import vistazo
 from vistazo import bundle
-from vistazo.classification.evaluating import confusion
+from vistazo.classification.evaluating import confusion, telling
 from vistazo.classification.evaluating.answers import Answers
 from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples
+from vistazo.language import speaking
 from vistazo.pictures.holding import PictureArray
+from vistazo.pictures.index import TEST, TRAIN, read_index, write_index
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +184,37 @@ def test_of_one_class_alone_curves_are_undefined_and_say_so(verb, trained, cloth
     told = json.loads((in_tmp / "ev" / "metrics.json").read_text())
     assert told["metrics"]["macro_auroc"] is None and told["classes"]["1"]["auroc"] is None
     assert told["metrics"]["accuracy"] is not None
+    row = re.search(
+        r"<tr><th[^>]*>3</th>.*?</tr>", (in_tmp / "ev" / "evaluation.html").read_text(), re.DOTALL
+    )
+    assert (
+        row and row[0].count("–") == 5
+    )  # recall, its interval, F1 and both areas of a class without pictures
     assert "so there is no ROC curve" in (in_tmp / "ev" / "evaluation.html").read_text()
+
+
+def test_a_part_that_is_not_there_and_pictures_that_cannot_be_read_are_told_apart(
+    model, folder_of_pictures, in_tmp
+):
+    source = folder_of_pictures(in_tmp / "s", "1", "2")
+    with pytest.raises(TooFewExamples, match="names no pictures as part 'validation'"):
+        model.evaluate(source, split="validation")
+    for path in source.rglob("*.png"):
+        path.write_text("a letter")
+    with pytest.raises(TooFewExamples, match=r"No picture of .* could be read; the first of them, "):
+        model.evaluate(source)
+
+
+def test_of_a_model_away_from_its_run_it_is_said_that_nothing_is_left_out(
+    model, trained, clothes, write_idx, in_tmp
+):
+    source = write_idx(in_tmp / "s", "train", *clothes)
+    told = model.evaluate(source)
+    assert told["left_out"]["trained_on"] == 300 and told["notes"] == []
+    shutil.copy(trained / "model.vistazo", in_tmp / "moved.vistazo")
+    told = vistazo.load(in_tmp / "moved.vistazo").evaluate(source)
+    assert told["left_out"]["trained_on"] == 0
+    assert ["moved.vistazo does not lie in the folder of its run" in one for one in told["notes"]] == [True]
 
 
 # ---------------------------------------------------------------- another model
@@ -199,6 +231,7 @@ def test_another_order_of_classes_is_matched_by_name(model, trained, wardrobe, i
     assert one["accuracy"] == pytest.approx(other.evaluate(wardrobe)["metrics"]["accuracy"])
     assert one["difference"] == pytest.approx(told["metrics"]["accuracy"] - one["accuracy"])
     assert one["ours"] + one["theirs"] == len(one["changed"])
+    assert json.loads((in_tmp / "ev" / "metrics.json").read_text())["against"] == one
     assert {change["better"] for change in one["changed"]} <= {True, False}
     assert "Beside another model" in (in_tmp / "ev" / "evaluation.html").read_text()
 
@@ -209,14 +242,37 @@ def test_a_model_of_other_classes_is_refused_with_the_reason(verb, trained, ward
     assert said.code == 2 and "only the first has 9, only the second zebra" in said.err
 
 
+def test_where_the_other_model_has_learnt_from_every_picture_that_is_said(model, trained, wardrobe, in_tmp):
+    run = shutil.copytree(trained, in_tmp / "other")
+    index = read_index(run / "index.parquet")
+    split = np.where(index.split == TEST, TRAIN, index.split)
+    (run / "index.parquet").unlink()
+    write_index(index.replace(split=split), run / "index.parquet")
+    with pytest.raises(TooFewExamples, match="was trained on all 100 of these pictures"):
+        model.evaluate(wardrobe, against=run)
+
+
+def test_what_needs_labels_and_has_none_is_said_not_to_be_done(
+    verb, trained, flat, folder_of_pictures, in_tmp
+):
+    strangers = folder_of_pictures(in_tmp / "s", "lion", "zebra")
+    asked = ("--against", trained, "--dont-know", "5%", "--save-as", "k.vistazo", "--out", "ev")
+    for source in (flat, strangers):
+        said = verb("evaluate", trained, source, *asked)
+        assert "Not done" in (in_tmp / "ev" / "evaluation.html").read_text()
+        assert said.code == 0 and "Not done" in said.out and "--against, --dont-know, --save-as" in said.out
+    assert not (in_tmp / "k.vistazo").exists()
+
+
 # ---------------------------------------------------------------- not knowing
 def test_a_threshold_is_told_and_kept_in_a_copy_but_never_from_a_test_part(verb, trained, wardrobe, clothes, write_idx,
                                                                            in_tmp):  # fmt: skip
     said = verb("evaluate", trained, wardrobe, "--dont-know", "40%", "--save-as", "k.vistazo")
     assert said.code == 2 and "does not choose a threshold on a test part" in said.err
-    pictures, labels = clothes
+    pictures, labels = clothes[0][:, :, ::-1].copy(), clothes[1]  # mirrored: the run had no such picture
     fresh = write_idx(in_tmp / "s", "train", pictures[300:], labels[300:])
     told = verb("evaluate", trained, fresh, "--dont-know", "80%", "--save-as", "k.vistazo", "--json").json
+    assert told["dont_know"]["test_part"] is False
     threshold = told["dont_know"]["threshold"]
     assert 0 < threshold < 1 and told["saved"] == "k.vistazo"
     knowing = vistazo.load("k.vistazo")
@@ -227,6 +283,21 @@ def test_a_threshold_is_told_and_kept_in_a_copy_but_never_from_a_test_part(verb,
     again = knowing.evaluate(fresh)["unknowing"]
     assert again["wrong"] == told["dont_know"]["wrong"]
     assert "known" not in next(vistazo.load(trained).predict(pictures[300]))
+
+
+@pytest.mark.parametrize("source", ["test part among all", "test part of the run"])
+def test_no_threshold_is_chosen_on_tested_pictures_whatever_the_part_is_called(verb, trained, wardrobe, clothes,
+                                                                               write_idx, in_tmp, source):  # fmt: skip
+    pictures, labels = clothes
+    if source == "test part of the run":  # the same pictures, which this source has in no test part
+        given = [write_idx(in_tmp / "s", "train", pictures[300:], labels[300:])]
+    else:
+        given = [wardrobe, "--split", "all"]
+    said = verb("evaluate", trained, *given, "--dont-know", "80%", "--save-as", "k.vistazo")
+    assert said.code == 2 and "does not choose a threshold on a test part" in said.err
+    assert not (in_tmp / "k.vistazo").exists()
+    said = verb("evaluate", trained, *given, "--dont-know", "80%")
+    assert said.code == 0 and "This threshold was found on a test part" in said.out
 
 
 def test_a_picture_that_is_not_known_says_so_everywhere(verb, trained, flat, in_tmp):
@@ -262,6 +333,38 @@ def test_a_file_from_before_there_were_temperatures_has_one(trained, in_tmp):
     bundle.save(replace(found, facts=facts), in_tmp / "old.vistazo")
     old = vistazo.load(in_tmp / "old.vistazo")
     assert old.temperature == 1 and old.unknowing is None
+
+
+def test_where_no_threshold_is_found_that_no_copy_was_written_is_said(
+    verb, trained, clothes, write_idx, in_tmp
+):
+    fresh = write_idx(in_tmp / "s", "train", clothes[0][300:, :, ::-1].copy(), clothes[1][300:])
+    said = verb("evaluate", trained, fresh, "--dont-know", "0.01%", "--save-as", "k.vistazo")
+    assert said.code == 0 and "No threshold keeps to 0.01% of wrong answers" in said.out
+    assert "No copy of the model was written." in said.out and not (in_tmp / "k.vistazo").exists()
+
+
+def test_small_chances_are_not_nothing_and_are_written_as_people_write():
+    assert [telling.chance(one) for one in (1.0, 0.0437, 1.234e-7, 0.0)] == [
+        "1",
+        "0.044",
+        "1.2e-07",
+        "<1e-300",
+    ]
+    with speaking("es"):
+        assert telling.chance(0.0437) == "0,044"
+
+
+def test_thresholds_near_one_are_told_from_it():
+    words = [telling.threshold_word(one) for one in (0.0, 0.9, 0.9994, 0.99993, 1.0)]
+    assert words == ["0.000", "0.900", "0.999", "0.999930", "1.000"]
+    assert [telling.stated(one) for one in (0.05, 0.025, 0.0001, 0.33)] == ["5.0%", "2.5%", "0.01%", "33.0%"]
+
+
+def test_a_bias_that_was_found_is_told_in_the_terminal_too(model, wardrobe, in_tmp):
+    told = model.evaluate(wardrobe, out=in_tmp / "ev")
+    told["co_occurrence"]["findings"] = ["93% of answers survive"]
+    assert "finding: 93% of answers survive" in telling.more(told)
 
 
 # ---------------------------------------------------------------- slices

@@ -64,3 +64,14 @@ def test_intervals_hold_the_figure_and_repeat(answered):
     half = 1.96 * each.std() / 20
     assert found["loss"] == pytest.approx((each.mean() - half, each.mean() + half), rel=0.05)
     assert intervals.bootstrap(probabilities[:1], labels[:1]) == {}
+
+
+def test_an_interval_that_would_claim_certainty_is_none():
+    labels = np.arange(18) % 3
+    probabilities = np.where(np.eye(3)[labels] > 0, np.linspace(0.6, 0.9, 18)[:, None], 0.05)
+    assert set(intervals.bootstrap(probabilities, labels)) == {"loss", "brier"}
+
+
+def test_which_classes_pictures_show_takes_one_byte_each():
+    found = measuring.truth_of(np.array([2, 0]), 3)
+    assert found.dtype == np.bool_ and found.tolist() == [[False, False, True], [True, False, False]]

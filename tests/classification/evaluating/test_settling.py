@@ -1,12 +1,16 @@
 """What is settled on the validation part when training is over."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import vistazo
 from vistazo import bundle
+from vistazo.classification.evaluating import settling
+from vistazo.engine.objectives import objectives
 
 
 @pytest.fixture
@@ -54,3 +58,22 @@ def test_what_cannot_be_shown_is_said_before_training(verb, wardrobe, tiny, in_t
     said = verb("train", wardrobe, *tiny, "--no-se=lots", "--out", "other")
     assert said.code == 2 and "--dont-know does not understand 'lots'" in said.err
     assert not (in_tmp / "other").exists()
+
+
+def test_a_loss_of_ones_own_without_logits_has_no_temperature_and_loses_no_model(trained, clothes):
+    class Plain:
+        def __init__(self, *, smoothing):
+            pass
+
+        def answer(self, scores):
+            return scores.softmax(1)
+
+    objectives.register("plain_of_a_test")(Plain)
+    try:
+        model = replace(vistazo.load(trained), objective="plain_of_a_test", temperature=1.0)
+        scores = model.view_scores(clothes[0][:50, :, :, None].copy())
+        data = SimpleNamespace(labels=lambda part: clothes[1][:50].astype(np.int64))
+        settled = settling.settle(model, data, scores, None)[1]
+    finally:
+        objectives._entries.pop("plain_of_a_test")
+    assert settled.temperature.value == 1 and "no logits" in settled.temperature.reason

@@ -81,3 +81,11 @@ def test_answers_are_counted():
         pytest.approx(2 / 3),
     )
     assert unknowing.selective(np.array([0.1]), np.array([True]), 0.5)["error"] is None
+
+
+def test_between_neighbouring_numbers_the_threshold_lets_the_lower_one_out():
+    sure, next_to_it = np.nextafter(1.0, 0), np.nextafter(np.nextafter(1.0, 0), 0)
+    for high, low in ((1.0, sure), (sure, next_to_it)):
+        confidence = np.r_[np.full(300, high), np.full(100, low)]
+        threshold = unknowing.choose(confidence, confidence == high, 0.05)
+        assert unknowing.selective(confidence, confidence == high, threshold)["wrong"] == 0

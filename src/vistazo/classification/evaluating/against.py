@@ -106,7 +106,6 @@ def told(model: "Classifier", other: "Classifier", found: Found, rows_N: npt.NDA
                 "answer": answers.answered(row),
                 "other": words[at],
                 "better": bool(ours[at]),
-                "row": row,
             }
         )
     name = str(other.path) if other.path else tr("the other model")
@@ -120,7 +119,7 @@ def section(one: Mapping[str, Any], answers: Answers) -> Section:
         [tr("right here"), paired.both, paired.ours],
         [tr("wrong here"), paired.theirs, paired.neither],
     ]
-    pictures = []
+    pictures, place = [], {where: row for row, where in enumerate(answers.where)}
     for change in one["changed"][:PICTURED]:
         values = {"answer": change["answer"] or tr("no label"), "other": change["other"] or tr("no label")}
         caption = [
@@ -128,7 +127,7 @@ def section(one: Mapping[str, Any], answers: Answers) -> Section:
             tr("is labelled {label}", label=change["label"] or tr("no label")),
             change["file"],
         ]
-        pictures.append(Picture(drawing.thumbnail(answers.pixels[change["row"]]), caption))
+        pictures.append(Picture(drawing.thumbnail(answers.pixels[place[change["file"]]]), caption))
     pairs: list[tuple[str, Cell]] = [
         (tr("accuracy here"), percent(float(answers.right.mean()), 2)),
         (tr("accuracy there"), percent(one["accuracy"], 2)),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vistazo.classification import why
+from vistazo.classification import starting, why
 from vistazo.classification.evaluating import against as others
 from vistazo.classification.evaluating import reading, saving, slices, unknowing
 from vistazo.classification.evaluating.answers import Answers
@@ -22,7 +22,7 @@ from vistazo.classification.evaluating.measuring import by_class
 from vistazo.classification.evaluating.page import undefined
 from vistazo.classification.evaluating.stating import parse
 from vistazo.classification.metrics import most_confident_mistakes
-from vistazo.errors import ConfigError, SourceError, WithoutLabels
+from vistazo.errors import ConfigError, SourceError, TooFewExamples, WithoutLabels
 from vistazo.language import tr
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def evaluate(model: "Classifier", source: Any, asked: Asked) -> dict[str, Any]:
             raise
         return _unlabelled(model, fault.files or [source], asked, folder, fault)
     if asked.save_as is not None:
-        saving.require_untested(found.part)
+        saving.require_untested(model, found)
     truth, known = reading.truth(model, found.index, found.rows_N)
     theirs = np.zeros_like(known)
     if other is not None:
@@ -81,12 +81,21 @@ def evaluate(model: "Classifier", source: Any, asked: Asked) -> dict[str, Any]:
         "part": found.part,
         "left_out": {"trained_on": found.trained_on},
         "unreadable": [{"file": one.where, "reason": one.reason} for one in found.broken],
-        "notes": list(found.notes),
+        "notes": [*found.notes, *_unguarded(found, model, other)],
         **_strangers(model, found),
     }
     if other is not None:
         told["left_out"]["trained_on_by_the_other"] = int(theirs.sum())
+    if theirs.any() and not known.any():
+        raise TooFewExamples(
+            tr(
+                "The other model was trained on all {n} of these pictures, so the two cannot be compared on them: give "
+                "other pictures, or leave out --against.",
+                n=int(theirs.sum()),
+            )
+        )
     if not known.any():
+        told["notes"] += _undone(asked)
         return _without_truth(model, found, told, folder)
     at = np.flatnonzero(known)
     told = _labelled(model, found, at, truth[at], told, error=error, other=other, folder=folder)
@@ -146,15 +155,13 @@ def _labelled(
             **unknowing.selective(answers.confidence, answers.right, threshold),
         }
     if error is not None:
-        told["dont_know"] = _dont_know(answers, error)
+        told["dont_know"] = {**_dont_know(answers, error), "test_part": saving.on_test_part(model, found)}
     if other is not None:
         told["against"] = others.told(model, other, found, rows, answers)
     if folder is not None:
         asked = why.ask(model, answers, seed=0)
         told["co_occurrence"] = asked.to_json()
         told["files"] = write(folder, told, Kept(model, answers, examined, asked))
-    for change in told.get("against", {}).get("changed", ()):
-        del change["row"]
     return told
 
 
@@ -256,7 +263,7 @@ def _unlabelled(
         "part": "all",
         "left_out": {"trained_on": 0},
         "unreadable": [{"file": one.where, "reason": one.reason} for one in found.broken],
-        "notes": [],
+        "notes": _undone(asked),
         "unlabelled": len(found.where),
     }
     return _answered(model, found, told, folder)
@@ -275,6 +282,34 @@ def _without_truth(
         (),
     )
     return _answered(model, seen, told, folder)
+
+
+def _unguarded(found: reading.Found, *models: "Classifier | None") -> list[str]:
+    """Of which models it is not known what they were trained on, where that may be among these pictures."""
+    paths = [one.path for one in models if one is not None and one.path is not None]
+    return [
+        tr(
+            "{path} does not lie in the folder of its run, so pictures that it was trained on could not be left out; "
+            "if there are any, its figures flatter.",
+            path=path,
+        )
+        for path in paths
+        if found.part != "test" and not starting.at_hand(path)
+    ]
+
+
+def _undone(asked: Asked) -> list[str]:
+    """What was asked for and needs labels, in a sentence."""
+    options = {"--against": asked.against, "--dont-know": asked.dont_know, "--save-as": asked.save_as}
+    named = [name for name, value in options.items() if value is not None]
+    if not named:
+        return []
+    return [
+        tr(
+            "Not done, because it needs pictures whose classes the model knows: {options}",
+            options=", ".join(named),
+        )
+    ]
 
 
 def _answered(

@@ -151,6 +151,7 @@ def _page(found: Kept, told: Mapping[str, Any]) -> str:
             n=number(figures["n"]),
         ),
         *telling.left_out(told),
+        *told["notes"],
     ]
     label = tr("Pictures with every label right") if answers.several else tr("Accuracy")
     blocks: list[Block] = [
@@ -193,7 +194,7 @@ def _page_without_truth(model: "Classifier", found: Unlabelled, told: Mapping[st
                 Headline(
                     number(told["n"]),
                     tr("pictures answered; nothing was measured"),
-                    "\n".join([telling.nothing_measured(), *telling.left_out(told)]),
+                    "\n".join([telling.nothing_measured(), *telling.left_out(told), *told["notes"]]),
                 )
             ],
         ),

@@ -13,7 +13,7 @@ from vistazo.classification import several
 from vistazo.classification.evaluating.calibration import bin_error, equal_mass, equal_width
 from vistazo.classification.evaluating.curves import ByClass, one_versus_rest
 from vistazo.classification.metrics import ClassScores, class_scores, confusion_matrix, top_k_accuracy
-from vistazo.engine.figures import brier, log_loss, one_hot
+from vistazo.engine.figures import brier, log_loss
 
 if TYPE_CHECKING:
     from vistazo.classification.evaluating.answers import Answers
@@ -31,7 +31,8 @@ def finite(value: float) -> float | None:
 
 def truth_of(labels: Array, classes: int) -> Bools:
     """(N, K) bool: which classes a picture shows, from class numbers or from itself."""
-    return labels if labels.ndim == 2 else one_hot(labels, classes).astype(np.bool_)
+    # As bool from the first: of a million pictures and a thousand classes numbers would take 8 GB.
+    return labels if labels.ndim == 2 else np.eye(classes, dtype=np.bool_)[labels]
 
 
 def further(

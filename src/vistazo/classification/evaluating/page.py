@@ -19,6 +19,7 @@ from vistazo.classification.evaluating.curves import (
     roc_curve,
 )
 from vistazo.classification.evaluating.slices import Slice, examine
+from vistazo.classification.evaluating.telling import chance, threshold_word
 from vistazo.classification.evaluating.unknowing import selective
 from vistazo.classification.metrics import LEVEL
 from vistazo.engine.reports import Block, Cell, Curves, Section, Table, Text, number, percent
@@ -38,6 +39,7 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 GRID = np.linspace(0.0, 1.0, 101)
+WHOLE = (0.0, 1.0)  # that axes of shares show, or a curve would look worse or better than it is
 SHOWN = 3  # classes drawn beside their mean: those with the smallest area
 
 
@@ -80,7 +82,9 @@ def reliability(answers: Answers, figures: Mapping[str, Any]) -> Section:
             before=number(figures["loss_uncalibrated"], 4),
             after=number(figures["loss"], 4),
         )
-    diagram = Curves(middle.tolist(), series, tr("probability of the answer"), tr("share of right answers"))
+    diagram = Curves(
+        middle.tolist(), series, tr("probability of the answer"), tr("share of right answers"), holds=WHOLE
+    )
     return Section(tr("Are the probabilities true?"), [Text(text), diagram, _table_of_bins(bins)])
 
 
@@ -129,7 +133,7 @@ def curves(answers: Answers) -> Section:
             if at in worst:
                 lines[answers.classes[at]] = line.tolist()
         series: dict[str, Sequence[float | None]] = {tr("mean of the classes"): mean.tolist(), **lines}
-        blocks.append(Curves(GRID.tolist(), series, x, f"{name}: {y}"))
+        blocks.append(Curves(GRID.tolist(), series, x, f"{name}: {y}", holds=WHOLE))
     return Section(title, [*blocks, _areas(answers)])
 
 
@@ -167,6 +171,7 @@ def certainty(answers: Answers) -> Section:
         {tr("wrong"): line},
         tr("share of pictures that is answered, the surest first"),
         tr("share of wrong answers among them"),
+        holds=(0.0, 0.01),  # where no answer is wrong the line lies on the ground
     )
     blocks: list[Block] = []
     if answers.unknowing is not None:
@@ -180,13 +185,13 @@ def answered_sentence(told: Mapping[str, Any], threshold: float) -> str:
     if not told["answered"]:
         return tr(
             "From probability {threshold} on it answers none of {n} pictures.",
-            threshold=number(threshold, 3),
+            threshold=threshold_word(threshold),
             n=number(told["n"]),
         )
     return tr(
         "From probability {threshold} on it answers {answered} of {n} pictures ({coverage}); {error} of these "
         "answers are wrong ({level} interval {low} to {high}).",
-        threshold=number(threshold, 3),
+        threshold=threshold_word(threshold),
         answered=number(told["answered"]),
         n=number(told["n"]),
         coverage=percent(told["coverage"]),
@@ -229,7 +234,7 @@ def sliced(slices: Sequence[Slice]) -> Section:
             percent(one.accuracy),
             f"{percent(one.share_low)} – {percent(one.share_high)}",
             percent(one.rest),
-            number(one.adjusted, 4),
+            chance(one.adjusted),
             tr("finding") if one.finding else "",
         ]
         for one in slices
@@ -264,5 +269,5 @@ def slice_sentence(one: Slice) -> str:
         accuracy=percent(one.accuracy),
         n=number(one.n),
         rest=percent(one.rest),
-        p=f"{one.adjusted:.1g}",
+        p=chance(one.adjusted),
     )

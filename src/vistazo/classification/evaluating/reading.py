@@ -126,8 +126,26 @@ def find(
         )
     part = split or ("test" if len(index.rows("test")) else "all")
     rows = np.arange(len(index)) if part == "all" else index.rows(part)
+    if not len(rows):
+        raise TooFewExamples(
+            tr(
+                "{source} names no pictures as part '{part}'. Leave out --split to measure all that the model was not "
+                "trained on.",
+                source=index.source,
+                part=tr(part),
+            )
+        )
     store: Any = found.store if isinstance(found.store, Arrays) else _Measured(found.store)
     loaded = _loaded(model, store, rows)
+    if not len(loaded.rows):
+        raise TooFewExamples(
+            tr(
+                "No picture of {source} could be read; the first of them, {name}: {reason}",
+                source=index.source,
+                name=loaded.broken[0].where,
+                reason=loaded.broken[0].reason,
+            )
+        )
     hashes = loaded.hashes[np.isin(rows, loaded.rows)]
     seen = np.isin(hashes, model.trained_on())
     if seen.all():
@@ -135,7 +153,7 @@ def find(
             tr(
                 "{source} has no labelled pictures to evaluate on in part '{part}' ({seen} were trained on).",
                 source=index.source,
-                part=part,
+                part=tr(part),
                 seen=int(seen.sum()),
             )
         )

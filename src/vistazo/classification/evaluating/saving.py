@@ -4,14 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vistazo import bundle as bundles
+from vistazo.classification import starting
+from vistazo.classification.evaluating.reading import Found
 from vistazo.errors import ConfigError
 from vistazo.language import tr
+from vistazo.pictures.index import TEST
 
 if TYPE_CHECKING:
     from vistazo.classification.classifier import Classifier
 
-__all__ = ["require_possible", "require_untested", "save"]
+__all__ = ["on_test_part", "require_possible", "require_untested", "save"]
 
 
 def require_possible(model: "Classifier", path: Path, dont_know: str | None) -> None:
@@ -28,9 +33,18 @@ def require_possible(model: "Classifier", path: Path, dont_know: str | None) -> 
         raise ConfigError(tr("There is no folder {path}. Make it, or choose another.", path=path.parent))
 
 
-def require_untested(part: str) -> None:
+def on_test_part(model: "Classifier", found: Found) -> bool:
+    """Whether any of the pictures is of the source's test part, or of that of the model's own run, drawn or named."""
+    if (found.index.split[found.rows_N] == TEST).any():
+        return True
+    return model.path is not None and bool(
+        np.isin(found.index.hash[found.rows_N], starting.tested(model.path)).any()
+    )
+
+
+def require_untested(model: "Classifier", found: Found) -> None:
     """Raise ConfigError for a test part: what a threshold was chosen on measures nothing any more."""
-    if part == "test":
+    if on_test_part(model, found):
         raise ConfigError(
             tr(
                 "--save-as does not choose a threshold on a test part, which would then measure nothing any more. Name "

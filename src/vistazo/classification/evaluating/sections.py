@@ -64,9 +64,9 @@ def classes(answers: Answers, by_class: Mapping[str, Mapping[str, Any]]) -> Sect
             [
                 name,
                 number(one["precision"]),
-                number(one["recall"]),
+                number(one["recall"]) if support else None,  # of no picture, none can be found
                 f"{percent(ends[0])} – {percent(ends[1])}" if ends else None,
-                number(one["f1"]),
+                number(one["f1"]) if support else None,
                 number(one["auroc"], 4),
                 number(one["average_precision"], 4),
                 support,

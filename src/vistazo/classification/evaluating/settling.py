@@ -15,8 +15,10 @@ from vistazo.classification.evaluating.answers import Answers
 from vistazo.classification.evaluating.calibration import Temperature, fit_temperature
 from vistazo.classification.evaluating.evaluation import answers_of
 from vistazo.classification.evaluating.stating import parse
+from vistazo.classification.evaluating.telling import stated, threshold_word
 from vistazo.classification.evaluating.unknowing import Unknowing
-from vistazo.engine.reports import number, percent
+from vistazo.engine.objectives import objectives
+from vistazo.engine.reports import number
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Settled", "require_possible", "settle"]
 
 _SEVERAL = mark("a picture may have several labels, and each is answered from a threshold of its own")
+_NO_LOGITS = mark("the loss says of no logits that they could be divided")
 _NO_PART = mark("there is no validation part to fit one on")
 
 
@@ -83,7 +86,7 @@ class Settled:
                 tr(
                     "no threshold keeps to {error} of wrong answers with certainty, so the model answers every "
                     "picture: accept more, or train longer",
-                    error=percent(self.stated),
+                    error=stated(self.stated),
                 )
             )
         if self.unknowing is not None:
@@ -91,8 +94,8 @@ class Settled:
                 tr(
                     "below probability {threshold} the model says that it does not know; of its other answers at most "
                     "{error} are wrong, with 95 % certainty for pictures like these",
-                    threshold=number(self.unknowing.threshold, 3),
-                    error=percent(self.unknowing.error),
+                    threshold=threshold_word(self.unknowing.threshold),
+                    error=stated(self.unknowing.error),
                 )
             )
         return found
@@ -147,7 +150,10 @@ def settle(
     if scores_VNK is None:
         return model, Settled(Temperature(1.0, None, None, _NO_PART), error)
     labels = data.labels("validation")
-    fitted = fit_temperature(model.logits(scores_VNK), labels)
+    if hasattr(objectives[model.objective], "logits"):
+        fitted = fit_temperature(model.logits(scores_VNK), labels)
+    else:
+        fitted = Temperature(1.0, None, None, _NO_LOGITS)
     model = replace(model, temperature=fitted.value)
     if error is None:
         return model, Settled(fitted)

@@ -1,15 +1,46 @@
 """What the command line says of an evaluation beside its figures. Free of torch."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from vistazo.engine.reports import number, percent
-from vistazo.language import tr
+from vistazo.language import current, tr
 
-__all__ = ["against_sentence", "left_out", "more", "nothing_measured", "without_labels"]
+__all__ = [
+    "against_sentence",
+    "chance",
+    "left_out",
+    "more",
+    "nothing_measured",
+    "stated",
+    "threshold_word",
+    "without_labels",
+]
 
 _PAIRS = 3  # that are named
 _LEAST = 5
+
+
+def chance(p: float) -> str:
+    """A p-value in two figures, in the language in force; one too small for any number is not 0."""
+    if p < 1e-300:
+        return "<1e-300"
+    text = f"{p:.2g}"
+    return text.replace(".", ",") if current() == "es" else text
+
+
+def stated(share: float) -> str:
+    """A share as a person stated it: 0.01% is not '<0.1%'."""
+    return percent(
+        share, next((at for at in range(1, 6) if abs(round(100 * share, at) - 100 * share) < 1e-9), 6)
+    )
+
+
+def threshold_word(threshold: float) -> str:
+    """A threshold with as many digits as tell it from 1: of a sure network it may be 0.99993."""
+    short = 0 < 1 - threshold < 0.0005
+    return number(threshold, min(9, 1 + math.ceil(-math.log10(1 - threshold))) if short else 3)
 
 
 def nothing_measured() -> str:
@@ -28,8 +59,8 @@ def against_sentence(one: Mapping[str, Any]) -> str:
         "ours": number(one["ours"]),
         "theirs": number(one["theirs"]),
         "other": one["model"],
-        "p": f"{one['p']:.2g}",
-        "mid": f"{one['mid_p']:.2g}",
+        "p": chance(one["p"]),
+        "mid": chance(one["mid_p"]),
     }
     if one["p"] >= 0.05:
         return tr(
@@ -125,6 +156,8 @@ def _findings(told: Mapping[str, Any]) -> list[str]:
     for one in told.get("slices", ()):
         if one["finding"]:
             lines.append(tr("finding: {sentence}", sentence=page.slice_sentence(Slice(**one))))
+    for sentence in (told.get("co_occurrence") or {}).get("findings", ()):
+        lines.append(tr("finding: {sentence}", sentence=sentence))
     if "against" in told:
         lines.append(against_sentence(told["against"]))
     return lines
@@ -139,7 +172,7 @@ def _knowing(told: Mapping[str, Any]) -> list[str]:
         lines.append(page.answered_sentence(one, one["threshold"]))
     if "dont_know" in told:
         one = told["dont_know"]
-        error = percent(one["stated"])
+        error = stated(one["stated"])
         if one["threshold"] is None:
             lines.append(
                 tr(
@@ -153,13 +186,15 @@ def _knowing(told: Mapping[str, Any]) -> list[str]:
         else:
             lines.append(tr("To keep to {error} of wrong answers with 95 % certainty:", error=error))
             lines.append(page.answered_sentence(one, one["threshold"]))
-            if told["part"] == "test":
+            if one["test_part"]:
                 lines.append(
                     tr(
                         "This threshold was found on a test part: use it, and that part measures nothing any more. "
                         "Give other labelled pictures to choose one by."
                     )
                 )
+    if "saved" in told and told["saved"] is None:
+        lines.append(tr("No copy of the model was written."))
     if told.get("saved"):
         lines.append(tr("a model with that threshold: {path}", path=told["saved"]))
     return lines
@@ -182,7 +217,7 @@ def without_labels(told: Mapping[str, Any]) -> list[str]:
     ]
     width = max(map(len, told["answers"]))
     for name, count in told["answers"].items():
-        lines.append(f"{name:{width}}  {count:>8,}  {percent(count / told['n'])}")
+        lines.append(f"{name:{width}}  {number(count):>8}  {percent(count / told['n'])}")
     if "unknown_share" in told:
         lines.append(
             tr("of which the model says that it does not know: {share}", share=percent(told["unknown_share"]))

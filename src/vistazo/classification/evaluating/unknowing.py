@@ -72,7 +72,9 @@ def choose(confidence_N: Array, correct_N: Array, error: float) -> float | None:
             high = middle
     if best < 0:
         return None
-    return float((sorted_N[ends[best]] + sorted_N[ends[best + 1]]) / 2)
+    last_in, first_out = float(sorted_N[ends[best]]), float(sorted_N[ends[best + 1]])
+    between = (last_in + first_out) / 2
+    return between if between > first_out else last_in  # between neighbouring numbers there is none
 
 
 def selective(confidence_N: Array, correct_N: Array, threshold: float) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _reading(told: Explained, model: Classifier) -> list[Block]:
                 "own largest value, so maps say where and not how much; what speaks against a class is not shown."
             )
         ),
-        Pictures([Picture(drawing.png(legend()), [tr("little … much")])]),
+        Pictures([Picture(drawing.png(legend()), [tr("little … much")])], large=True),
         Facts(_facts(told, entry.help, entry.source)),
     ]
     if len(model.views) > 1:
