@@ -422,6 +422,8 @@ def test_embed_from_the_command_line(verb, trained, pictures, monkeypatch):
     assert told.json["classes"] == ["año", "rojo", "verde"] and len(told.json["pairs"]) == 3
     page = Path("seen/embeddings.html").read_text(encoding="utf-8")
     assert page.count('<u style="background-position') >= 48 and "<script" not in page and "año" in page
+    # on a narrow screen figures are not broken, and in the dark no colour is that of the ground
+    assert "overflow-wrap: normal" in page and "dark) { .c9 { --k: #d0d6dc } }" in page
     for name in ("map-pca.png", "map-tsne.png"):
         with Image.open(Path("seen") / name) as drawn:
             assert drawn.size == (1600, 1200)
