@@ -33,6 +33,18 @@ def test_the_lessons_are_listed_with_a_line_and_a_kind():
     assert all(one["about"] and one["kind"] == "lesson" for one in told)
 
 
+def test_a_spaniard_is_told_the_spanish_names(capsys):
+    assert main(["--lang", "es", "museo"]) == 0
+    told = capsys.readouterr().out
+    assert [line.split()[0] for line in told.splitlines()[:3]] == ["nucleos", "agrupacion", "red"]
+
+
+@pytest.mark.parametrize("threshold", ["nan", "inf", "-inf"])
+def test_a_threshold_is_a_number(threshold, tmp_path):
+    with pytest.raises(ConfigError, match="--threshold is a number, not"):
+        visit("kernels", None, tmp_path / "out", threshold=float(threshold))
+
+
 def test_a_network_can_be_registered_beside_them():
     mine = Exhibit("a perceptron", "network", "perceptron", lambda file, out: {"lines": []})
     exhibits.register("perceptron-test")(mine)

@@ -52,11 +52,17 @@ def _inside(values: dict[str, Any]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- what a person reads
 def _show_museum(told: dict[str, Any]) -> list[str]:
+    from vistazo.museum.exhibits import called
+
     if "exhibits" in told:
-        wide = max(len(one["name"]) for one in told["exhibits"])
-        lines = [f"{one['name']:<{wide}}  {one['about']} ({one['kind']})" for one in told["exhibits"]]
+        names = [called(one["name"]) for one in told["exhibits"]]
+        wide = max(map(len, names))
+        lines = [
+            f"{name:<{wide}}  {one['about']} ({one['kind']})"
+            for name, one in zip(names, told["exhibits"], strict=True)
+        ]
         return [*lines, tr("next:   vistazo museum NAME [FILE]")]
-    name = told["name"]
+    name = called(told["name"])
     return [
         *told["lines"],
         tr("page:   {path}", path=told["page"]),
@@ -73,7 +79,7 @@ def _show_inside(told: dict[str, Any]) -> list[str]:
         lines = [tr("layer {name}", name=told["layer"])]
         for one in told["units"]:
             liked = ", ".join(
-                f"{_last(picture['file'])} ({number(picture['value'], 2)})" for picture in one["pictures"][:3]
+                f"{_last(picture)} ({number(picture['value'], 2)})" for picture in one["pictures"][:3]
             )
             lines.append(tr("unit {n}: {pictures}", n=one["unit"], pictures=liked))
         if told["unreadable"]:
@@ -91,8 +97,10 @@ def _show_inside(told: dict[str, Any]) -> list[str]:
     ]
 
 
-def _last(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]
+def _last(picture: dict[str, Any]) -> str:
+    """A picture's file name; its class before it, for many classes have a 001.png."""
+    file = picture["file"].replace("\\", "/").rpartition("/")[2]
+    return f"{picture['class']}/{file}" if picture["class"] else file
 
 
 # ---------------------------------------------------------------- their options

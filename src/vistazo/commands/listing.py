@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from vistazo.commands.options import Verb
+from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
 __all__ = ["VERBS"]
@@ -16,6 +17,18 @@ def _models(values: dict[str, Any]) -> dict[str, Any]:
     if values["name"] is not None:
         from vistazo.classification.inside import look
 
+        for task in tasks.tasks:
+            others = [] if task == "classification" else tasks.tasks[task].models().models
+            if values["name"] in others:
+                called = tr(task)
+                raise UsageError(
+                    tr(
+                        "Layers are listed of networks for pictures; {name} is one of the task {task}. What there is: "
+                        "vistazo models",
+                        name=values["name"],
+                        task=called,
+                    )
+                )
         return look.registered(values["name"])
 
     return {

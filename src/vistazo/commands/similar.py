@@ -49,7 +49,7 @@ def _search(values: dict[str, Any]) -> dict[str, Any]:
     common = take_common(values)
     name = values.pop("model")
     words = list(values.pop("words"))
-    verbs = [one for one in ("enrol", "identify", "forget") if values[one]]
+    verbs = [one for one in ("enrol", "identify", "forget") if values[one] is not None]
     if len(verbs) > 1:
         raise UsageError(tr("Only one of --enrol, --identify and --forget can be asked for at a time."))
     asked = {one: values.pop(one) for one in ("enrol", "identify", "forget")}
@@ -58,10 +58,10 @@ def _search(values: dict[str, Any]) -> dict[str, Any]:
     elif values["false_accept"] is not None or values["strangers"] is not None:
         raise UsageError(tr("--false-accept and --strangers belong to --identify PICTURE..."))
     model = _model(name)
-    if asked["enrol"]:
+    if asked["enrol"] is not None:
         told = model.enrol(asked["enrol"], words, index=values["index"])
         return {**told, "model": name, "did": "enrol"}
-    if asked["forget"]:
+    if asked["forget"] is not None:
         if words:
             raise UsageError(tr("--forget takes one name and no pictures."))
         return {**model.forget(asked["forget"], index=values["index"]), "model": name, "did": "forget"}

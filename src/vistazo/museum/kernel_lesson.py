@@ -3,6 +3,7 @@
 The kernels, the padding 'same' and the threshold of 50 are those of the Keras tutorial on Quick, Draw!.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vistazo.engine.reports import Block, Facts, Pictures, Report, Section, Text
+from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.museum import kernels
 from vistazo.museum.kernels import Kernel, Operation
@@ -66,6 +68,8 @@ def visit(
     Raises ConfigError, UnknownName, SourceError, DiskError.
     """
     wanted = kernels.chosen(kernel)
+    if threshold is not None and not math.isfinite(threshold):
+        raise ConfigError(tr("--threshold is a number, not {value}.", value=threshold))
     if threshold is not None:
         wanted = [replace(one, threshold=threshold) for one in wanted]
     how = kernels.read_operation(operation or "convolution")

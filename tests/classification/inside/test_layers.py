@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from vistazo.classification.inside.layers import Field, Watch, find_layer, tell_layers, trace
+from vistazo.classification.inside.field import Field
+from vistazo.classification.inside.layers import Watch, find_layer, tell_layers, trace
 from vistazo.classification.inside.look import registered
 from vistazo.classification.models import create, models
 from vistazo.engine.parameters import count_parameters

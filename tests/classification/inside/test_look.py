@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+import vistazo
 from vistazo.bundle import Bundle
 from vistazo.bundle import save as save_bundle
 from vistazo.classification.classifier import Classifier
+from vistazo.classification.inside import pages
 from vistazo.classification.inside.layers import trace
-from vistazo.classification.inside.liking import like
+from vistazo.classification.inside.liking import Liked, like
 from vistazo.classification.inside.look import read_units
 from vistazo.classification.models import create, models
 from vistazo.cli import main
@@ -203,10 +205,32 @@ def test_the_command_line_tells_the_layers_of_a_model_and_of_a_name(saved, capsy
     assert told["input"] == [28, 28, 1]
     assert main(["models", "mnist_cnn"]) == 0
     assert "542,230" in capsys.readouterr().out
+    assert main(["models", "dlinear"]) == 2
+    assert "dlinear is one of the task forecasting" in capsys.readouterr().err
     assert main(["dentro", "cifar_cnn", "--idioma", "es"]) == 0
     assert "393 962" in capsys.readouterr().out.replace("\u00a0", " ")
     assert main(["models", "mnist_cn"]) == 2
     assert "mnist_cnn" in capsys.readouterr().err
+
+
+def test_a_liked_picture_is_told_with_its_class(saved, pictures, tmp_path, capsys):
+    assert main(["inside", str(saved), str(pictures), "--out", str(tmp_path / "o"), "--units", "1"]) == 0
+    assert re.search(r"unit 1: (dark|light|\w+)/\d\d\.png \(", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("box", [(0, 28, 0, 28), (0, 5, 3, 28), (4, 20, 7, 9)])
+def test_the_part_that_was_seen_stands_beside_the_picture_at_its_height(box):
+    pixels = np.zeros((28, 28, 1), np.uint8)
+    sheet = pages._framed(Liked("a.png", "", 1.0, box, pixels))
+    gap = np.flatnonzero((sheet == 255).all((0, 2)))
+    assert len(gap) == 6 and gap[0] == sheet.shape[0]  # the picture is as wide as it is high; then the part
+    assert not sheet[:, gap[-1] + 1 :].any()
+
+
+def test_a_folder_without_pictures_has_no_maps(saved, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="there are no pictures in it"):
+        vistazo.load(saved).feature_maps(tmp_path / "empty", 1)
 
 
 @pytest.mark.parametrize("what", ["nothing", "picture", "source"])

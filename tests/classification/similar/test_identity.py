@@ -44,6 +44,25 @@ def test_the_threshold_keeps_its_rate_for_new_strangers():
     assert 0.04 < np.mean(accepted) <= 0.053
 
 
+@pytest.mark.parametrize("names", [2, 4])
+def test_the_rate_holds_for_strangers_who_can_be_taken_for_every_name(names):
+    random = np.random.default_rng(1)
+    accepted = []
+    for _ in range(400):
+        # an enrolled picture is compared with all names but its own, a new stranger with all
+        told = threshold(random.normal(size=(399, names - 1)).max(1), 0.05, of=names)
+        accepted.append((random.normal(size=(50, names)).max(1) >= told.score).mean())
+    assert told.kept
+    assert 0.04 < np.mean(accepted) <= 0.052
+
+
+def test_two_names_need_twice_the_pictures():
+    assert threshold(np.arange(199.0), 0.01, of=2).kept
+    assert not threshold(np.arange(198.0), 0.01, of=2).kept
+    assert threshold(np.arange(9.0), 0.01, of=2).least == pytest.approx(0.2)
+    assert threshold(np.arange(1.0), 0.01, of=2).least == 1
+
+
 def test_too_few_strangers_promise_nothing():
     told = threshold(np.array([0.1, 0.4, 0.2]), 0.01)
     assert not told.kept

@@ -13,7 +13,7 @@ import pytest
 
 from vistazo.classification.similar import index_file
 from vistazo.classification.similar.index_file import ENROLLED, PICTURES, Columns, VectorIndex, changing
-from vistazo.errors import SourceDamaged
+from vistazo.errors import SourceDamaged, SourceError
 
 SOURCE = Path(index_file.__file__).parents[3]
 
@@ -144,6 +144,30 @@ def test_a_damaged_index_says_so(index, harm):
         (index.folder / "piece-000001.parquet").write_bytes(b"PAR1 nothing PAR1")
     with pytest.raises(SourceDamaged, match="is damaged. Delete that folder"):
         first_columns(index.folder)
+
+
+def test_a_change_by_another_process_while_an_index_is_opened_is_no_damage(index, monkeypatch):
+    real, done = index_file._truth_of, []
+
+    def then_changed(folder):
+        truth = real(folder)
+        if not done:
+            done.append(truth)
+            other = VectorIndex.open(folder)
+            other.remove(1, np.arange(3))
+            other.add(PICTURES, "/source", vectors(2, 1), columns("de"))
+            other.commit()  # the files of the first piece go
+        return truth
+
+    monkeypatch.setattr(index_file, "_truth_of", then_changed)
+    assert names_of(VectorIndex.open(index.folder)) == ["d", "e"]
+
+
+def test_an_index_that_may_not_be_read_is_not_called_damaged(index):
+    (index.folder / "index.json").unlink()
+    (index.folder / "index.json").mkdir()
+    with pytest.raises(SourceError, match=r"index\.json cannot be read"):
+        VectorIndex.open(index.folder)
 
 
 def test_an_index_of_a_newer_vistazo_says_so(index):

@@ -7,7 +7,6 @@ from vistazo.classification.similar import graph, neighbours
 from vistazo.classification.similar.features import unit
 from vistazo.classification.similar.index_file import PICTURES, Columns, VectorIndex
 from vistazo.classification.similar.neighbours import NOWHERE, Block, at, exact, place
-from vistazo.errors import MissingExtra
 
 
 def drawn(count, seed=0, width=16):
@@ -96,12 +95,26 @@ def test_without_usearch_a_large_index_is_searched_exactly_and_that_is_said(tmp_
     np.testing.assert_array_equal(found.place_QK, truth.place_QK)
 
 
-def test_an_index_with_a_graph_asks_for_usearch(tmp_path, monkeypatch):
+@pytest.mark.parametrize("harm", ["no usearch", "gone", "damaged"])
+def test_an_index_whose_graph_cannot_be_read_is_searched_exactly(tmp_path, monkeypatch, harm):
     index = filled(tmp_path, 1000, monkeypatch)
     index.facts["graph"] = {"file": "graph-1.usearch", "pieces": [1], "reach": 64, "recall": 1.0}
-    monkeypatch.setattr(graph, "usearch_is_there", lambda: False)
-    with pytest.raises(MissingExtra, match=r"pip install 'vistazo\[explain\]'"):
-        graph.nearest(index, index.pieces, drawn(1), 3)
+    if harm == "no usearch":
+        monkeypatch.setattr(graph, "usearch_is_there", lambda: False)
+    else:
+        pytest.importorskip("usearch")
+    if harm == "damaged":
+        (tmp_path / "graph-1.usearch").write_bytes(b"no graph at all" * 50)
+    found, recall = graph.nearest(index, index.pieces, drawn(1), 3)
+    assert recall is None
+    truth = exact(drawn(1), neighbours.blocks_of(index, index.pieces), 3)
+    np.testing.assert_array_equal(found.place_QK, truth.place_QK)
+    if harm == "damaged":  # and the next large change makes it anew, with all pictures
+        add(index, 400, 2)
+        graph.extend(index, lambda line: None)
+        index.commit()
+        assert graph.nearest(index, index.pieces, drawn(1), 3)[1] is not None
+        assert len(graph._opened(index)) == 1400
 
 
 def test_the_graph_finds_nearly_all_grows_and_forgets(tmp_path, monkeypatch):

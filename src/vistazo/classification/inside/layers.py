@@ -10,59 +10,22 @@ Shape suffixes: N pictures, C channels, H height, W width.
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vistazo.classification.inside.field import Call, Field, seen_through, two
 from vistazo.engine.parameters import count_parameters
 from vistazo.errors import UnknownName
 from vistazo.language import tr
 from vistazo.registry import nearest
 
-__all__ = ["Field", "Layer", "Watch", "find_layer", "tell_layers", "trace"]
+__all__ = ["Layer", "Watch", "find_layer", "tell_layers", "trace"]
 
 Seen = Callable[["_Happened"], None]
-
-
-@dataclass(frozen=True)
-class Field:
-    """What of the picture the places of a layer see, for each of (down, across).
-
-    Place p sees the pixels whose middles lie from first + p · jump to first + p · jump + span; those outside the
-    picture are padding.
-    """
-
-    first: tuple[float, float] = (0.0, 0.0)
-    span: tuple[float, float] = (0.0, 0.0)
-    jump: tuple[float, float] = (1.0, 1.0)
-
-    def box(self, row: int, column: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Top, bottom, left, right (the ends not included) of what a place sees of a picture of that size."""
-        found: list[int] = []
-        for at, place, side in ((0, row, height), (1, column, width)):
-            begin = self.first[at] + place * self.jump[at]
-            first, last = math.ceil(begin - 1e-6), math.floor(begin + self.span[at] + 1e-6)
-            found += [min(max(first, 0), side - 1), max(min(last, side - 1), 0) + 1]
-        return found[0], found[1], found[2], found[3]
-
-    def slid(self, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]) -> "Field":
-        """What a window that slides over this layer sees. padding: pixels before the first."""
-        return Field(
-            _pair(lambda at: self.first[at] - padding[at] * self.jump[at]),
-            _pair(lambda at: self.span[at] + (kernel[at] - 1) * self.jump[at]),
-            _pair(lambda at: self.jump[at] * stride[at]),
-        )
-
-    def resized(self, ratio: tuple[float, float]) -> "Field":
-        """What a pixel of this layer, interpolated bilinearly, sees. ratio: old sides over new ones."""
-        return Field(
-            _pair(lambda at: self.first[at] + (ratio[at] / 2 - 0.5 - 1) * self.jump[at]),
-            _pair(lambda at: self.span[at] + 2 * self.jump[at]),
-            _pair(lambda at: self.jump[at] * ratio[at]),
-        )
 
 
 @dataclass(frozen=True)
@@ -159,26 +122,12 @@ def trace(network: nn.Module, size: tuple[int, int, int]) -> tuple[Layer, ...]:
 
 # ---------------------------------------------------------------- watching
 @dataclass(frozen=True, eq=False)
-class _Call:
-    """A function of torch that was called: its name, arguments and answer."""
-
-    name: str
-    arguments: tuple[Any, ...]
-    named: dict[str, Any]
-    answer: Tensor
-
-    def get(self, place: int, name: str, default: Any) -> Any:
-        """An argument, by place or name."""
-        return self.arguments[place] if place < len(self.arguments) else self.named.get(name, default)
-
-
-@dataclass(frozen=True, eq=False)
 class _Happened:
     """A layer that gave its output. path: of its module, '' for a function. calls: what was called in it."""
 
     path: str
     module: nn.Module | None
-    calls: tuple[_Call, ...]
+    calls: tuple[Call, ...]
     output: Tensor
 
 
@@ -201,7 +150,7 @@ class Watch(TorchFunctionMode):
     def __init__(self, network: nn.Module, seen: Seen) -> None:
         super().__init__()
         self._network, self._seen = network, seen
-        self._depth, self._calls = 0, [_Call("", (), {}, torch.empty(0))][:0]
+        self._depth, self._calls = 0, [Call("", (), {}, torch.empty(0))][:0]
         self._hooks: list[Any] = []
 
     def __enter__(self) -> "Watch":
@@ -225,7 +174,7 @@ class Watch(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if not isinstance(answer, Tensor):
             return answer
-        call = _Call(name, args, kwargs or {}, answer)
+        call = Call(name, args, kwargs or {}, answer)
         if self._depth:
             self._calls.append(call)
         elif name in _BETWEEN and _counts(call):
@@ -254,7 +203,7 @@ def _own(module: nn.Module) -> bool:
     )
 
 
-def _counts(call: _Call) -> bool:
+def _counts(call: Call) -> bool:
     """Whether a call between modules is a layer: not so arithmetic that a layer is made of."""
     given = call.arguments[0] if call.arguments else None
     if not isinstance(given, Tensor):
@@ -283,7 +232,7 @@ class _Table:
     def take(self, one: _Happened) -> None:
         kind, about, name = _described(one)
         for call in one.calls:
-            self._field = _seen_through(self._field, call)
+            self._field = seen_through(self._field, call)
         if one.output.dim() != 4:
             self._field = None
         shape = one.output.shape
@@ -330,8 +279,8 @@ def _described(one: _Happened) -> tuple[str, str, str]:
     return "other", type(one.module).__name__, ""
 
 
-def _convolution(call: _Call) -> list[str]:
-    weight, stride, groups = call.arguments[1], _two(call.get(3, "stride", 1)), call.get(6, "groups", 1)
+def _convolution(call: Call) -> list[str]:
+    weight, stride, groups = call.arguments[1], two(call.get(3, "stride", 1)), call.get(6, "groups", 1)
     sides = {"height": weight.shape[2], "width": weight.shape[3]}
     depthwise = groups > 1 and groups == weight.shape[0]
     words = [
@@ -342,7 +291,7 @@ def _convolution(call: _Call) -> list[str]:
     return words + ([tr("stride {n}", n=max(stride))] if max(stride) > 1 else [])
 
 
-def _activation(call: _Call) -> str:
+def _activation(call: Call) -> str:
     kind = _BETWEEN.get(call.name, "")
     if kind == "leaky_relu":
         return f"leaky ReLU {call.get(1, 'negative_slope', 0.01):g}"
@@ -357,12 +306,12 @@ def _activation(call: _Call) -> str:
     return plain.get(kind, "softmax" if kind == "softmax" else "")
 
 
-def _function(call: _Call) -> tuple[str, str, str]:
+def _function(call: Call) -> tuple[str, str, str]:
     kind = _BETWEEN[call.name]
     if words := _activation(call):
         return "activation", words, kind
     if kind in ("max_pool", "average_pool"):
-        down, across = _two(call.get(1, "kernel_size", 1))
+        down, across = two(call.get(1, "kernel_size", 1))
         sides = {"height": down, "width": across}
         if kind == "max_pool":
             return "pooling", tr("max pooling {height} × {width}", **sides), kind
@@ -379,35 +328,3 @@ def _function(call: _Call) -> tuple[str, str, str]:
         "resizing": tr("enlarged"),
     }[kind]
     return kind, words, kind
-
-
-def _seen_through(field: Field | None, call: _Call) -> Field | None:
-    """What the places of a call's answer see, from what those of its input do."""
-    if field is None or not call.arguments or not isinstance(call.arguments[0], Tensor):
-        return field
-    given = call.arguments[0]
-    if call.name == "conv2d":
-        dilation = _two(call.get(5, "dilation", 1))
-        kernel = _pair(lambda at: dilation[at] * (call.arguments[1].shape[2 + at] - 1) + 1)
-        return field.slid(kernel, _two(call.get(3, "stride", 1)), _two(call.get(4, "padding", 0)))
-    if call.name in ("max_pool2d", "avg_pool2d"):
-        sides = _two(call.get(1, "kernel_size", 1))
-        return field.slid(sides, _two(call.get(2, "stride", None) or sides), _two(call.get(3, "padding", 0)))
-    if call.name == "pad" and given.dim() == 4:
-        margins = call.arguments[1]  # left, right, top, bottom
-        top = margins[2] if len(margins) > 2 else 0
-        return replace(
-            field, first=(field.first[0] - top * field.jump[0], field.first[1] - margins[0] * field.jump[1])
-        )
-    if call.name == "interpolate":
-        old, new = given.shape[2:], call.answer.shape[2:]
-        return field.resized((old[0] / new[0], old[1] / new[1]))
-    return field
-
-
-def _two(value: Any) -> tuple[int, int]:
-    return (int(value[0]), int(value[-1])) if isinstance(value, tuple | list) else (int(value), int(value))
-
-
-def _pair(one: Callable[[int], Any]) -> tuple[Any, Any]:
-    return one(0), one(1)

@@ -85,7 +85,8 @@ def picture_of(model: Classifier, picture: Any) -> Pixels:
     given: Any = picture
     name = tr("the array")
     if not isinstance(picture, np.ndarray):
-        name, given = next(sources.iterate_files([picture]))
+        nothing = str(picture), tr("there are no pictures in it")
+        name, given = next(sources.iterate_files([picture]), nothing)
     try:
         if isinstance(given, str):
             raise SourceDamaged(given)

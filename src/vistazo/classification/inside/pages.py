@@ -194,16 +194,20 @@ def _framed(liked: Liked) -> Pixels:
     large = drawing.enlarge(liked.pixels_HWC, _SIDE)
     times = len(large) // len(liked.pixels_HWC)
     whole = np.ascontiguousarray(np.broadcast_to(large, (*large.shape[:2], 3)))
-    patch = drawing.enlarge(liked.pixels_HWC[top:bottom, left:right], _SIDE)
-    patch = np.broadcast_to(patch, (*patch.shape[:2], 3))
+    patch = _at_height(liked.pixels_HWC[top:bottom, left:right], len(whole))
     thick = 2
     ends = (top * times, bottom * times, left * times, right * times)
     for line in (slice(ends[0], ends[0] + thick), slice(ends[1] - thick, ends[1])):
         whole[line, ends[2] : ends[3]] = _FRAME
     for line in (slice(ends[2], ends[2] + thick), slice(ends[3] - thick, ends[3])):
         whole[ends[0] : ends[1], line] = _FRAME
-    height = max(len(whole), len(patch))
-    sheet = np.full((height, whole.shape[1] + 6 + patch.shape[1], 3), 255, np.uint8)
-    sheet[: len(whole), : whole.shape[1]] = whole
-    sheet[: len(patch), whole.shape[1] + 6 :] = patch
-    return sheet
+    gap = np.full((len(whole), 6, 3), 255, np.uint8)
+    return np.concatenate([whole, gap, patch], axis=1)
+
+
+def _at_height(pixels_HWC: Pixels, height: int) -> Pixels:
+    """The nearest pixels of a part at that height, its sides as they were, at most twice as wide: uint8 (h, w, 3)."""
+    rows, columns = pixels_HWC.shape[:2]
+    width = min(max(1, round(columns * height / rows)), 2 * height)
+    nearest = pixels_HWC[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
+    return np.broadcast_to(nearest, (height, width, 3))

@@ -195,7 +195,7 @@ def _shown_as(labels: list[str | None], sample: _Sample) -> tuple[list[str | Non
     """The class that each picture of the sample is coloured by, and what has to be said about it."""
     own = [labels[row] for row in sample.rows.tolist()]
     notes = []
-    if len(sample.rows) < len(labels):
+    if len(labels) > JUDGED:
         notes.append(
             tr(
                 "Distances, outliers and the map of principal components are of {n} pictures, drawn at random.",

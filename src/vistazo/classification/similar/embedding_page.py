@@ -124,7 +124,7 @@ def _words(shown: int) -> dict[str, str]:
         "pair": tr("the nearest pairs"),
         "there": tr("first to second"),
         "back": tr("second to first"),
-        "heat": tr("all pairs; the darker, the nearer"),
+        "heat": tr("all pairs; the stronger the colour, the nearer"),
         "outliers": tr("Far from their own class"),
         "odd": tr(
             "Pictures much further from the centre of their class than is usual in it: wrong labels, bad pictures, or "

@@ -13,7 +13,7 @@ from vistazo.classification.similar import identity
 from vistazo.classification.similar.features import narrowed, unit
 from vistazo.classification.similar.identity import Threshold
 from vistazo.classification.similar.index_file import ENROLLED, Columns, VectorIndex, changing
-from vistazo.classification.similar.indexing import made, open_index
+from vistazo.classification.similar.indexing import made, open_index, steadily
 from vistazo.classification.similar.reading import given, look_at, read, vectors_of
 from vistazo.errors import ConfigError, SourceError, UsageError
 from vistazo.language import tr
@@ -87,20 +87,11 @@ def enrol(model: Classifier, place: Path, name: str, files: Any) -> dict[str, An
 def forget(model: Classifier, place: Path, name: str) -> dict[str, Any]:
     """Take a name and all its pictures out. Raises UsageError where nobody has that name."""
     name = normal(name)
+    _require_enrolled(open_index(model, place), name)  # before a folder is made where there is none
     with changing(place):
         index = open_index(model, place)
-        names = sorted({label for _, label, _ in _enrolled(index)}) if index else []
-        if index is None or name not in names:
-            near = nearest(name, names)
-            raise UsageError(
-                tr("Nobody is enrolled as {name}. Did you mean {near}?", name=name, near=near)
-                if near
-                else tr(
-                    "Nobody is enrolled as {name}. Enrolled: {names}.",
-                    name=name,
-                    names=", ".join(names) or "–",
-                )
-            )
+        names = _require_enrolled(index, name)
+        assert index is not None
         gone = 0
         for piece in index.of(ENROLLED, None):
             labels = index.columns(piece).labels
@@ -112,6 +103,23 @@ def forget(model: Classifier, place: Path, name: str) -> dict[str, Any]:
                 index.remove(piece.number, rows)
         index.commit()
     return {"index": str(place), "name": name, "removed": gone, "names": len(names) - 1}
+
+
+def _require_enrolled(index: VectorIndex | None, name: str) -> list[str]:
+    """All names, of which this is one. Raises UsageError where it is not."""
+    names = sorted({label for _, label, _ in _enrolled(index)}) if index else []
+    if name in names:
+        return names
+    near = nearest(name, names)
+    raise UsageError(
+        tr("Nobody is enrolled as {name}. Did you mean {near}?", name=name, near=near)
+        if near
+        else tr(
+            "Nobody is enrolled as {name}. Enrolled: {names}.",
+            name=name,
+            names=", ".join(names) or "–",
+        )
+    )
 
 
 def share(value: float | str) -> float:
@@ -136,12 +144,11 @@ def identify(
     false_accept: the share of strangers that may be taken for somebody. strangers: a source of pictures of nobody
     enrolled, from which the threshold comes; None takes the enrolled pictures, each as a stranger to all other names.
     Gives {"identified": [{"file", "name", "score", "nearest"}], "threshold", "unreadable", ...}.
-    Raises UsageError where nobody is enrolled.
+    Raises UsageError where nobody is enrolled, SourceError where no picture can be read.
     """
     if not isinstance(files, np.ndarray) and not files:
         raise UsageError(tr("Name the pictures to identify: vistazo search MODEL --identify PICTURE..."))
-    index = open_index(model, place)
-    known = _enrolled(index) if index else []
+    known = steadily(model, place, lambda index: _enrolled(index) if index else [])
     if not known:
         raise UsageError(
             tr(
@@ -149,11 +156,15 @@ def identify(
                 path=place,
             )
         )
+    # Before the strangers, which may be many: a wrong name of a file is told at once.
+    pictures, unreadable = given(model, files)
+    if not pictures:
+        raise SourceError(tr("{file} cannot be identified ({reason}).", **unreadable[0]))
     names = sorted({label for _, label, _ in known})
     enrolled_MD = np.stack([vector for _, _, vector in known])
-    name_M = np.array([names.index(label) for _, label, _ in known], dtype=np.int64)
+    position = {name: at for at, name in enumerate(names)}
+    name_M = np.array([position[label] for _, label, _ in known], dtype=np.int64)
     told = _threshold(model, enrolled_MD, name_M, false_accept, strangers, {one for one, _, _ in known})
-    pictures, unreadable = given(model, files)
     found = identity.scores(vectors_of(model, pictures), enrolled_MD, name_M, len(names))
     identified = []
     for one, row in zip(pictures, found, strict=True):
@@ -203,7 +214,9 @@ def _threshold(
         best = identity.scores(vectors, enrolled_MD, name_M, names).max(1)
         return _told(identity.threshold(best, rate), BY_STRANGERS)
     if names > 1:
-        return _told(identity.threshold(identity.strangers_among(enrolled_MD, name_M), rate), BY_OTHERS)
+        return _told(
+            identity.threshold(identity.strangers_among(enrolled_MD, name_M), rate, of=names), BY_OTHERS
+        )
     own = identity.own_scores(enrolled_MD, name_M)
     alone = np.isnan(own).all()
     return {
@@ -218,7 +231,7 @@ def _threshold(
 
 
 def _told(found: Threshold, by: str) -> dict[str, Any]:
-    return {**asdict(found), "by": by, "least": found.least}
+    return {**asdict(found), "by": by}
 
 
 def _strangers(model: Classifier, source: Any, known: Sequence[bytes] | set[bytes]) -> Floats:

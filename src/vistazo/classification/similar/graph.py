@@ -20,7 +20,7 @@ from vistazo.bundle import disk_sentence
 from vistazo.classification.similar.index_file import PICTURES, Piece, VectorIndex
 from vistazo.classification.similar.neighbours import NOWHERE, Found, at, blocks_of, exact, merged, place
 from vistazo.engine.batches import counter_seed
-from vistazo.errors import DiskError, MissingExtra
+from vistazo.errors import DiskError
 from vistazo.language import tr
 
 __all__ = ["EXACT", "extend", "nearest", "usearch_is_there"]
@@ -49,16 +49,17 @@ def nearest(
 ) -> tuple[Found, float | None]:
     """The nearest among some pieces, and the recall of the way they were found: None where it is exact.
 
-    Raises MissingExtra where the graph that was built cannot be read for want of usearch.
+    It is exact too where there is a graph that cannot be read: without usearch, or damaged.
     """
     total = sum(one.rows for one in pieces)
     held = set((index.facts.get("graph") or {}).get("pieces", ()))
     inside = [one for one in pieces if one.number in held]
-    if total <= EXACT or not inside:
+    graph = _opened(index) if total > EXACT and inside else None
+    if graph is None:
         return exact(queries_QD, blocks_of(index, pieces), count), None
     outside = [one for one in pieces if one.number not in held]
     facts = index.facts["graph"]
-    walked = _walked(index, _opened(index), inside, queries_QD, count, int(facts["reach"]))
+    walked = _walked(index, graph, inside, queries_QD, count, int(facts["reach"]))
     beside = exact(queries_QD, blocks_of(index, outside), count)
     return merged([walked, beside], count), float(facts["recall"])
 
@@ -82,7 +83,9 @@ def extend(index: VectorIndex, say: Say) -> None:
             )
         )
         return
-    graph = _opened(index) if held else _empty(index.width)
+    graph = _opened(index) if held else None
+    if graph is None:
+        graph, outside = _empty(index.width), pieces
     for one in outside:
         rows = np.flatnonzero(one.alive)
         graph.add(place(one.number, rows).astype(np.uint64), np.asarray(index.values(one))[rows])
@@ -154,17 +157,18 @@ def _empty(width: int) -> Any:
 
 
 def _opened(index: VectorIndex) -> Any:
+    """The graph of an index; None where usearch is not installed, or its file is damaged or gone."""
     if not usearch_is_there():
-        raise MissingExtra(
-            tr(
-                "The index in {path} was made with the package usearch. Install it with: "
-                "pip install 'vistazo[explain]'",
-                path=index.folder,
-            )
-        )
+        return None
     graph = _empty(index.width)
-    graph.load(str(index.folder / index.facts["graph"]["file"]))
-    return graph
+    path = index.folder / str(index.facts["graph"]["file"])
+    try:
+        if not path.is_file():
+            return None
+        graph.load(str(path))
+    except (RuntimeError, OSError, ValueError, KeyError):
+        return None
+    return graph if graph.ndim == index.width else None
 
 
 def _save(graph: Any, path: Path) -> None:

@@ -31,7 +31,7 @@ class Threshold:
 
     rate: the share of strangers that it is to accept, as it was asked for. rests_on: the scores of strangers it comes
     from. accepted: how many of those it accepts. kept: whether so many support the rate at all; where not, the
-    threshold lies above all of them.
+    threshold lies above all of them. least: the smallest rate that so many strangers support.
     """
 
     score: float
@@ -39,11 +39,7 @@ class Threshold:
     rests_on: int
     accepted: int
     kept: bool
-
-    @property
-    def least(self) -> float:
-        """The smallest rate that so many strangers support."""
-        return 1 / (self.rests_on + 1)
+    least: float
 
 
 def scores(queries_QD: Floats, enrolled_MD: Floats, name_M: Integers, names: int) -> Doubles:
@@ -87,10 +83,13 @@ def _best(cosine_QM: Floats) -> Doubles:
     return np.asarray(best.astype(np.float64).mean(1))
 
 
-def threshold(strangers_S: Doubles, rate: float) -> Threshold:
+def threshold(strangers_S: Doubles, rate: float, *, of: int | None = None) -> Threshold:
     """The score that a new stranger reaches with a probability of at most `rate`, if it is drawn as these were.
 
     It lies just above the (1 - rate) quantile in its conformal form, the ⌈(S + 1)(1 - rate)⌉-th smallest score.
+    of: how many names there are, where each of these strangers was compared with all but one of them, as those of
+    `strangers_among` are. A new stranger has one name more to be taken for. The best of K scores is among K - 1 of the
+    K ways to leave one out, so all K are reached at most K / (K - 1) times as often, and the rate is cut by that.
     Source: Vovk, Gammerman, Shafer 2005; Angelopoulos, Bates 2021, arXiv:2107.07511, section 1.
     Raises ValueError without strangers.
     """
@@ -98,10 +97,12 @@ def threshold(strangers_S: Doubles, rate: float) -> Threshold:
         raise ValueError("a threshold needs the scores of strangers")
     ordered = np.sort(strangers_S)
     # to the precision of the rate itself: 1 - 0.1 is 0.9 and a little more
-    rank = math.ceil((len(ordered) + 1) * (1 - rate) - 1e-9)
+    more = 1.0 if of is None else of / (of - 1)
+    rank = math.ceil((len(ordered) + 1) * (1 - rate / more) - 1e-9)
     kept = rank <= len(ordered)
     score = float(np.nextafter(ordered[min(rank, len(ordered)) - 1], np.inf))
-    return Threshold(score, rate, len(ordered), int((ordered >= score).sum()), kept)
+    least = min(1.0, more / (len(ordered) + 1))
+    return Threshold(score, rate, len(ordered), int((ordered >= score).sum()), kept, least)
 
 
 def equal_error_rate(known: Doubles, strangers: Doubles) -> tuple[float, float]:

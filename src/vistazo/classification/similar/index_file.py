@@ -22,9 +22,9 @@ import numpy.typing as npt
 
 from vistazo import platform
 from vistazo.bundle import disk_sentence
-from vistazo.engine.runs import read_json
-from vistazo.errors import DiskError, SourceDamaged
+from vistazo.errors import DiskError, SourceDamaged, SourceError
 from vistazo.language import tr
+from vistazo.pictures.stores import reason_of
 
 __all__ = ["ENROLLED", "PICTURES", "Columns", "Piece", "VectorIndex", "changing"]
 
@@ -34,6 +34,7 @@ PICTURES, ENROLLED = "pictures", "enrolled"  # what a piece holds: what is searc
 TRUTH = "index.json"
 MANY = 24  # pieces of one source from which on its small ones become one
 SMALL = 16_384  # vectors of a piece that is small
+_TRIES = 5  # times that an index is read anew because another process changed it meanwhile
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,7 @@ class VectorIndex:
     def __init__(self, folder: Path, facts: dict[str, Any], pieces: list[Piece]) -> None:
         """facts: what index.json holds besides the pieces: format, fingerprint, model, width, next and others."""
         self.folder, self.facts, self.pieces = folder, facts, pieces
+        self._truth: bytes | None = None  # of index.json, as it was read
         self._columns = functools.cache(self._read_columns)
         self._values = functools.cache(self._map_values)
 
@@ -106,11 +108,25 @@ class VectorIndex:
 
     @classmethod
     def open(cls, folder: Path) -> "VectorIndex | None":
-        """The index in a folder; None where there is none. Raises SourceDamaged."""
-        if not (folder / TRUTH).exists():
-            return None
-        facts = read_json(folder / TRUTH)
+        """The index in a folder; None where there is none. Raises SourceDamaged, SourceError.
+
+        Files that are missing because another process changed the index meanwhile are no damage: it is read again.
+        """
+        for _ in range(_TRIES):
+            truth = _truth_of(folder)
+            if truth is None:
+                return None
+            try:
+                return cls._parsed(folder, truth)
+            except SourceDamaged:
+                if _truth_of(folder) == truth:
+                    raise
+        raise _damaged(folder)
+
+    @classmethod
+    def _parsed(cls, folder: Path, truth: bytes) -> "VectorIndex":
         try:
+            facts = json.loads(truth)
             if facts["format"] > FORMAT:
                 raise SourceDamaged(
                     tr(
@@ -126,9 +142,15 @@ class VectorIndex:
             for one in pieces:
                 if (folder / f"{_stem(one)}.f32").stat().st_size != 4 * one.rows * int(facts["width"]):
                     raise ValueError
-        except (KeyError, TypeError, ValueError, OSError):
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError):
             raise _damaged(folder) from None
-        return cls(folder, facts, pieces)
+        found = cls(folder, facts, pieces)
+        found._truth = truth
+        return found
+
+    def changed(self) -> bool:
+        """Whether index.json says something else by now: another process changed the index, and files went."""
+        return _truth_of(self.folder) != self._truth
 
     @property
     def width(self) -> int:
@@ -183,9 +205,13 @@ class VectorIndex:
         if not self.pieces[at].alive.any():
             del self.pieces[at]
 
-    def commit(self) -> None:
-        """Make index.json say what this object says: whole or not at all. Raises DiskError."""
-        self._join()
+    def commit(self, *, join: bool = True) -> None:
+        """Make index.json say what this object says: whole or not at all. Raises DiskError.
+
+        join: whether small pieces may become one, which gives their vectors other places.
+        """
+        if join:
+            self._join()
         told = {**self.facts, "pieces": [asdict(one) for one in self.pieces]}
         path = self.folder / TRUTH
         try:
@@ -278,6 +304,18 @@ def changing(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _truth_of(folder: Path) -> bytes | None:
+    """What index.json holds; None where there is none. Raises SourceError where it cannot be read."""
+    try:
+        return (folder / TRUTH).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise SourceError(
+            tr("{file} cannot be read ({reason}).", file=folder / TRUTH, reason=reason_of(error))
+        ) from None
 
 
 def _stem(piece: Piece) -> str:

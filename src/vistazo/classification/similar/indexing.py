@@ -1,9 +1,11 @@
 """A source becomes part of an index: what is new is looked at, what is known is kept, what is gone is taken out."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +16,14 @@ from vistazo.classification.similar.features import fingerprint, narrowed, unit,
 from vistazo.classification.similar.index_file import PICTURES, Columns, VectorIndex, changing
 from vistazo.classification.similar.reading import labels_of, look_at
 from vistazo.engine.reports import number
-from vistazo.errors import ConfigError, SourceError, TooFewExamples, UsageError
+from vistazo.errors import ConfigError, SourceDamaged, SourceError, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.pictures.decoding import content_hash
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Source
 from vistazo.registry import nearest
 
-__all__ = ["Synced", "default_place", "full_name", "made", "open_index", "remove", "sync"]
+__all__ = ["Synced", "default_place", "full_name", "made", "open_index", "remove", "steadily", "sync"]
 
 Say = Callable[[str], None]
 _PIECE = 32_768  # vectors after which the index is written: a kill costs no more
@@ -78,6 +80,20 @@ def made(model: Classifier, place: Path) -> VectorIndex:
         model=str(model.path or model.model),
         width=narrowed(np.zeros((1, width_of(model)), np.float32)).shape[1],
     )
+
+
+def steadily(model: Classifier, place: Path, work: Callable[[VectorIndex | None], Any]) -> Any:
+    """What `work` makes of the index at that place, without holding others up; as `open_index`.
+
+    Where another process changes the index meanwhile, files go that `work` reads: then it is done again.
+    """
+    while True:
+        index = open_index(model, place)
+        try:
+            return work(index)
+        except SourceDamaged:
+            if index is None or not index.changed():
+                raise
 
 
 def full_name(source: str, name: str) -> str:
@@ -162,7 +178,8 @@ class _Syncing:
                 )
             if len(self.waiting.names) >= _PIECE:
                 self._write()
-                self.index.commit()
+                # Not joined yet: `known` says where pictures are, piece by piece.
+                self.index.commit(join=False)
         gone = self._drop_the_rest()
         self._write()
         if self.added or gone or not (self.index.folder / "index.json").exists():
@@ -278,28 +295,29 @@ def remove(model: Classifier, place: Path, names: Sequence[str]) -> int:
                 for spelled in dict.fromkeys((name, full_name(piece.source, name))):
                     places.setdefault(spelled, []).append((piece.number, row))
         for name in names:
-            _require_known(_spelled(name, places), list(places), place, name)
+            _require_known(_spelled(name, places), places, place, name)
         wanted = sorted({one for name in names for one in places[_spelled(name, places)]})
         for number_of in dict.fromkeys(one for one, _ in wanted):
             rows = np.array([row for one, row in wanted if one == number_of], dtype=np.int64)
             index.remove(number_of, rows)
         left = index.facts.setdefault(_LEFT_OUT, {})
-        for one in wanted:
-            source, digest = digests[one]
-            left[source] = sorted({*left.get(source, ()), digest})
+        for source in dict.fromkeys(digests[one][0] for one in wanted):
+            out = {digests[one][1] for one in wanted if digests[one][0] == source}
+            left[source] = sorted({*left.get(source, ()), *out})
         index.commit()
     return len(wanted)
 
 
 def _spelled(name: str, places: dict[str, list[tuple[int, int]]]) -> str:
     """A name as the index has it: as it is, or as the whole path of a file."""
-    return name if name in places else str(Path(name).absolute())
+    spelled = (name, os.path.abspath(name), os.path.realpath(name))  # noqa: PTH100
+    return next((one for one in spelled if one in places), name)
 
 
-def _require_known(name: str, names: list[str], place: Path, asked: str) -> None:
+def _require_known(name: str, names: dict[str, Any], place: Path, asked: str) -> None:
     if name in names:
         return
-    near = nearest(asked, names)
+    near = nearest(asked, list(names))
     if near:
         raise UsageError(
             tr(

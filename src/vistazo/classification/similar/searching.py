@@ -1,5 +1,6 @@
 """`vistazo search`: the pictures of a source that are nearest to a picture."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,15 @@ import numpy as np
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.similar import graph, pages
 from vistazo.classification.similar.index_file import PICTURES, VectorIndex
-from vistazo.classification.similar.indexing import Synced, default_place, open_index, remove, sync
+from vistazo.classification.similar.indexing import (
+    Synced,
+    default_place,
+    made,
+    open_index,
+    remove,
+    steadily,
+    sync,
+)
 from vistazo.classification.similar.neighbours import NOWHERE, Found, at
 from vistazo.classification.similar.pages import Hit
 from vistazo.classification.similar.reading import Given, given, read, vectors_of
@@ -51,6 +60,10 @@ def search(
         raise UsageError(tr("--out shows neighbours: name the picture to search for too."))
     if not asked and source is None and add is None and not take_out:
         raise UsageError(tr("Name what to search for: vistazo search MODEL SOURCE PICTURE..."))
+    # Before the source, which may be long: a wrong name of a file is told at once.
+    pictures, unreadable = given(model, files) if asked else ([], [])
+    if asked and not pictures:
+        raise SourceError(tr("{file} cannot be searched for ({reason}).", **unreadable[0]))
     changed: dict[str, Any] = {}
     unread: list[dict[str, str]] = []
     removed = remove(model, place, take_out) if take_out else 0
@@ -80,10 +93,11 @@ def search(
     }
     if not asked:
         return {**told, "recall": None, "results": [], "unreadable": unread}
-    pictures, unreadable = given(model, files)
-    if not pictures:
-        raise SourceError(tr("{file} cannot be searched for ({reason}).", **unreadable[0]))
-    hits, recall = _nearest(model, index, wanted, pictures, top, itself)
+    hits, recall = steadily(
+        model,
+        place,
+        lambda index: _nearest(model, index or made(model, place), wanted, pictures, top, itself),
+    )
     results = [
         {
             "file": picture.name,
@@ -146,4 +160,6 @@ def _same(picture: Given, name: str, digest: bytes) -> bool:
     """Whether an indexed picture is the very one that is asked about: the same file, or the same pixels in memory."""
     if picture.hash != digest:
         return False
-    return isinstance(picture.original, np.ndarray) or Path(picture.name).absolute() == Path(name)
+    return isinstance(picture.original, np.ndarray) or os.path.realpath(picture.name) == os.path.realpath(
+        name
+    )
