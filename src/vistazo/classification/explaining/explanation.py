@@ -154,7 +154,7 @@ def explain(
                 faults.append(one)
     left = read == most and next(taken, None) is not None
     told = Explained(way.name, way.told(), tuple(found), tuple(faults), left)
-    return told if folder is None else _with_page(told, folder, model)
+    return told if folder is None or not found else _with_page(told, folder, model)
 
 
 def class_number(classes: tuple[str, ...], name: str) -> int:
