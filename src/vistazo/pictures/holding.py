@@ -52,6 +52,8 @@ class PictureArray:
 
     def __getitem__(self, key: int | slice | NDArray[np.int64] | Sequence[int]) -> Pixels:
         """The pictures asked for: (n, height, width, channels), one alone without the first axis."""
+        if self._map is not None and isinstance(key, slice):  # neighbours: read at once, whatever was advised
+            self.soon(np.sort(np.arange(*key.indices(len(self)))))
         if self._rows is not None:
             return self._pixels[self._rows[key]]
         return np.asarray(self._pixels[key])
@@ -61,6 +63,16 @@ class PictureArray:
         at_once = max(1, BLOCK * len(self) // max(1, self.nbytes))
         for first in range(0, len(self), at_once):
             yield self[first : first + at_once]
+
+    def scattered(self) -> None:
+        """Tell the system that they are read here and there: around each it would read megabytes that nobody needs.
+
+        With 1.5 GB for 3 GB of pictures, 950 MB a second came from the disk for half a megabyte of pictures.
+        """
+        advise = getattr(mmap, "MADV_RANDOM", None)
+        if self._map is not None and advise is not None:
+            with contextlib.suppress(OSError, ValueError):  # advice only
+                self._map.madvise(advise)
 
     def soon(self, positions: NDArray[np.int64]) -> None:
         """Ask the system to read these from disk meanwhile. positions: ascending; nothing happens in memory."""

@@ -147,6 +147,7 @@ class _Filed:
     def __init__(self, pictures: PictureArray, *, reach: int, device: str) -> None:
         self._pictures, self.reach, self.count, self._device = pictures, reach, len(pictures), device
         self._prepared: tuple[int, int] | None = None
+        pictures.scattered()
 
     def prepare(self, epoch: int, order: Tensor, at: int, window: int) -> None:
         """Have the next window of an epoch's order read from disk while window `at` is used."""
