@@ -374,6 +374,28 @@ def test_writing_at_a_place_leaves_the_rest(tmp_path, monkeypatch, seeking):
     assert path.read_bytes() == b"...abc....\0z"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_stop_waits_for_the_end_of_a_block_that_must_not_be_interrupted():
+    done = []
+
+    def stop():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), platform.on_stop_signals(stop):
+        with platform.stops_wait():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            done.append("the block")
+        done.append("behind it")
+    assert done == ["the block"]
+    with platform.on_stop_signals(lambda: done.append("asked")):
+        with platform.stops_wait():
+            done.append("again")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+    assert done == ["the block", "again", "asked"]
+
+
 def test_leaving_does_what_was_registered_and_says_all_that_was_said():
     code = """if True:
         import atexit, sys, tempfile, threading, time

@@ -41,6 +41,7 @@ __all__ = [
     "safe_streams",
     "seconds_since_start",
     "show_page",
+    "stops_wait",
     "system_language",
     "take_away",
     "taken",
@@ -256,7 +257,10 @@ def on_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
     before: dict[int, Any] = {}
 
     def handle(number: int, frame: object) -> None:
-        stop()
+        if _waiting:
+            _waiting[-1].append(stop)
+        else:
+            stop()
         signal.signal(number, before.get(number, signal.SIG_DFL))
 
     try:
@@ -272,6 +276,25 @@ def on_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+_waiting: list[list[Callable[[], None]]] = []  # what signals asked for in blocks of `stops_wait`
+
+
+@contextlib.contextmanager
+def stops_wait() -> Iterator[None]:
+    """Inside the block, what `on_stop_signals` would call waits until the block ends.
+
+    For the import of torch, whose C++ ends the process by SIGABRT where a signal's handler raises within it.
+    """
+    asked: list[Callable[[], None]] = []
+    _waiting.append(asked)
+    try:
+        yield
+    finally:
+        _waiting.pop()
+    for stop in asked[:1]:
+        stop()
 
 
 _clock = {

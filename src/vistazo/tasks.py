@@ -527,9 +527,9 @@ def _work(run: runs.Run, source: Any, config: Config, task: str, quiet: bool) ->
             run.status("reading")
             platform.wait_quietly()
             platform.keep_freed_blocks()
-            module = tasks[task].module()
-            from vistazo.engine import device
-
+            with platform.stops_wait():
+                module = tasks[task].module()
+                from vistazo.engine import device
             with device.repeatable(getattr(config, "deterministic", False)):
                 module.train(run, source, config, progress)
     return _result(run, task)
