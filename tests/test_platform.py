@@ -381,12 +381,16 @@ def test_a_stop_waits_for_the_end_of_a_block_that_must_not_be_interrupted():
     def stop():
         raise InterruptedError
 
-    with pytest.raises(InterruptedError), platform.on_stop_signals(stop):
-        with platform.stops_wait():
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.01)
-            done.append("the block")
-        done.append("behind it")
+    def work():
+        with platform.on_stop_signals(stop):
+            with platform.stops_wait():
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+                done.append("the block")
+            done.append("behind it")
+
+    with pytest.raises(InterruptedError):
+        work()
     assert done == ["the block"]
     with platform.on_stop_signals(lambda: done.append("asked")):
         with platform.stops_wait():
