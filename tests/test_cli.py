@@ -511,6 +511,20 @@ def test_a_fault_of_our_own_ends_with_4_and_asks_for_a_report(verb, monkeypatch)
     assert "Traceback" in said.err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+@pytest.mark.parametrize("words", [("models",), ("models", "--json")])
+def test_answers_led_into_a_full_disk_are_told_in_a_sentence(words):
+    with open("/dev/full", "wb") as full:
+        said = subprocess.run(
+            [sys.executable, "-m", "vistazo", *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "LANGUAGE": "en"},
+        )  # fmt: skip
+    assert said.returncode == 1
+    assert said.stderr.startswith("The disk is full: standard output could not be written.")
+    assert len(said.stderr.splitlines()) == 1
+
+
 # ---------------------------------------------------------------- the report in a browser
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX")
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -169,6 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tr("The memory of this computer was not enough. Try a smaller --size or --batch."), 1, as_json
         )
     except Exception as error:
+        if isinstance(error, OSError) and platform.disk_failure(error) == "full":
+            return _unprinted(error)
         traceback.print_exc()
         return _failed(
             tr(
@@ -190,6 +193,15 @@ def _failed(sentence: str, code: int, as_json: bool) -> int:
         click.echo(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=True))
     click.echo(sentence, err=True)
     return code
+
+
+def _unprinted(error: OSError) -> int:
+    """The verbs tell of files of their own, so what found no room is standard output, led into a file."""
+    from vistazo.bundle import disk_sentence
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    click.echo(disk_sentence(Path(tr("standard output")), error), err=True)
+    return 1
 
 
 def _flush() -> None:
