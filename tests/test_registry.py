@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vistazo.errors import UnknownName
 from vistazo.language import speaking
-from vistazo.registry import Registry, nearest
+from vistazo.registry import About, Registry, nearest
 
 
 @pytest.fixture
@@ -83,3 +83,13 @@ def test_any_text_is_either_found_or_answered(name):
         else:
             with pytest.raises(UnknownName):
                 registry[name]
+
+
+def test_what_is_told_of_a_thing_is_kept_under_its_name():
+    registry: Registry[int] = Registry("loss")
+    about = About(
+        title="mean squared error", formula="mean((t - y)²)", when="for values", source="Gauss 1809"
+    )
+    registry.register("mse", about)(1)
+    registry.register("other")(2)
+    assert registry.about == {"mse": about}
