@@ -5,6 +5,7 @@
     python benchmarks/pictures.py epoch      an epoch through the map beside the same in memory: <= 1.10 x
     python benchmarks/pictures.py million    1,000,000 pictures of 32 x 32 with 1.5 GB of memory (a control group, for
                                              which one must be root): one epoch, memory flat, index <= 60 s once cached
+    python benchmarks/pictures.py index      the index of that million by itself, once decoded: <= 60 s
     python benchmarks/pictures.py ten        ten times the pictures: <= 11 x the time, the same memory
 
 Pictures are CIFAR-10's, enlarged or repeated; `million` writes 3 GB of arrays and 4 GB of files to VISTAZO_SCRATCH, or
@@ -263,6 +264,43 @@ def million(count: int = 1_000_000) -> None:
             )
 
 
+INDEX = """
+import sys, time
+import numpy as np
+from vistazo import platform
+from vistazo.classification import leaks
+from vistazo.pictures import cache, sources
+
+began = time.perf_counter()
+found = sources.read_source(sys.argv[1], classes_file=None)
+listed = time.perf_counter()
+loaded = cache.load(found.store, np.arange(len(found.index)), height=32, width=32, channels=3,
+                    threads=platform.physical_cores(), source=found.index.source)
+index = found.index.replace(hash=loaded.hashes)
+known = time.perf_counter()
+leaks.group_copies(index, loaded.pixels)
+print(listed - began, known - listed, time.perf_counter() - known)
+"""
+
+
+def index(count: int = 1_000_000) -> None:
+    """The files listed and found in the cache; and, told apart, near copies grouped, which is no part of the index."""
+    with scratch() as name:
+        source = files(Path(name), count)
+        environment = {**os.environ, "VISTAZO_CACHE": str(Path(name) / "cache")}
+        for again in ("first", *["cached"] * 3):
+            with limited(1_500_000_000) as enter:
+                listed, known, grouped = subprocess.run(
+                    [sys.executable, "-c", INDEX, str(source)],
+                    capture_output=True, text=True, check=True, env=environment, preexec_fn=enter,
+                ).stdout.split()  # fmt: skip
+            print(
+                f"{count:,} files, {again}: {float(listed) + float(known):.1f} s ({float(listed):.1f} to list, "
+                f"{float(known):.1f} to find in the cache); near copies grouped in {float(grouped):.1f} s",
+                flush=True,
+            )
+
+
 def ten() -> None:
     with scratch() as name:
         found = []
@@ -279,7 +317,7 @@ def ten() -> None:
 
 
 def main() -> None:
-    asked = {"decode": decode, "epoch": epoch, "million": million, "ten": ten}
+    asked = {"decode": decode, "epoch": epoch, "million": million, "index": index, "ten": ten}
     for word in sys.argv[1:] or list(asked):
         if word not in asked:
             raise SystemExit(f"there is no '{word}'; there are {', '.join(asked)}")

@@ -180,6 +180,15 @@ def test_a_person_reads_one_line_a_picture(verb, trained, images):
     assert lines[-1] == "could not be read: 1"
 
 
+@pytest.mark.parametrize("rest", [(), ("--json",), ("--out", "a.csv")])
+def test_where_nothing_could_be_read_the_exit_code_says_so(verb, trained, images, in_tmp, rest):
+    said = verb("predict", trained, "nothing.png", *rest)
+    assert said.code == 1 and "the file does not exist" in said.out + said.err
+    again = verb("predict", trained, "nothing.png", images, *rest)
+    assert again.code == 0, again.err
+    assert verb("explain", trained, "nothing.png").code == 1
+
+
 # ---------------------------------------------------------------- both languages
 def test_every_verb_has_its_spanish_name(verb, trained, wardrobe, images):
     for english, spanish in VERBS.items():

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vistazo.commands.options import Verb, every, fetched, option, suited, take_common, whole
+from vistazo.commands.options import Verb, every, fetched, nothing_done, option, suited, take_common, whole
 from vistazo.language import mark, tr
 
 __all__ = ["VERBS"]
@@ -31,10 +31,12 @@ def _predict(values: dict[str, Any]) -> dict[str, Any]:
         files = [fetched(file, common["quiet"]) for file in files]
     stream = model.predict(files, **suited(model.predict, values))
     if out:
-        return answers.write(stream, Path(out), columns=model.columns, pictures=model.pictures)
+        written = answers.write(stream, Path(out), columns=model.columns, pictures=model.pictures)
+        return {**written, **nothing_done(range(written["count"]), written["unreadable"])}
     telling = tasks.tasks[model.task].telling()
-    predictions, unreadable = [], []
+    predictions, unreadable, answered = [], [], 0
     for answer in stream:
+        answered += "reason" not in answer
         if "reason" in answer:
             unreadable.append(answer)
             if not common["json"]:
@@ -48,7 +50,8 @@ def _predict(values: dict[str, Any]) -> dict[str, Any]:
             click.echo(note, err=True)
         if values["sort_into"]:
             click.echo(tr("copies, by class: {path}", path=values["sort_into"]), err=True)
-    return {"predictions": predictions, "unreadable": unreadable}
+    done = nothing_done([answered] if answered else [], unreadable)
+    return {"predictions": predictions, "unreadable": unreadable, **done}
 
 
 def _unanswered(answer: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from vistazo.commands.options import Verb, every, fetched, option, suited, take_common, whole
+from vistazo.commands.options import Verb, every, fetched, nothing_done, option, suited, take_common, whole
 from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
@@ -34,7 +34,8 @@ def _explain(values: dict[str, Any]) -> dict[str, Any]:
     told = act(model, list(files), values, bool(common["quiet"]))
     for one in () if common["json"] else told.get("unreadable", ()):
         click.echo(f"{one['file']}: {one['reason']}", err=True)
-    return {"task": model.task, **told}
+    done = nothing_done(told.get("pictures", [told]), told.get("unreadable", ()))
+    return {"task": model.task, **told, **done}
 
 
 def _row(model: Any, files: list[str], values: dict[str, Any], quiet: bool) -> dict[str, Any]:

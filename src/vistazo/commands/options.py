@@ -4,14 +4,14 @@ Options of `train` and `check` are derived from the tasks' configs, so that a de
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vistazo import language
-from vistazo.errors import UsageError
+from vistazo.errors import UsageError, VistazoError
 from vistazo.language import tr
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "derived",
     "every",
     "fetched",
+    "nothing_done",
     "option",
     "shared_options",
     "suited",
@@ -50,6 +51,11 @@ class Verb:
     act: Act
     show: Show
     parameters: Callable[[], list[click.Parameter]]
+
+
+def nothing_done(answers: Sequence[Any], unreadable: Sequence[Any]) -> dict[str, Any]:
+    """What a verb adds where nothing that it was given could be read: a script must not go on as if it had been."""
+    return {"exit_code": VistazoError.exit_code} if unreadable and not answers else {}
 
 
 def every() -> click.Parameter:
