@@ -412,7 +412,7 @@ def _confusions(matrix: Matrix, most: int) -> list[str]:
 
 # ---------------------------------------------------------------- curves
 _WIDTH, _HEIGHT, _TOP, _BOTTOM = 440, 250, 12, 40
-_LINE, _NAME = 15, 16  # height of a label and its most letters
+_LINE, _NAME = 15, 20  # height of a label and its most letters
 _MARKED = 30  # with more points than this, markers would hide the line
 _MARKS = (  # a shape for each line, so that colour is never the only difference
     "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
