@@ -143,7 +143,9 @@ def test_pictures_without_labels_are_answered_and_nothing_is_measured(verb, trai
     order = [one["probability"] for one in told["least_sure"]]
     assert order == sorted(order) and len(order) == 12
     assert "label" not in parquet.read_table(in_tmp / "ev" / "answers.parquet").column_names
-    assert "The least sure answers" in (in_tmp / "ev" / "evaluation.html").read_text()
+    page = (in_tmp / "ev" / "evaluation.html").read_text()
+    assert "The least sure answers" in page
+    assert "Pictures that could not be read: 1" in page and "broken.png" in page
 
 
 def test_the_answers_without_labels_are_those_of_predict(model, flat):

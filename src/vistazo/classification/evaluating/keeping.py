@@ -44,6 +44,7 @@ __all__ = ["Kept", "folder_for", "write"]
 
 PAGE, FIGURES, ANSWERS = "evaluation.html", "metrics.json", "answers.parquet"
 _AT_ONCE = 50_000  # rows of a row group
+_UNREAD = 100  # of the unreadable pictures are named on the page
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ def _page(found: Kept, told: Mapping[str, Any]) -> str:
     parts.append(page.sliced(found.slices))
     if not answers.several:
         parts += [page.reliability(answers, figures), page.certainty(answers)]
-    parts += [page.curves(answers), *found.why.sections()]
+    parts += [page.curves(answers), *found.why.sections(), *_unread(told)]
     return to_html(Report(_title(found.model), parts, _subtitle(answers.where)))
 
 
@@ -203,8 +204,18 @@ def _page_without_truth(model: "Classifier", found: Unlabelled, told: Mapping[st
             [Table([tr("answer"), tr("pictures"), tr("share")], rows, "lrr"), Facts(spread)],
         ),
         Section(tr("The least sure answers"), [Pictures(pictures)]),
+        *_unread(told),
     ]
     return to_html(Report(_title(model), parts, _subtitle(found.where)))
+
+
+def _unread(told: Mapping[str, Any]) -> list[Section]:
+    """The pictures that are in no figure because they could not be read; all of them stand in metrics.json."""
+    rows: list[list[Cell]] = [[one["file"], one["reason"]] for one in told["unreadable"]]
+    if not rows:
+        return []
+    title = tr("Pictures that could not be read: {n}", n=number(len(rows)))
+    return [Section(title, [Table([tr("left out"), tr("reason")], rows[:_UNREAD])])]
 
 
 def _title(model: "Classifier") -> str:
