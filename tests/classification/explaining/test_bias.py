@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import vistazo
-from vistazo.classification.explaining.bias import find_bias, place_of
+from vistazo.classification.explaining.bias import find_bias, place_of, shared_place
 from vistazo.classification.explaining.bias_report import section
 from vistazo.engine.reports import Report, Table, to_html, to_terminal
 from vistazo.errors import ConfigError, TooFewExamples
@@ -105,6 +105,20 @@ def test_where_all_answers_are_alike_or_labels_several_it_is_said(biased, wardro
     several = replace(biased, thresholds=(0.5,) * 10, objective="binary_cross_entropy")
     with pytest.raises(ConfigError, match="several labels"):
         find_bias(several, wardrobe[2][..., None], None, seed=0)
+
+
+def test_what_every_class_is_looked_at_for_is_no_place_of_one():
+    mine, others = np.zeros((10, 8, 8), np.bool_), np.zeros((30, 8, 8), np.bool_)
+    mine[:, -1:] = True  # the network's maps lean to the bottom edge whatever is shown
+    others[:20, -1:] = True
+    mine[:8, -3:, -3:] = True  # and in most pictures of this class to one corner
+    mine[:6, 0, 0] = True
+    mask = shared_place(mine, others, 0.5)
+    assert (
+        mask[-3:-1, -3:].all() and mask[0, 0] and mask.sum() == 7
+    )  # the edge differs by a third, those by 0.8 and 0.6
+    assert place_of(shared_place(mine, others, 0.8)) == "bottom right corner"
+    assert not shared_place(others[:5], others[5:10], 0.5).any()
 
 
 def test_a_frame_is_the_border():

@@ -5,9 +5,10 @@ picture has: it is the same place of a picture of another class, so that what is
 
 - Kept and replaced, of each picture: everything but the region that its Grad-CAM++ looks at is replaced; then only that
   region. How often does the answer survive?
-- One place, of each class: the pixels that most of the class's regions share. A class is suspicious where that place is
-  small, lies outside the middle, is looked at in most of its pictures and in few of other classes, and where that place
-  alone, cut out of its pictures and put into pictures of other classes, turns the answer to it.
+- One place, of each class: the pixels that most of the class's regions share, as far as they are looked at more than in
+  other classes. A class is suspicious where that place is small, lies outside the middle, and where that place alone,
+  cut out of its pictures and put into pictures of other classes, turns the answer to it, as other classes' pixels at
+  that place do not.
 
 Shape suffixes: N pictures, H height, W width, C channels, K classes.
 """
@@ -31,15 +32,17 @@ if TYPE_CHECKING:
     from vistazo.classification.classifier import Classifier
     from vistazo.pictures.holding import PictureArray
 
-__all__ = ["MOST", "Bias", "ClassBias", "find_bias", "place_of"]
+__all__ = ["MOST", "Bias", "ClassBias", "find_bias", "place_of", "shared_place"]
 
 MOST = 1000  # pictures that are looked at
 LEVEL = 0.2  # of a map's largest value, from which on a pixel is looked at (as Zhou et al. 2016, arXiv:1512.04150)
 REGION = 0.25  # of a picture, which its region takes at most
 SHARED = 0.5  # of a class's pictures, whose regions must hold a pixel of its place
+DIFFERING = 0.5  # times the largest difference to other classes' regions, which the place's pixels reach
+NAMED = 0.8  # times the same, which those reach whose middle gives the place its name
 BESIDE = 100  # pictures of other classes, at least, that a place is tried with
 FEWEST = 8  # pictures of a class, below which nothing is called suspicious
-TURNED = 0.5  # of pictures of other classes, which the place must turn
+TURNED = 0.25  # of pictures of other classes, which the place must turn
 OUTSIDE = 0.75  # of the place, which must lie outside the middle: trousers' legs at the bottom reach 0.48
 ELSEWHERE = 0.5  # times the class's own share, which other classes' regions at that place must not reach
 CHANCE = 0.001  # of so clear a difference between classes, divided by the number of classes
@@ -162,7 +165,7 @@ def find_bias(
     looked = _Looked(plain, pixels, answers, labels, regions(maps, level=LEVEL, most=REGION), seed)
     kept, replaced = looked.survival()
     present = np.unique(answers).tolist()
-    masks = {at: _place(looked.regions[answers == at]) for at in present}
+    masks = {at: looked.place(at, DIFFERING) for at in present}
     turned = {at: looked.turned(at, masks[at]) for at in present}
     found = [_judge(looked, at, masks[at], turned, kept, replaced, len(present)) for at in present]
     found.sort(key=lambda one: (not one.found, -one.suspicion, one.name))
@@ -195,6 +198,11 @@ class _Looked:
     labels: npt.NDArray[np.int64]
     regions: Mask
     seed: int
+
+    def place(self, at: int, least: float) -> Mask:
+        """The one place of a class, see `shared_place`."""
+        mine = self.answers == at
+        return shared_place(self.regions[mine], self.regions[~mine], least)
 
     def survival(self) -> tuple[Mask, Mask]:
         """(N,) whether the answer survives when all but the region is replaced, and when only the region is."""
@@ -252,10 +260,16 @@ def _drawn(count: int, most: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).permutation(count)[:most])
 
 
-def _place(regions_NHW: Mask) -> Mask:
-    """(H, W) the pixels that more than SHARED of the regions hold."""
-    shared: Mask = regions_NHW.mean(0) > SHARED
-    return shared
+def shared_place(mine_NHW: Mask, others_NHW: Mask, least: float) -> Mask:
+    """(H, W) the pixels that more than SHARED of a class's regions hold, where these differ most from other classes'.
+
+    least: of the largest difference. Maps of a network lean to some places whatever is shown, such as an edge; what
+    they all share tells nothing.
+    """
+    share_HW = mine_NHW.mean(0)
+    more_HW = np.where(share_HW > SHARED, share_HW - others_NHW.mean(0), 0)
+    place: Mask = (more_HW > 0) & (more_HW >= least * more_HW.max())
+    return place
 
 
 # ---------------------------------------------------------------- what is suspicious
@@ -288,7 +302,7 @@ def _judge(
         replaced=float(replaced[own].mean()),
         area=float(np.median(looked.regions[own].mean((1, 2)))),
         mask=mask_HW,
-        place=place_of(mask_HW),
+        place=place_of(looked.place(at, NAMED)),
         looked=here,
         elsewhere=elsewhere,
         turned=share,
