@@ -109,9 +109,9 @@ def sentences(config: ClassificationConfig, *, several: bool) -> list[str]:
 def _own_loss(config: ClassificationConfig) -> str:
     """The loss of the recipe or the network, as far as they are known already."""
     from vistazo.classification.models import models
-    from vistazo.classification.recipes import AUTO, recipes
+    from vistazo.classification.recipes import recipes
 
-    recipe = None if config.recipe == AUTO else recipes[config.recipe]
+    recipe = recipes[config.recipe] if config.recipe in recipes else None  # auto chooses among usual ones
     model = config.model or (recipe.model if recipe else None)
     own = recipe.objective if recipe else None
     return own or (models[model].objective if model else PLAIN)

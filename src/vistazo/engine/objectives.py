@@ -54,7 +54,7 @@ _ABOUT = {
         About(
             mark("categorical cross-entropy, sparse or not; log loss"),
             "-sum t log p",
-            mark("One class an example: the one to begin with. Its probabilities are honest."),
+            mark("One class an example: the one to begin with. It rewards true probabilities."),
             "Good 1952; Bridle 1990",
         ),
     ),
@@ -112,7 +112,7 @@ _ABOUT = {
             mark("cosine similarity"),
             "1 - sum p t / sqrt(sum p^2 sum t^2)",
             mark(
-                "Classes with some wrong labels: no example costs more than 1. Its probabilities are honest; it "
+                "Classes with some wrong labels: no example costs more than 1. It rewards true probabilities too, and "
                 "learns slowly at first."
             ),
             "Roby 1965",
