@@ -10,6 +10,7 @@ import numpy.typing as npt
 from vistazo.classification import metrics, several_report
 from vistazo.classification.evaluating import confusion, page
 from vistazo.classification.evaluating.answers import Answers
+from vistazo.classification.objective import PLAIN
 from vistazo.classification.report_parts import MISTAKES, table_of_parts
 from vistazo.engine import history as histories
 from vistazo.engine.objectives import LOG_LOSSES, spelled
@@ -166,7 +167,7 @@ def _curves(told: Told) -> list[Block]:
     found: list[Block] = []
     accuracy = tr("accuracy") if told.thresholds is None else tr("every label right, from 0.5 on")
     for metric, name in (("loss", tr("loss")), ("accuracy", accuracy)):
-        apart = metric == "loss" and told.decided["objective"] not in LOG_LOSSES
+        apart = metric == "loss" and told.decided.get("objective", PLAIN) not in LOG_LOSSES
         for lines in histories.axes(told.history, metric, apart=apart):
             x = sorted({at for line in lines.values() for at, _ in line})
             series = {tr(part): [dict(line).get(at) for at in x] for part, line in lines.items()}
@@ -282,7 +283,7 @@ def _training(told: Told) -> Block:
 
 
 def _loss(told: Told) -> str:
-    return spelled(told.decided["objective"], told.decided.get("loss_arguments", {}))
+    return spelled(told.decided.get("objective", PLAIN), told.decided.get("loss_arguments", {}))
 
 
 def _changes(decided: dict[str, Any]) -> str:
