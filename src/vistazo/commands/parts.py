@@ -110,7 +110,7 @@ def _heading(part: dict[str, str]) -> str:
     name, title = part["name"], part["title"]
     if title.casefold() == name.casefold():
         return name
-    return title if title.startswith(name) else f"{name}: {title}"
+    return title if title.startswith(f"{name},") else f"{name}: {title}"
 
 
 def _told(name: str, about: About) -> dict[str, str]:
