@@ -20,7 +20,7 @@ from torch import nn
 from vistazo import platform
 from vistazo.classification.models import models
 from vistazo.engine.device import Compute, without_compiler
-from vistazo.engine.objectives import CrossEntropy
+from vistazo.engine.losses import CrossEntropy
 from vistazo.engine.optimizers import Lookahead, build_optimizers, set_rates
 from vistazo.networks.airbench import Airbench
 from vistazo.networks.layers import WhiteningConv

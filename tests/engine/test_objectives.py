@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from vistazo.engine.objectives import BinaryCrossEntropy, CrossEntropy, Pinball, objectives
-from vistazo.errors import UnknownName
+from vistazo.engine.losses import BinaryCrossEntropy, CrossEntropy, Pinball
+from vistazo.engine.objectives import asked, create, objectives, require_smoothing, spelled
+from vistazo.errors import ConfigError, UnknownName, UsageError
 
 # Two pictures, three classes; exp of the scores is 1, 2, 5 and 4, 1, 3: both sum to 8.
 SCORES = torch.tensor([[1.0, 2.0, 5.0], [4.0, 1.0, 3.0]]).log()
@@ -105,7 +106,7 @@ def test_objectives_are_found_by_name():
 
 def test_squared_error_is_the_mean_of_squares_and_weights_make_it_a_weighted_mean():
     scores, targets = torch.tensor([[1.0], [3.0], [0.0]]), torch.tensor([0.0, 5.0, 0.0])
-    objective = objectives["mse"]()
+    objective = objectives["mse"](numbers=True)
     assert objective.loss(scores, targets, None).item() == pytest.approx((1 + 4 + 0) / 3)
     assert objective.loss(scores, targets, torch.tensor([1.0, 3.0, 0.0])).item() == pytest.approx(13 / 4)
     assert objective.answer(scores).tolist() == [1, 3, 0]
@@ -229,3 +230,62 @@ def test_quantiles_that_a_network_crossed_are_answered_in_order():
 def test_quantiles_that_do_not_increase_between_nothing_and_one_are_refused(quantiles):
     with pytest.raises(ValueError, match="quantiles increase between 0 and 1"):
         Pinball(quantiles=quantiles)
+
+
+# ---------------------------------------------------------------- a loss by name
+@pytest.mark.parametrize(
+    ("text", "name", "arguments", "called"),
+    [
+        ("mse", "mse", {}, ""),
+        ("focal", "focal", {"gamma": 2.0}, ""),
+        ("focal=0.5", "focal", {"gamma": 0.5}, ""),
+        ("Huber=0.1", "huber", {"delta": 0.1}, ""),
+        ("cross-entropy", "cross_entropy", {}, ""),
+        ("categorical_cross_entropy", "cross_entropy", {}, "categorical_cross_entropy"),
+        ("sparse_categorical_crossentropy", "cross_entropy", {}, "sparse_categorical_crossentropy"),
+        ("log loss", "cross_entropy", {}, "log_loss"),
+        ("mean-squared-error", "mse", {}, "mean_squared_error"),
+        ("KLD", "kl_divergence", {}, "kld"),
+    ],
+)
+def test_a_loss_is_found_by_the_names_that_people_know_it_by(text, name, arguments, called):
+    found = asked(text, numbers=False)
+    assert (found.name, found.arguments, found.called) == (name, arguments, called)
+    assert found.sentence() == (f"loss {called}: called {name} here" if called else "")
+    create(found.name, found.arguments)
+    assert asked(spelled(found.name, found.arguments), numbers=False).arguments == arguments
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers", "says"),
+    [
+        ("hingee", None, "There is no loss 'hingee'. Did you mean 'hinge'?"),
+        ("focal=", None, "--loss focal=: gamma is a number from 0 to 10, as in focal=2."),
+        ("focal=-1", None, "--loss focal=-1: gamma is a number from 0 to 10"),
+        ("huber=nan", None, "--loss huber=nan: delta is a number from 0.001 to 1000, as in huber=1."),
+        ("mse=2", None, "The loss mse takes no number: write --loss mse."),
+        ("pinball", False, "The loss pinball learns quantiles, one an output"),
+        ("pinball", None, "The loss pinball learns quantiles, one an output"),
+        (
+            "log_loss",
+            True,
+            "The loss cross_entropy compares classes, and here a number is learnt: choose one of mse",
+        ),
+    ],
+)
+def test_a_loss_that_cannot_be_is_refused_in_one_sentence(text, numbers, says):
+    with pytest.raises(UsageError, match="^.+$") as raised:
+        asked(text, numbers=numbers)
+    assert says in str(raised.value)
+
+
+def test_smoothing_is_refused_where_it_makes_no_sense():
+    for name in ("cross_entropy", "binary_cross_entropy", "kl_divergence", "poisson", "focal"):
+        require_smoothing(name)
+    for name in ("mse", "mae", "huber", "hinge", "cosine_similarity"):
+        with pytest.raises(
+            ConfigError, match=rf"{name} has none: leave it out, or choose one of cross_entropy, "
+        ):
+            require_smoothing(name)
+    with pytest.raises(ConfigError, match="with the loss squashed_cross_entropy it can be sure of nothing"):
+        require_smoothing("squashed_cross_entropy")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vistazo.errors import UnknownName
-from vistazo.tables.preparing import Categories, Scaler, scalers
+from vistazo.tables.preparing import Categories, Scaler, proportional, scalers
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
 
@@ -19,6 +19,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
         ("min-max", [-1, -7 / 9, -5 / 9, -3 / 9, 1]),
         ("standard", [-3 / 10**0.5, -2 / 10**0.5, -1 / 10**0.5, 0, 6 / 10**0.5]),
         ("robust", [-1, -0.5, 0, 0.5, 3.5]),
+        ("robust-q1", [-0.5, 0, 0.5, 1, 4]),
         ("none", [1, 2, 3, 4, 10]),
     ],
 )
@@ -53,7 +54,7 @@ def test_no_scaler_divides_by_zero_or_overflows(kind, numbers):
 
 
 def test_a_constant_column_has_spread_one():
-    assert [scalers[kind](np.full(7, 0.1)).spread for kind in scalers] == [1, 1, 1, 1]
+    assert [scalers[kind](np.full(7, 0.1)).spread for kind in scalers] == [1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("kind", list(scalers))
@@ -113,6 +114,46 @@ def test_a_forged_scaler_is_refused(values):
 def test_an_unknown_scaler_is_answered_with_the_nearest():
     with pytest.raises(UnknownName, match="no scaler 'minmax'. Did you mean 'min-max'"):
         scalers["minmax"]
+
+
+COLUMNS = np.column_stack(
+    [
+        np.random.default_rng(0).normal(1e6, 3, 501),
+        np.random.default_rng(1).lognormal(0, 2, 501),
+        np.random.default_rng(2).integers(-5, 5, 501),
+        np.linspace(-1e-6, 1e-6, 501),
+    ]
+)
+
+
+@pytest.mark.parametrize("column", COLUMNS.T, ids=["far", "skewed", "whole", "tiny"])
+def test_the_scalers_are_those_of_scikit_learn(column):
+    from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+    for kind, theirs in (
+        ("min-max", MinMaxScaler(feature_range=(-1, 1))),
+        ("standard", StandardScaler()),
+        ("robust", RobustScaler()),
+    ):
+        expected = theirs.fit_transform(column[:, None])[:, 0]
+        np.testing.assert_allclose(scalers[kind](column).transform(column), expected, atol=1e-6, rtol=1e-9)
+
+
+@pytest.mark.parametrize("column", COLUMNS.T, ids=["far", "skewed", "whole", "tiny"])
+def test_the_published_robust_scaler_begins_at_the_first_quartile(column):
+    first, third = np.percentile(column, [25, 75])
+    scaled = scalers["robust-q1"](column).transform(column)
+    np.testing.assert_allclose(scaled, (column - first) / (third - first), atol=1e-9, rtol=1e-9)
+    assert np.percentile(scaled, [25, 75]) == pytest.approx([0, 1], abs=1e-9)
+
+
+def test_counts_are_divided_by_their_mean_and_nothing_stays_nothing():
+    scaler = proportional(np.array([0.0, 2.0, 4.0, np.nan, 10.0]))
+    assert (scaler.centre, scaler.spread) == (0, 4)
+    assert Scaler.from_json(json.loads(json.dumps(scaler.to_json()))).inverse(np.array([0.5])) == [2]
+    assert proportional(np.zeros(5)).spread == 1
+    with pytest.raises(ValueError, match="numbers below 0 are no counts"):
+        proportional(np.array([1.0, -1e-9]))
 
 
 # ---------------------------------------------------------------- categories

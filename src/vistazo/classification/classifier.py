@@ -5,8 +5,8 @@ Shape suffixes: V views, N pictures, C channels, H height, W width, K classes.
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,10 +21,13 @@ from vistazo.classification import metrics, several
 from vistazo.classification.evaluating.calibration import HOTTEST
 from vistazo.classification.evaluating.unknowing import Unknowing
 from vistazo.classification.models import create
+from vistazo.classification.objective import SEVERAL
 from vistazo.classification.similar.seeing import Seeing
 from vistazo.classification.sorting import Sorter
 from vistazo.classification.starting import learnt
 from vistazo.engine.device import Compute, resolve_device
+from vistazo.engine.losses import Objective
+from vistazo.engine.objectives import create as create_loss
 from vistazo.engine.objectives import objectives
 from vistazo.errors import BundleDamaged, SourceError, UsageError
 from vistazo.language import tr
@@ -38,12 +41,11 @@ if TYPE_CHECKING:
     from vistazo.classification.explaining.explanation import Explained
     from vistazo.classification.inside.layers import Layer
 
-__all__ = ["SEVERAL", "VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
+__all__ = ["VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
 Pixels = npt.NDArray[np.uint8]
 CHUNK = 512  # pictures measured at once, or as many of larger ones as have the pixels of so many of 64 x 64
 View = tuple[int, int, bool]  # pixels down, pixels right, mirrored
-SEVERAL = "binary_cross_entropy"  # the objective of several labels a picture
 # The picture as it is, and moved one pixel to either corner: what a shifted camera would have seen.
 VIEWS: tuple[View, ...] = ((0, 0, False), (-1, -1, False), (1, 1, False))
 
@@ -53,8 +55,8 @@ class Classifier(Seeing):
     """A network with all it takes to turn a picture into probabilities.
 
     model, arguments: the registered network. size: (height, width, channels) pictures are brought to.
-    views: shifts in pixels, mirrored or not, whose scores are averaged. objective, smoothing: whose answer turns scores
-    into probabilities.
+    views: shifts in pixels, mirrored or not, whose scores are averaged. objective, smoothing, loss_arguments: the loss
+    whose answer turns scores into probabilities.
     thresholds: where a picture may have several labels, the probability from which on each is answered.
     temperature: what logits are divided by, fitted on validation; 1 where a picture may have several labels.
     unknowing: from which confidence on an answer counts as known, where that was asked for.
@@ -74,6 +76,7 @@ class Classifier(Seeing):
     thresholds: tuple[float, ...] | None = None
     temperature: float = 1.0
     unknowing: Unknowing | None = None
+    loss_arguments: Mapping[str, float] = field(default_factory=dict)
     background: str = decoding.WHITE
     metrics: Any = None
     path: Path | None = None
@@ -98,7 +101,7 @@ class Classifier(Seeing):
 
     def combine(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Probabilities from the scores of each view: the objective's answer to their mean."""
-        objective = objectives[self.objective](smoothing=self.smoothing)
+        objective: Any = self._loss()
         scores_NK = torch.from_numpy(scores_VNK.mean(0))
         if self.temperature == 1:
             answer: Tensor = objective.answer(scores_NK)
@@ -108,9 +111,12 @@ class Classifier(Seeing):
 
     def logits(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """(N, K) what a temperature divides, from the scores of each view, where a picture has one label."""
-        objective = objectives[self.objective](smoothing=self.smoothing)
+        objective: Any = self._loss()
         logits: Tensor = objective.logits(torch.from_numpy(scores_VNK.mean(0)))
         return logits.double().numpy()
+
+    def _loss(self) -> Objective:
+        return create_loss(self.objective, self.loss_arguments, smoothing=self.smoothing)
 
     def figures(self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]) -> dict[str, Any]:
         """The figures of answers to pictures. truth: (N,) class numbers, or (N, K) bool of several labels."""
@@ -359,7 +365,8 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
         if not re.fullmatch(r"white|black|#[0-9a-fA-F]{6}", background):
             raise ValueError("background")
         smoothing = float(bundle.facts.get("smoothing", 0.0))
-        objectives[objective](smoothing=smoothing)  # a loss of classes, none of numbers
+        loss_arguments = dict(bundle.facts.get("loss_arguments", {}))
+        create_loss(objective, loss_arguments, smoothing=smoothing)  # a loss of classes, none of quantiles
         compute = Compute(resolve_device("auto"), "fp32", "channels_last", torch.get_num_threads())
         return Classifier(
             network=compute.place(network.eval()),
@@ -375,6 +382,7 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             thresholds=thresholds,
             temperature=temperature,
             unknowing=unknowing,
+            loss_arguments=loss_arguments,
             background=background,
             metrics=bundle.metrics,
             path=path,

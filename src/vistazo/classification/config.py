@@ -103,6 +103,20 @@ class ClassificationConfig(TrainingConfig):
     schedule: Literal["triangular", "linear", "cosine", "inverse_time", "constant"] | None = setting(
         None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)")
     )
+    loss: str | None = setting(
+        None,
+        spanish="perdida",
+        help=mark(
+            "what training minimises, as in focal=2: `vistazo models --parts losses` (default: the recipe's)"
+        ),
+    )
+    smoothing: float | None = setting(
+        None,
+        spanish="suavizado",
+        ge=0,
+        lt=1,
+        help=mark("share of a label that is spread over all classes, 0 to 1 (default: the recipe's)"),
+    )
     average: Literal["lookahead", "none"] | None = setting(
         None, spanish="promedio", help=mark("averaging of weights along the way (default: the recipe's)")
     )

@@ -14,6 +14,7 @@ from vistazo import platform
 from vistazo.classification import leaks
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.correcting import Corrections, kept
+from vistazo.classification.objective import require_classes
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import picture_size, recipes, require_sense, with_recipe
 from vistazo.classification.starting import require_unlearnt, with_parts_of
@@ -212,6 +213,7 @@ def load(
     for note in found.notes:
         progress.say(note)
     splits.require_trainable(found.index)
+    require_classes(config, found.index)
     rows = np.arange(len(found.index))
     own = np.flatnonzero(
         found.index.split != TEST

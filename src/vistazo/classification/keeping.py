@@ -157,6 +157,7 @@ def keep(
                 "classes": list(data.index.classes),
                 "views": [list(one) for one in model.views],
                 "objective": model.objective,
+                **({"loss_arguments": dict(model.loss_arguments)} if model.loss_arguments else {}),
                 **settled.facts(),
                 **(
                     {

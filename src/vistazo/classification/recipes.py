@@ -8,6 +8,7 @@ from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.everyday import EASY, EVERYDAY
+from vistazo.classification.objective import require_loss
 from vistazo.classification.recipe import Given, Recipe
 from vistazo.classification.transferring import TRANSFER, prefers_transfer
 from vistazo.classification.tutorials import TUTORIALS
@@ -68,6 +69,7 @@ class Decided:
     flip: bool
     views: bool
     objective: str = "cross_entropy"
+    loss_arguments: dict[str, float] = field(default_factory=dict)  # of the objective, such as gamma
     balance: str = "none"  # settled where the counts are known
     scaling: str = "standard"
     monitor: str = "accuracy"
@@ -203,6 +205,7 @@ def require_sense(config: ClassificationConfig) -> None:
     """Raise UnknownName or ConfigError where the settings cannot mean anything, before a picture is read."""
     if config.recipe != AUTO:
         recipes[config.recipe]
+    require_loss(config)
     if config.time and config.epochs:
         raise ConfigError(tr("--time chooses how long to train: leave out --epochs, or --time."))
     if config.time and config.beside == "on":

@@ -10,8 +10,10 @@ import numpy.typing as npt
 from vistazo.classification import metrics, several_report
 from vistazo.classification.evaluating import confusion, page
 from vistazo.classification.evaluating.answers import Answers
+from vistazo.classification.objective import PLAIN
 from vistazo.classification.report_parts import MISTAKES, table_of_parts
 from vistazo.engine import history as histories
+from vistazo.engine.objectives import LOG_LOSSES, spelled
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import (
     Block,
@@ -38,7 +40,7 @@ from vistazo.pictures.index import Broken, Index
 __all__ = ["Told", "build", "mistakes"]
 
 # Told in words of their own.
-_ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment", "most"])
+_ELSEWHERE = frozenset(["model", "arguments", "reach", "flip", "augment", "most", "loss_arguments"])
 # Names that are shown as words: of environment.json, of what was decided, of an epoch's figures.
 _NAMES = (
     *(mark("system"), mark("processor"), mark("cores"), mark("device"), mark("layout"), mark("threads")),
@@ -165,11 +167,12 @@ def _curves(told: Told) -> list[Block]:
     found: list[Block] = []
     accuracy = tr("accuracy") if told.thresholds is None else tr("every label right, from 0.5 on")
     for metric, name in (("loss", tr("loss")), ("accuracy", accuracy)):
-        lines = histories.curves(told.history, metric)
-        if lines:
+        apart = metric == "loss" and told.decided.get("objective", PLAIN) not in LOG_LOSSES
+        for lines in histories.axes(told.history, metric, apart=apart):
             x = sorted({at for line in lines.values() for at, _ in line})
             series = {tr(part): [dict(line).get(at) for at in x] for part, line in lines.items()}
-            found.append(Curves(x, series, tr("epoch"), name))
+            label = name if not apart else _loss(told) if "train" in lines else tr("log loss")
+            found.append(Curves(x, series, tr("epoch"), label))
     return found
 
 
@@ -258,7 +261,7 @@ def _training(told: Told) -> Block:
             _plain(
                 {
                     name: value
-                    for name, value in told.decided.items()
+                    for name, value in {**told.decided, "objective": _loss(told)}.items()
                     if name not in _ELSEWHERE and value is not None
                 }
             ),
@@ -277,6 +280,10 @@ def _training(told: Told) -> Block:
         (tr("settings"), ", ".join(f"{name} {value}" for name, value in told.settings.items())),
     ]
     return Facts(pairs)
+
+
+def _loss(told: Told) -> str:
+    return spelled(told.decided.get("objective", PLAIN), told.decided.get("loss_arguments", {}))
 
 
 def _changes(decided: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from vistazo.classification.data import RECIPE, Data, read, spread
 from vistazo.classification.evaluating import settling
 from vistazo.classification.keeping import keep, measure
 from vistazo.classification.models import create, models
+from vistazo.classification.objective import sentences as loss_sentences
 from vistazo.classification.recipes import Decided
 from vistazo.classification.sharing import SHARE
 from vistazo.classification.training import (
@@ -102,12 +103,15 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
         compute=choice.in_fp32(),
         objective=decided.objective,
         smoothing=decided.smoothing,
+        loss_arguments=decided.loss_arguments,
         thresholds=several.plain(len(data.index.classes)) if data.several else None,
         background=config.background,
     )
     batches = drawing(data, decided, config, normaliser, choice.device)
     progress.say(plan_sentence(decided, choice, network, batches))
     progress.say(seen_sentence(decided))
+    for sentence in loss_sentences(config, several=data.several):
+        progress.say(sentence)
     if uneven:
         progress.say(uneven)
     validation = data.part("validation")

@@ -10,17 +10,18 @@ from torch.optim import Optimizer
 
 from vistazo import bundle as bundles
 from vistazo.classification import balance
-from vistazo.classification.classifier import SEVERAL, Classifier, open_model
+from vistazo.classification.classifier import Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
 from vistazo.classification.models import create, models
+from vistazo.classification.objective import SEVERAL, chosen
 from vistazo.classification.recipes import Decided, decide
 from vistazo.engine import device as devices
 from vistazo.engine import runs
 from vistazo.engine.batches import Batch
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Paced
-from vistazo.engine.objectives import objectives
+from vistazo.engine.objectives import create as create_loss
 from vistazo.engine.optimizers import build_optimizers
 from vistazo.engine.parameters import count_parameters
 from vistazo.engine.reports import number
@@ -60,7 +61,7 @@ class Program:
         compute: Compute,
     ) -> None:
         self.module = network
-        self._objective = objectives[decided.objective](smoothing=decided.smoothing)
+        self._objective = create_loss(decided.objective, decided.loss_arguments, smoothing=decided.smoothing)
         self._penalty = models[decided.model].penalty
         self._normaliser, self._compute = normaliser, compute
         groups = [
@@ -88,8 +89,8 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
     decided = decide(config, data.given, data.index.classes)
     counts = data.index.counts(data.index.split == "train")
     decided = replace(decided, balance=balance.choose(config.balance, counts, several=data.several))
-    if data.several:
-        decided = replace(decided, objective=SEVERAL)
+    begun = (start.objective, dict(start.loss_arguments)) if start else None
+    decided = replace(decided, **chosen(config, decided, several=data.several, begun=begun))
     if start is None:
         return decided
     if (config.model and config.model != start.model) or (
@@ -101,7 +102,7 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
                 path=start.path,
             )
         )
-    return replace(decided, model=start.model, arguments=start.arguments, objective=start.objective)
+    return replace(decided, model=start.model, arguments=start.arguments)
 
 
 def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier | None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from vistazo.commands.options import Verb
+from vistazo.commands.options import Verb, option
+from vistazo.commands.parts import ALL, KINDS, show, table
 from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
@@ -12,6 +13,15 @@ __all__ = ["VERBS"]
 
 
 def _models(values: dict[str, Any]) -> dict[str, Any]:
+    if values["parts"] is not None:
+        if values["name"] is not None:
+            raise UsageError(
+                tr(
+                    "--parts lists what networks are made of, and {name} is one: leave one of them out.",
+                    name=values["name"],
+                )
+            )
+        return {"parts": table(values["parts"])}
     from vistazo import tasks
 
     if values["name"] is not None:
@@ -50,6 +60,8 @@ def _recipes(values: dict[str, Any]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- what a person reads
 def _show_models(told: dict[str, Any]) -> list[str]:
+    if "parts" in told:
+        return show(told["parts"])
     from vistazo.engine.reports import number
 
     if "layers" in told:
@@ -81,7 +93,11 @@ def _show_recipes(told: dict[str, Any]) -> list[str]:
 
 
 def _models_parameters() -> list[click.Parameter]:
-    return [click.Argument(["name"], type=click.UNPROCESSED, required=False, metavar=tr("[NAME]"))]
+    words = tr("list the parts to choose from, all or one kind: {kinds}", kinds=", ".join(KINDS))
+    return [
+        click.Argument(["name"], type=click.UNPROCESSED, required=False, metavar=tr("[NAME]")),
+        option("parts", "--parts", "--partes", is_flag=False, flag_value=ALL, default=None, help=words),
+    ]
 
 
 VERBS: dict[str, Verb] = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["curves", "read", "seconds", "to_lines"]
+__all__ = ["axes", "curves", "read", "seconds", "to_lines"]
 
 Epoch = dict[str, Any]
 
@@ -59,3 +59,11 @@ def curves(history: Sequence[Epoch], metric: str) -> dict[str, list[tuple[float,
             if value is not None:
                 found.setdefault(part, []).append((float(epoch["epoch"]), float(value)))
     return found
+
+
+def axes(history: Sequence[Epoch], metric: str, *, apart: bool) -> list[dict[str, list[tuple[float, float]]]]:
+    """The curves of a metric, as they share an axis; apart: each part has its own, because they measure two things."""
+    lines = curves(history, metric)
+    if apart:
+        return [{part: line} for part, line in lines.items()]
+    return [lines] if lines else []

@@ -1,180 +1,315 @@
-"""Objectives: what a network is trained to minimise. Each owns the way from its scores to probabilities or values.
+"""Which losses there are, what is told of them, and how one is asked for by name.
 
-A network gives raw scores; only the objective knows what they mean. So nothing else applies a softmax, and a model
-trained with one objective is never read with another's.
+The losses themselves, and what their scores mean: `vistazo.engine.losses`.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from vistazo.engine import losses
+from vistazo.engine.losses import Objective, Strength
+from vistazo.errors import ConfigError
+from vistazo.language import mark, tr
+from vistazo.registry import About, Registry
 
-from vistazo.language import mark
-from vistazo.registry import Registry
+__all__ = ["LOG_LOSSES", "Asked", "asked", "create", "objectives", "require_smoothing", "spelled", "suitable"]
 
-__all__ = [
-    "BinaryCrossEntropy",
-    "CrossEntropy",
-    "Objective",
-    "Pinball",
-    "SquaredError",
-    "SquashedCrossEntropy",
-    "objectives",
-]
+objectives: Registry[Any] = Registry(mark("loss"))
+"""Each is a class of `losses`. It takes `smoothing` where it can be smoothed, `numbers` where it learns numbers too."""
+
+# What these are in training is what an evaluation calls log loss, so both are drawn over one axis.
+LOG_LOSSES = ("cross_entropy", "binary_cross_entropy", "squashed_cross_entropy", "kl_divergence")
+
+# In formulas: s scores, p their softmax (of a number, the answer), t the share of each class (of a number, the target).
+_ABOUT = {
+    "mse": (
+        losses.SquaredError,
+        About(
+            mark("mean squared error"),
+            "sum (p - t)^2",
+            mark(
+                "Numbers whose large errors matter most; it answers the mean. Of classes (the Brier score) it minds "
+                "wrong labels less than cross-entropy does."
+            ),
+            "Gauss 1809; Brier 1950",
+        ),
+    ),
+    "mae": (
+        losses.AbsoluteError,
+        About(
+            mark("mean absolute error"),
+            "sum |p - t|",
+            mark(
+                "Numbers with outliers that should not pull the answer, which is the median. Of classes it bears "
+                "wrong labels, but learns slowly."
+            ),
+            "Laplace 1774; Ghosh et al. 2017, arXiv:1712.09482",
+        ),
+    ),
+    "cross_entropy": (
+        losses.CrossEntropy,
+        About(
+            mark("categorical cross-entropy, sparse or not; log loss"),
+            "-sum t log p",
+            mark("One class an example: the one to begin with. It rewards true probabilities."),
+            "Good 1952; Bridle 1990",
+        ),
+    ),
+    "binary_cross_entropy": (
+        losses.BinaryCrossEntropy,
+        About(
+            mark("binary cross-entropy"),
+            "-sum (t log p + (1 - t) log(1 - p)),  p = 1 / (1 + exp(-s))",
+            mark(
+                "Several labels an example, or none: each is a question of its own. Of two classes it is "
+                "cross-entropy; of more it is refused."
+            ),
+            "Cox 1958",
+        ),
+    ),
+    "hinge": (
+        losses.Hinge,
+        About(
+            mark("hinge, of several classes"),
+            "sum t_k max(0, 1 - s_k + max s_j),  j != k",
+            mark(
+                "Classes, where only the answer counts: an example that is right by a margin of 1 teaches nothing "
+                "more. Probabilities come from validation."
+            ),
+            "Crammer, Singer 2001, JMLR 2:265-292",
+        ),
+    ),
+    "huber": (
+        losses.Huber,
+        About(
+            mark("Huber"),
+            "e = p - t;  |e| <= delta: e^2 / 2;  |e| > delta: delta (|e| - delta / 2)",
+            mark(
+                "Numbers with a few outliers: squared near the answer, straight beyond delta. huber=0.5 sets delta, "
+                "1 if it is not given."
+            ),
+            "Huber 1964",
+        ),
+    ),
+    "kl_divergence": (
+        losses.KullbackLeibler,
+        About(
+            mark("Kullback-Leibler divergence"),
+            "sum t log(t / p)",
+            mark(
+                "Targets that are shares, as mixed or smoothed labels are: 0 is perfect. It learns what cross-entropy "
+                "learns."
+            ),
+            "Kullback, Leibler 1951",
+        ),
+    ),
+    "cosine_similarity": (
+        losses.CosineSimilarity,
+        About(
+            mark("cosine similarity"),
+            "1 - sum p t / sqrt(sum p^2 sum t^2)",
+            mark(
+                "Classes with some wrong labels: no example costs more than 1. It rewards true probabilities too, and "
+                "learns slowly at first."
+            ),
+            "Roby 1965",
+        ),
+    ),
+    "poisson": (
+        losses.Poisson,
+        About(
+            mark("Poisson"),
+            "sum (p - t log p)",
+            mark(
+                "Counts and other numbers from 0 on, such as visits or claims: the answer, exp(s), is above 0, and "
+                "errors are judged by its size. Of classes it learns what cross-entropy learns."
+            ),
+            "Nelder, Wedderburn 1972",
+        ),
+    ),
+    "focal": (
+        losses.Focal,
+        About(
+            mark("focal"),
+            "-sum t (1 - p)^gamma log p",
+            mark(
+                "Many easy examples and few hard ones: what is answered well counts less. focal=1 sets gamma, 2 if it "
+                "is not given."
+            ),
+            "Lin et al. 2017, arXiv:1708.02002",
+        ),
+    ),
+    "pinball": (
+        losses.Pinball,
+        About(
+            mark("pinball, of quantiles"),
+            "max(q (t - p), (q - 1) (t - p))",
+            mark(
+                "Forecasts with an interval: each output learns one quantile q. Forecasting uses it by itself."
+            ),
+            "Koenker, Bassett 1978",
+        ),
+    ),
+    "squashed_cross_entropy": (
+        losses.SquashedCrossEntropy,
+        About(
+            mark("cross-entropy of squashed scores"),
+            "-sum t log softmax(1 / (1 + exp(-s)))",
+            mark(
+                "To see a tutorial's mistake: sigmoids fed to cross-entropy can never be sure. Not to be used."
+            ),
+            mark("PyTorch tutorial on Fashion-MNIST"),
+        ),
+    ),
+}
+for _name, (_loss, _about) in _ABOUT.items():
+    objectives.register(_name, _about)(_loss)
+
+_ALIASES = {
+    "categorical_cross_entropy": "cross_entropy",
+    "sparse_categorical_cross_entropy": "cross_entropy",
+    "log_loss": "cross_entropy",
+    "mean_squared_error": "mse",
+    "brier": "mse",
+    "mean_absolute_error": "mae",
+    "categorical_hinge": "hinge",
+    "huber_loss": "huber",
+    "kullback_leibler": "kl_divergence",
+    "kullback_leibler_divergence": "kl_divergence",
+    "kld": "kl_divergence",
+    "cosine": "cosine_similarity",
+    "focal_loss": "focal",
+}
+_ALIASES |= {name.replace("cross_entropy", "crossentropy"): one for name, one in _ALIASES.items()}
+_ALIASES |= {"binary_crossentropy": "binary_cross_entropy", "crossentropy": "cross_entropy"}
 
 
-class Objective(Protocol):
-    """A loss together with the reading of its scores.
+@dataclass(frozen=True)
+class Asked:
+    """A loss that was asked for. arguments: of its own, such as gamma. called: another name it was asked for by."""
 
-    One of classes may have `logits(scores)` and then takes `answer(scores, temperature=)`: without, none is fitted.
+    name: str
+    arguments: dict[str, float]
+    called: str = ""
+
+    def sentence(self) -> str:
+        """That it has another name here, '' where it has not."""
+        if not self.called:
+            return ""
+        return tr("loss {called}: called {name} here", called=self.called, name=self.name)
+
+
+def suitable(*, numbers: bool) -> list[str]:
+    """The losses that can be asked for, of numbers or of classes."""
+    if numbers:
+        return [name for name in objectives if "numbers" in _takes(name)]
+    return [name for name in objectives if name != "pinball"]
+
+
+def asked(text: str, *, numbers: bool | None) -> Asked:
+    """The loss of a name as `--loss` takes it: mse, or focal=1 with its own number.
+
+    numbers: what is learnt, None where that is not known yet. Raises UnknownName, ConfigError where it does not suit.
     """
-
-    def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-        """The mean loss of a batch, a scalar."""
-        ...
-
-    def answer(self, scores: Tensor) -> Tensor:
-        """What the scores say: probabilities or values."""
-        ...
-
-
-_EDGE = 1e-3  # probabilities nearer to 0 or 1 are pressed together where smoothing is undone
-
-objectives: Registry[type] = Registry(mark("loss"))
+    called, sign, value = text.strip().partition("=")
+    plain = called.strip().casefold().replace("-", "_").replace(" ", "_")
+    name = _ALIASES.get(plain, plain)
+    objectives[name]  # raises UnknownName
+    arguments = _arguments(name, sign, value)
+    if name == "pinball" or (numbers and name not in suitable(numbers=True)):
+        raise ConfigError(_unsuited(name))
+    return Asked(name, arguments, "" if plain == name else plain)
 
 
-@objectives.register("cross_entropy")
-class CrossEntropy:
-    """Categorical cross-entropy with label smoothing (Szegedy et al. 2016, arXiv:1512.00567, section 7).
+def create(
+    name: str, arguments: Mapping[str, float], *, smoothing: float = 0.0, numbers: bool = False
+) -> Objective:
+    """The loss of a name. arguments: its own. smoothing: of labels, for those that take it.
 
-    scores_NK: (batch, classes) logits. targets: (batch,) int64 class numbers, or (batch, classes) floats, the share of
-    each class. weights_N: (batch,) or None.
+    Raises UnknownName, and ValueError or TypeError for arguments that it does not take.
     """
-
-    def __init__(self, *, smoothing: float) -> None:
-        if not 0 <= smoothing < 1:
-            raise ValueError(f"label smoothing lies in [0, 1), not {smoothing}")
-        self.smoothing = smoothing
-
-    def loss(self, scores_NK: Tensor, targets_N: Tensor, weights_N: Tensor | None) -> Tensor:
-        if weights_N is None:
-            return F.cross_entropy(scores_NK, targets_N, label_smoothing=self.smoothing)
-        each_N = F.cross_entropy(scores_NK, targets_N, label_smoothing=self.smoothing, reduction="none")
-        return (each_N * weights_N).sum() / weights_N.sum()
-
-    def logits(self, scores_NK: Tensor) -> Tensor:
-        """What the softmax is taken of, (batch, classes)."""
-        return scores_NK.float()
-
-    def answer(self, scores_NK: Tensor, *, temperature: float = 1.0) -> Tensor:
-        """Probabilities, (batch, classes), each row summing to 1; of the logits divided by a temperature above 0.
-
-        With a temperature they are float64, in which no two different logits become equal: no answer changes.
-        Source: Guo et al. 2017, arXiv:1706.04599.
-        """
-        logits_NK = self.logits(scores_NK)
-        if temperature == 1:
-            return logits_NK.softmax(dim=1)
-        return (logits_NK.double() / temperature).softmax(dim=1)
+    takes = _takes(name)
+    if numbers and "numbers" not in takes:
+        raise ValueError(f"{name} is no loss of numbers")
+    given: dict[str, Any] = {"smoothing": smoothing, "numbers": numbers}
+    found: Objective = objectives[name](
+        **{key: value for key, value in given.items() if key in takes}, **arguments
+    )
+    return found
 
 
-@objectives.register("squashed_cross_entropy")
-class SquashedCrossEntropy(CrossEntropy):
-    """Cross-entropy whose logits are the sigmoids of the scores, as the PyTorch tutorial on Fashion-MNIST trains.
-
-    Logits between 0 and 1 can never be sure: of ten classes the most probable one has e / (e + 9) = 23 % at most, and
-    the loss ends at 1.46 at best. That is why that network learns so slowly; it is kept so that it can be seen.
-    """
-
-    def loss(self, scores_NK: Tensor, targets_N: Tensor, weights_N: Tensor | None) -> Tensor:
-        return super().loss(scores_NK.sigmoid(), targets_N, weights_N)
-
-    def logits(self, scores_NK: Tensor) -> Tensor:
-        """The sigmoids of the scores: a temperature below 1 lets these be sure after all."""
-        return scores_NK.float().sigmoid()
-
-
-@objectives.register("binary_cross_entropy")
-class BinaryCrossEntropy:
-    """Binary cross-entropy of each label by itself, where an example may have several labels, or none.
-
-    scores_NK: (batch, labels) logits. targets_NK: (batch, labels) floats in [0, 1]. weights: (batch,), or one for
-    each label too, (batch, labels), or None. smoothing: as of two classes, so 1 becomes 1 - smoothing / 2.
-    """
-
-    def __init__(self, *, smoothing: float) -> None:
-        if not 0 <= smoothing < 1:
-            raise ValueError(f"label smoothing lies in [0, 1), not {smoothing}")
-        self.smoothing = smoothing
-
-    def loss(self, scores_NK: Tensor, targets_NK: Tensor, weights: Tensor | None) -> Tensor:
-        """The mean over examples of the sum over labels, a scalar: minus the logarithm of the whole set's probability.
-
-        The sum, as with one label an example, so that the same rates suit: with the mean over ten labels, 3,000
-        mosaics of clothes came to a mean average precision of 0.74 where the sum came to 0.88.
-        """
-        softened_NK = targets_NK * (1 - self.smoothing) + self.smoothing / 2
-        each_NK = F.binary_cross_entropy_with_logits(scores_NK, softened_NK, reduction="none")
-        if weights is None:
-            return each_NK.sum(1).mean()
-        weights_NK = (weights if weights.ndim == 2 else weights[:, None]).expand_as(each_NK)
-        return (each_NK * weights_NK).sum() / weights_NK.sum() * each_NK.shape[1]
-
-    def answer(self, scores_NK: Tensor) -> Tensor:
-        """Probabilities, (batch, labels), each of a label by itself: a row sums to anything.
-
-        Smoothing is undone: a label of probability p was learnt as p (1 - s) + s / 2. What lies beyond the learnt
-        range is pressed into its last thousandth, so that no order is lost.
-        """
-        sigmoid_NK = scores_NK.float().sigmoid()
-        if not self.smoothing:
-            return sigmoid_NK
-        plain_NK = (sigmoid_NK - self.smoothing / 2) / (1 - self.smoothing)
-        end = self.smoothing / 2 + _EDGE * (1 - self.smoothing)  # what a probability of _EDGE was learnt as
-        lifted_NK = torch.where(plain_NK < _EDGE, _EDGE * sigmoid_NK / end, plain_NK)
-        return torch.where(plain_NK > 1 - _EDGE, 1 - _EDGE * (1 - sigmoid_NK) / end, lifted_NK)
+def require_smoothing(name: str) -> None:
+    """Raise ConfigError where label smoothing makes no sense with this loss."""
+    if name == "squashed_cross_entropy":
+        raise ConfigError(
+            tr(
+                "--smoothing keeps a network from being too sure, and with the loss {loss} it can be sure of nothing: "
+                "leave it out, or choose --loss cross_entropy.",
+                loss=name,
+            )
+        )
+    if "smoothing" not in _takes(name):
+        able = [one for one in suitable(numbers=False) if "smoothing" in _takes(one)]
+        able.remove("squashed_cross_entropy")
+        raise ConfigError(
+            tr(
+                "--smoothing keeps the logarithm in a loss from being driven to the end, and {loss} has none: leave "
+                "it out, or choose one of {losses}.",
+                loss=name,
+                losses=", ".join(able),
+            )
+        )
 
 
-@objectives.register("pinball")
-class Pinball:
-    """The mean pinball loss of several quantiles; of the median alone it is half of the mean absolute error.
-
-    quantiles: increasing, in (0, 1). scores: (..., quantiles). targets, weights: (...) or weights None.
-    Source: Koenker, Bassett 1978.
-    """
-
-    def __init__(self, *, quantiles: Sequence[float]) -> None:
-        if not all(0 < one < 1 for one in quantiles) or sorted(set(quantiles)) != list(quantiles):
-            raise ValueError(f"quantiles increase between 0 and 1, not {quantiles}")
-        self.quantiles = tuple(quantiles)
-
-    def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-        """The weighted mean, a scalar; 0 where no example has a weight."""
-        levels = scores.new_tensor(self.quantiles)
-        error = targets[..., None] - scores
-        each = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
-        if weights is None:
-            return each.mean()
-        return (each * weights).sum() / weights.sum().clamp_min(1e-9)
-
-    def answer(self, scores: Tensor) -> Tensor:
-        """The quantiles in order, (..., quantiles): a network may cross them."""
-        return scores.float().sort(dim=-1).values
+def spelled(name: str, arguments: Mapping[str, float]) -> str:
+    """The loss as `--loss` takes it: mse, or focal=2."""
+    return "=".join([name, *(f"{value:g}" for value in arguments.values())])
 
 
-@objectives.register("mse")
-class SquaredError:
-    """Mean squared error: what the mean of the targets minimises.
+def _takes(name: str) -> set[str]:
+    return set(inspect.signature(objectives[name]).parameters)
 
-    scores_N1: (batch, 1). targets_N: (batch,) floats. weights_N: (batch,) or None.
-    """
 
-    def loss(self, scores_N1: Tensor, targets_N: Tensor, weights_N: Tensor | None) -> Tensor:
-        each_N = (scores_N1[:, 0] - targets_N) ** 2
-        return each_N.mean() if weights_N is None else (each_N * weights_N).sum() / weights_N.sum()
+def _arguments(name: str, sign: str, value: str) -> dict[str, float]:
+    """The loss's own number, the usual one where none is given."""
+    strength: Strength | None = getattr(objectives[name], "STRENGTH", None)
+    if strength is None:
+        if sign:
+            raise ConfigError(tr("The loss {name} takes no number: write --loss {name}.", name=name))
+        return {}
+    if not sign:
+        return {strength.name: strength.usual}
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not strength.least <= number <= strength.most:
+        raise ConfigError(
+            tr(
+                "--loss {name}={value}: {what} is a number from {least} to {most}, as in {name}={usual}.",
+                name=name,
+                value=value,
+                what=strength.name,
+                least=f"{strength.least:g}",
+                most=f"{strength.most:g}",
+                usual=f"{strength.usual:g}",
+            )
+        )
+    return {strength.name: number}
 
-    def answer(self, scores_N1: Tensor) -> Tensor:
-        """Values, (batch,)."""
-        return scores_N1[:, 0].float()
+
+def _unsuited(name: str) -> str:
+    if name == "pinball":
+        return tr(
+            "The loss pinball learns quantiles, one an output: forecasting with tide, dlinear, lstm or transformer "
+            "uses it by itself. Leave --loss out."
+        )
+    return tr(
+        "The loss {loss} compares classes, and here a number is learnt: choose one of {losses}, or add --kind "
+        "classification if these numbers are classes.",
+        loss=name,
+        losses=", ".join(suitable(numbers=True)),
+    )

@@ -57,7 +57,14 @@ class ForecastingConfig(TrainingConfig, TableConfig):
     origins: int = setting(
         4, spanish="origenes", ge=1, le=20, help=mark("moments of the past from which forecasts are tried")
     )
-    scaler: Literal["standard", "min-max", "robust"] | None = setting(
+    loss: str | None = setting(
+        None,
+        spanish="perdida",
+        help=mark(
+            "what training minimises: mse, mae or huber, for st1, stmv and ste; the others learn quantiles"
+        ),
+    )
+    scaler: Literal["standard", "min-max", "robust", "robust-q1"] | None = setting(
         None, spanish="escalador", help=mark("how values are scaled (default: the network's)")
     )
     transform: Literal["none", "log"] | None = setting(

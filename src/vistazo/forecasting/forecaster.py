@@ -14,7 +14,7 @@ from torch import nn
 from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.config import build
-from vistazo.engine.objectives import Pinball
+from vistazo.engine.losses import Pinball
 from vistazo.errors import BundleDamaged, SourceError, TooFewExamples, UsageError
 from vistazo.forecasting import data, metrics
 from vistazo.forecasting import steps as time

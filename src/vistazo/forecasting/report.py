@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo.engine import history as histories
+from vistazo.engine.objectives import spelled
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import (
     Block,
@@ -262,9 +263,10 @@ def _curves(history: list[histories.Epoch]) -> list[Block]:
 
 
 def _training(told: Told) -> Block:
-    decided = {
-        name: value for name, value in told.decided.items() if name not in ("model", "arguments", "moments")
-    }
+    elsewhere = ("model", "arguments", "moments", "loss_arguments")
+    decided = {name: value for name, value in told.decided.items() if name not in elsewhere}
+    if "objective" in decided:
+        decided["objective"] = spelled(decided["objective"], told.decided.get("loss_arguments", {}))
     moments = told.decided["moments"]
     pairs = [
         (tr("network"), told.decided["model"]),

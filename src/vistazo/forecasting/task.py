@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from vistazo.engine import device as devices
 from vistazo.engine.batches import Batch, counter_seed
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Fitted, Plan, fit
-from vistazo.engine.objectives import Pinball
 from vistazo.engine.optimizers import build_optimizers, schedule
 from vistazo.engine.parameters import count_parameters
 from vistazo.engine.progress import Progress
@@ -44,7 +43,8 @@ from vistazo.forecasting.forecaster import (
     quantiles_of,
     with_interval,
 )
-from vistazo.forecasting.models import QUANTILES, Features, Moments, create, models
+from vistazo.forecasting.models import Features, Moments, create, models
+from vistazo.forecasting.objective import chosen, loss_of
 from vistazo.forecasting.windows import (
     Moment,
     Profile,
@@ -63,6 +63,7 @@ from vistazo.tables.reading import read_table
 __all__ = ["Decided", "Program", "Read", "Trial", "open_model", "read", "train"]
 
 Floats = NDArray[np.float64]
+MODEL = "tide"
 LARGE = 20_000  # windows from which one network a moment is enough, and sees more of them at once
 LONGEST = 8  # times the recipe's steps, where there is much to see
 MOST_SERIES = 200  # that moments are measured on
@@ -95,6 +96,8 @@ class Decided:
     log: bool
     moments: list[list[Any]]
     known_scale: list[list[float]]
+    objective: str = "pinball"
+    loss_arguments: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,7 @@ def read(run: Run, source: Any, config: ForecastingConfig, progress: Progress) -
     """
     if not isinstance(source, (str, os.PathLike)):
         raise SourceError(tr("A series comes from a table: give the path of a CSV, Excel or Parquet file."))
+    chosen(config, config.model or MODEL)
     table = read_table(Path(source), config)
     roles = series_data.roles_of(table, config)
     panel = _long_enough(series_data.build(table, roles, config), config)
@@ -231,7 +235,7 @@ class Program:
         self._compute, self._members, self._moments = compute, decided.members, len(decided.moments)
         self._horizon = int(decided.arguments["horizon"])
         entry = models[decided.model]
-        self._objective = Pinball(quantiles=QUANTILES if entry.recipe.quantiles else (0.5,))
+        self._objective = loss_of(decided.model, decided.objective, decided.loss_arguments)
         groups = [replace(one, rate=one.rate * config.rate) for one in entry.groups(network, windows)]
         self.optimizers: Sequence[Sequence[Optimizer]] = [build_optimizers(groups)]
         if config.clip:
@@ -262,7 +266,7 @@ class Program:
 
 
 def _decide(config: ForecastingConfig, panel: Panel) -> Decided:
-    name = config.model or "tide"
+    name = config.model or MODEL
     recipe = models[name].recipe
     found = moments_of(
         panel, window=config.window, horizon=config.horizon, test=config.test, count=config.origins
@@ -312,6 +316,7 @@ def _decide(config: ForecastingConfig, panel: Panel) -> Decided:
         log=lowest >= 0 and (recipe.log if config.transform is None else config.transform == "log"),
         moments=[[one.name, one.cut, one.end] for one in found],
         known_scale=[centre.tolist(), spread.tolist()],
+        **chosen(config, name),
     )
 
 

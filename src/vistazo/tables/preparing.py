@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo.language import mark
-from vistazo.registry import Registry
+from vistazo.registry import About, Registry
 
-__all__ = ["Categories", "Scaler", "scalers"]
+__all__ = ["Categories", "Scaler", "proportional", "scalers"]
 
 Numbers = NDArray[np.float64]
+
+_HUGE = 1e307  # from here on the difference of two numbers may be infinite
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,10 @@ class Scaler:
 
     def transform(self, numbers: NDArray[Any]) -> Numbers:
         """Scaled numbers, of the same shape, float64; NaN stays NaN."""
-        return np.asarray((np.asarray(numbers, dtype=np.float64) - self.centre) / self.spread)
+        values = np.asarray(numbers, dtype=np.float64)
+        if np.max(np.abs(self.centre)) > _HUGE:  # halves first: no overflow
+            return np.asarray((values / 2 - self.centre / 2) / self.spread * 2)
+        return np.asarray((values - self.centre) / self.spread)
 
     def inverse(self, scaled: NDArray[Any]) -> Numbers:
         """The numbers whose `transform` is `scaled`, of the same shape, float64."""
@@ -79,7 +84,17 @@ scalers: Registry[Callable[[NDArray[Any]], Scaler]] = Registry(mark("scaler"))
 """Each fits numbers, (numbers,), ignoring NaN, and raises ValueError for infinity or another shape."""
 
 
-@scalers.register("min-max")
+@scalers.register(
+    "min-max",
+    About(
+        mark("min-max"),
+        "2 (x - min) / (max - min) - 1",
+        mark(
+            "Numbers with firm ends and no outliers, such as grey levels or shares: they come to lie in -1 to 1."
+        ),
+        "Han, Kamber, Pei 2011, 3.5.2",
+    ),
+)
 def _min_max(numbers: NDArray[Any]) -> Scaler:
     """The smallest number becomes −1, the largest 1."""
     there = _there(numbers)
@@ -87,28 +102,79 @@ def _min_max(numbers: NDArray[Any]) -> Scaler:
     return Scaler("min-max", low + high, _spread(high - low, there))  # halves first: no overflow
 
 
-@scalers.register("standard")
+@scalers.register(
+    "standard",
+    About(
+        mark("standard, z-score"),
+        "(x - mean) / deviation",
+        mark("The one to begin with: every column has mean 0 and deviation 1, whatever its unit."),
+        "LeCun et al. 1998, Efficient BackProp, 4.3",
+    ),
+)
 def _standard(numbers: NDArray[Any]) -> Scaler:
     """Mean 0, standard deviation 1 (of the population)."""
     there = _there(numbers)
     return Scaler("standard", _measured(np.mean, there), _spread(_measured(np.std, there), there))
 
 
-@scalers.register("robust")
+@scalers.register(
+    "robust",
+    About(
+        mark("robust, median and quartiles"),
+        "(x - median) / (Q3 - Q1)",
+        mark("Columns with a few enormous numbers: these change neither the middle nor the width."),
+        "Huber 1981; scikit-learn, RobustScaler",
+    ),
+)
 def _robust(numbers: NDArray[Any]) -> Scaler:
     """Median 0, the middle half of the numbers one unit wide: a few enormous numbers change nothing."""
     there = _there(numbers)
-    width, deviation = _measured(_middle_half, there), _measured(np.std, there)
-    if width < 1e-9 * deviation:  # half of the numbers are one and the same: their width measures nothing
-        width = deviation
-    return Scaler("robust", _measured(np.median, there), _spread(width, there))
+    return Scaler("robust", _measured(np.median, there), _quartiles(there))
 
 
-@scalers.register("none")
+@scalers.register(
+    "robust-q1",
+    About(
+        mark("robust, from the first quartile"),
+        "(x - Q1) / (Q3 - Q1)",
+        mark(
+            "To repeat a tutorial that writes the robust scaler so: the middle half comes to lie in 0 to 1. Else "
+            "choose robust."
+        ),
+        mark("Keras tutorial on Quick, Draw!"),
+    ),
+)
+def _robust_q1(numbers: NDArray[Any]) -> Scaler:
+    """The first quartile 0, the third 1."""
+    there = _there(numbers)
+    first = _measured(lambda values: np.quantile(values, 0.25), there)
+    return Scaler("robust-q1", first, _quartiles(there))
+
+
+@scalers.register(
+    "none",
+    About(
+        mark("none"),
+        "x",
+        mark("Numbers that are scaled already. Numbers in the thousands would keep a network from learning."),
+        "",
+    ),
+)
 def _none(numbers: NDArray[Any]) -> Scaler:
     """Numbers as they are."""
     _there(numbers)
     return Scaler("none", 0.0, 1.0)
+
+
+def proportional(numbers: NDArray[Any]) -> Scaler:
+    """Numbers from 0 on divided by their mean, so that 0 stays 0: the scaler of counts that a network is to answer.
+
+    It is of the kind "none", because nobody chooses it. Raises ValueError for a number below 0.
+    """
+    there = _there(numbers)
+    if len(there) and there.min() < 0:
+        raise ValueError("numbers below 0 are no counts")
+    return Scaler("none", 0.0, _spread(_measured(np.mean, there), there))
 
 
 def _there(numbers: NDArray[Any]) -> Numbers:
@@ -132,6 +198,12 @@ def _measured(measure: Callable[[Numbers], Any], there: Numbers) -> float:
 def _middle_half(there: Numbers) -> float:
     low, high = np.quantile(there, [0.25, 0.75])
     return float(high - low)
+
+
+def _quartiles(there: Numbers) -> float:
+    """The spread between the quartiles; the deviation where half of the numbers are the same, so that it is nothing."""
+    width, deviation = _measured(_middle_half, there), _measured(np.std, there)
+    return _spread(deviation if width < 1e-9 * deviation else width, there)
 
 
 def _spread(width: float, there: Numbers) -> float:

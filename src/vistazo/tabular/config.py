@@ -72,6 +72,13 @@ class TabularConfig(TrainingConfig, TableConfig):
     decay: float | None = setting(
         None, spanish="decaimiento", ge=0, le=10, help=mark("weight decay (default: the network's)")
     )
-    scaler: Literal["standard", "min-max", "robust", "none"] = setting(
+    loss: str | None = setting(
+        None,
+        spanish="perdida",
+        help=mark(
+            "what training minimises, as in focal=2 of classes or huber=0.5 of numbers: `vistazo models --parts losses`"
+        ),
+    )
+    scaler: Literal["standard", "min-max", "robust", "robust-q1", "none"] = setting(
         "standard", spanish="escalador", help=mark("how numbers are scaled")
     )

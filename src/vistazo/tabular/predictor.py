@@ -3,6 +3,7 @@
 Shape suffixes: M members, N rows, K classes (1 for a number).
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from vistazo.bundle import Bundle
 from vistazo.config import build
 from vistazo.engine.device import Compute, resolve_device
-from vistazo.engine.objectives import objectives
+from vistazo.engine.objectives import create as create_loss
 from vistazo.errors import BundleDamaged, ConfigError, SourceDamaged, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.tables.config import TableConfig
@@ -28,6 +29,7 @@ from vistazo.tabular.given import as_table, table_of
 from vistazo.tabular.inputs import Encoded, Encoder, Feature, as_kind, infinite_rows
 from vistazo.tabular.keeping import read_parts
 from vistazo.tabular.models import create
+from vistazo.tabular.objective import COUNTS
 
 __all__ = ["COVERED", "Predictor", "open_model"]
 
@@ -46,7 +48,8 @@ class Predictor:
     model, arguments: the registered network. classes: () where the target is a number, which `scaler` then scales.
     reach: half the width of the 80 % interval of a number; None where validation was too small to tell. background:
     training rows that explanations compare with. reading: how files are read. settled: how
-    those that can be read in two ways are: as the training file was. notes: what the last `predict` noticed.
+    those that can be read in two ways are: as the training file was. objective, loss_arguments: the loss that reads the
+    network's scores. notes: what the last `predict` noticed.
     """
 
     network: nn.Module
@@ -61,6 +64,8 @@ class Predictor:
     reading: TableConfig
     settled: TableConfig
     compute: Compute
+    objective: str
+    loss_arguments: Mapping[str, float]
     metrics: Any = None
     path: Path | None = None
     notes: list[str] = field(default_factory=list)
@@ -91,11 +96,8 @@ class Predictor:
     def _read(self, scores_MNK: Tensor) -> Tensor:
         members, rows, outputs = scores_MNK.shape
         flat = scores_MNK.reshape(members * rows, outputs)
-        if self.classes:
-            each: Tensor = objectives["cross_entropy"](smoothing=0.0).answer(flat)
-        else:
-            each = objectives["mse"]().answer(flat)
-        return each.reshape(members, rows, -1).mean(0)
+        objective = create_loss(self.objective, self.loss_arguments, numbers=not self.classes)
+        return objective.answer(flat).reshape(members, rows, -1).mean(0)
 
     def encode(self, table: Table) -> Encoded:
         """The rows of a table as the network takes them; columns are found by name, accents and case apart.
@@ -207,9 +209,10 @@ class Predictor:
             ranked = [[self.classes[at], round(float(answer[at]), 6)] for at in order]
             return {"class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
         value, reach = float(answer[0]), self.reach
+        least = 0.0 if self.objective == COUNTS else -math.inf
         return {
             "value": value,
-            "low": None if reach is None else value - reach,
+            "low": None if reach is None else max(least, value - reach),
             "high": None if reach is None else value + reach,
         }
 
@@ -369,6 +372,9 @@ def open_model(bundle: Bundle, path: Path) -> Predictor:
             raise ValueError("columns")
         if reach is not None and not 0 <= float(reach) < float("inf"):
             raise ValueError("reach")
+        objective = str(bundle.facts["objective"])
+        loss_arguments = dict(bundle.facts.get("loss_arguments", {}))
+        create_loss(objective, loss_arguments, numbers=not classes)  # raises where there is no such loss
         network = create(bundle.model, arguments)
         begin = "network."
         network.load_state_dict(
@@ -397,6 +403,8 @@ def open_model(bundle: Bundle, path: Path) -> Predictor:
             reading=build(TableConfig, bundle.preprocessing["reading"]),
             settled=build(TableConfig, bundle.preprocessing["settled"]),
             compute=compute,
+            objective=objective,
+            loss_arguments=loss_arguments,
             metrics=bundle.metrics,
             path=path,
         )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from vistazo.engine import history as histories
 from vistazo.engine.figures import LEVEL
+from vistazo.engine.objectives import LOG_LOSSES, spelled
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import (
     Block,
@@ -37,6 +38,7 @@ from vistazo.tabular.telling import plain_number
 
 __all__ = ["Told", "build"]
 
+_ELSEWHERE = frozenset(["model", "arguments", "loss_arguments"])  # told in words of their own
 COLUMNS = 30  # rows of the table of importance
 # Names that are shown as words: of environment.json, of what was decided, of an epoch's figures.
 _NAMES = (
@@ -205,11 +207,12 @@ def _curves(told: Told) -> list[Block]:
         (("loss", tr("loss")), ("accuracy", tr("accuracy"))) if told.rows.classes else (("mae", tr("mae")),)
     )
     for metric, name in names:
-        lines = histories.curves(told.history, metric)
-        if lines:
+        apart = metric == "loss" and told.decided["objective"] not in LOG_LOSSES
+        for lines in histories.axes(told.history, metric, apart=apart):
             x = sorted({at for line in lines.values() for at, _ in line})
             series = {tr(part): [dict(line).get(at) for at in x] for part, line in lines.items()}
-            found.append(Curves(x, series, tr("epoch"), name))
+            label = name if not apart else _loss(told) if "train" in lines else tr("log loss")
+            found.append(Curves(x, series, tr("epoch"), label))
     return found
 
 
@@ -300,7 +303,8 @@ def _training(told: Told) -> Block:
         "{total} ({trainable} trainable, {statistics} running statistics, {frozen} frozen)",
         **{name: number(count, 0) for name, count in told.parameters.items()},
     )
-    plain = {name: value for name, value in told.decided.items() if name not in ("model", "arguments")}
+    shown = {**told.decided, "objective": _loss(told)}
+    plain = {name: value for name, value in shown.items() if name not in _ELSEWHERE}
     return Facts(
         [
             (tr("network"), f"{told.decided['model']} {_plain(told.decided['arguments'])}"),
@@ -323,6 +327,10 @@ def _training(told: Told) -> Block:
 
 def _machine(told: Told) -> Block:
     return Facts([(tr("time"), duration(told.seconds)), *named(told.environment)])
+
+
+def _loss(told: Told) -> str:
+    return spelled(told.decided["objective"], told.decided.get("loss_arguments", {}))
 
 
 def _plain(values: dict[str, Any]) -> str:

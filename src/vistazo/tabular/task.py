@@ -23,7 +23,7 @@ from vistazo.engine.runs import Run
 from vistazo.errors import DiskError
 from vistazo.language import tr
 from vistazo.tables.config import TableConfig
-from vistazo.tables.preparing import Scaler, scalers
+from vistazo.tables.preparing import Scaler
 from vistazo.tabular import measuring, metrics, report
 from vistazo.tabular.config import TabularConfig
 from vistazo.tabular.data import Rows, read_rows
@@ -31,6 +31,7 @@ from vistazo.tabular.given import as_table, settled
 from vistazo.tabular.inputs import Encoded, Encoder
 from vistazo.tabular.keeping import write_index
 from vistazo.tabular.measuring import Measured
+from vistazo.tabular.objective import MONITORS, choose_loss, require_loss, target_scaler
 from vistazo.tabular.predictor import COVERED, Predictor, open_model
 from vistazo.tabular.training import Decided, Program, TableBatches, decide, initial
 
@@ -41,12 +42,15 @@ __all__ = ["open_model", "read", "train"]
 def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> None:
     """One whole run: from a table to model.vistazo, metrics.json and report.html in the run's folder."""
     rows = read(run, source, config, progress)
+    loss = choose_loss(config, rows)
+    if loss.called:
+        progress.say(loss.sentence())
     device = devices.resolve_device(config.device)
     learnt = rows.rows("train")
     encoder = Encoder.fit(rows.table.take(learnt), config.scaler)
-    scaler = None if rows.classes else scalers["standard"](rows.target[learnt])
+    scaler = target_scaler(rows, learnt, loss)
     encoded = encoder.encode(rows.table)
-    found = decide(config, encoder, rows=len(learnt), classes=len(rows.classes))
+    found = decide(config, encoder, loss, rows=len(learnt), classes=len(rows.classes))
     decided = Decided(**run.freeze("decided", asdict(found)))
     threads = config.threads or platform.physical_cores()
     compute = Compute(**run.freeze("compute", asdict(Compute(device, "fp32", "contiguous", threads))))
@@ -67,6 +71,8 @@ def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> N
         reading=_reading(config),
         settled=TableConfig(**run.config["settled"]),
         compute=compute,
+        objective=decided.objective,
+        loss_arguments=decided.loss_arguments,
     )
     batches = TableBatches(
         encoded.take(learnt),
@@ -93,7 +99,7 @@ def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> N
         plan=Plan(
             epochs=decided.epochs,
             seed=config.seed,
-            monitor="loss",
+            monitor="loss" if rows.classes else MONITORS.get(decided.objective, "loss"),
             patience=config.patience or 0,
             keep=decided.keep,
             stop_at=None,
@@ -115,6 +121,7 @@ def read(run: Run, source: Any, config: TabularConfig, progress: Progress) -> Ro
 
     Raises SourceError and ConfigError where it cannot be used, RunDiffers where it is not what the run began with.
     """
+    require_loss(config)
     table = as_table(source, _reading(config))
     rows = read_rows(table, config)
     progress.say(tr("rows: {n}, learnt from {columns} columns", n=len(rows), columns=len(rows.table.columns)))
@@ -255,6 +262,7 @@ def _bundle(
             "target": rows.target_name,
             "classes": list(rows.classes),
             "objective": decided.objective,
+            **({"loss_arguments": decided.loss_arguments} if decided.loss_arguments else {}),
             "reach": model.reach,
             "covered": COVERED,
         },

@@ -4,7 +4,7 @@ Shape suffixes: M members, B rows, K outputs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 
 from vistazo.engine.batches import Batch, counter_seed, epoch_order
 from vistazo.engine.device import Compute
-from vistazo.engine.objectives import objectives
+from vistazo.engine.objectives import Asked
+from vistazo.engine.objectives import create as create_loss
 from vistazo.engine.optimizers import build_optimizers
 from vistazo.errors import ConfigError
 from vistazo.language import tr
@@ -46,9 +47,10 @@ class Decided:
     rate: float
     decay: float
     keep: str
+    loss_arguments: dict[str, float] = field(default_factory=dict)  # of the objective, such as gamma
 
 
-def decide(config: TabularConfig, encoder: Encoder, *, rows: int, classes: int) -> Decided:
+def decide(config: TabularConfig, encoder: Encoder, loss: Asked, *, rows: int, classes: int) -> Decided:
     """Settle every open setting from the network's recipe and from what the data is. classes: 0 for a number.
 
     Raises UnknownName for a model that does not exist, ConfigError where settings do not suit it.
@@ -75,7 +77,8 @@ def decide(config: TabularConfig, encoder: Encoder, *, rows: int, classes: int) 
     return Decided(
         model=name,
         arguments=arguments,
-        objective="cross_entropy" if classes else "mse",
+        objective=loss.name,
+        loss_arguments=loss.arguments,
         epochs=epochs,
         passes=1 if config.epochs else -(-total // epochs),
         batch=batch,
@@ -136,8 +139,8 @@ class Program:
 
     def __init__(self, network: nn.Module, decided: Decided, compute: Compute) -> None:
         self.module = network
-        smoothing = {"smoothing": 0.0} if decided.objective == "cross_entropy" else {}
-        self._objective = objectives[decided.objective](**smoothing)
+        numbers = decided.arguments["outputs"] == 1
+        self._objective = create_loss(decided.objective, decided.loss_arguments, numbers=numbers)
         self._compute = compute
         groups = models[decided.model].groups(network, decided.rate, decided.decay)
         self.optimizers: Sequence[Sequence[Optimizer]] = [build_optimizers(groups)]

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from vistazo.classification.evaluating import calibration
 from vistazo.engine.figures import calibration_error
-from vistazo.engine.objectives import CrossEntropy, SquashedCrossEntropy
+from vistazo.engine.losses import CrossEntropy, SquashedCrossEntropy
 
 
 def answers(n=600, classes=5, scale=3.0, seed=0):
