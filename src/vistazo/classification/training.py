@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vistazo import bundle as bundles
-from vistazo.classification import balance
+from vistazo.classification import balance, learning
 from vistazo.classification.classifier import SEVERAL, Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
-from vistazo.classification.models import create, models
+from vistazo.classification.models import create
 from vistazo.classification.recipes import Decided, decide
 from vistazo.engine import device as devices
 from vistazo.engine import runs
@@ -23,6 +23,7 @@ from vistazo.engine.fitting import Paced
 from vistazo.engine.objectives import objectives
 from vistazo.engine.optimizers import build_optimizers
 from vistazo.engine.parameters import count_parameters
+from vistazo.engine.regularizers import set_dropout
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
 from vistazo.errors import ConfigError
@@ -61,12 +62,11 @@ class Program:
     ) -> None:
         self.module = network
         self._objective = objectives[decided.objective](smoothing=decided.smoothing)
-        self._penalty = models[decided.model].penalty
+        self._penalty = learning.penalty_of(decided)
+        if decided.dropout is not None:
+            set_dropout(network, decided.dropout)
         self._normaliser, self._compute = normaliser, compute
-        groups = [
-            replace(one, rate=one.rate * config.rate)
-            for one in models[decided.model].groups(network, decided.batch)
-        ]
+        groups = learning.groups_of(decided, network, rate=config.rate)
         self.optimizers: Sequence[Sequence[Optimizer]] = [build_optimizers(groups)]
 
     def pace(self, progress: float) -> None:
@@ -90,7 +90,15 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
     decided = replace(decided, balance=balance.choose(config.balance, counts, several=data.several))
     if data.several:
         decided = replace(decided, objective=SEVERAL)
+    if decided.schedule == "plateau" and not len(data.rows("validation")):
+        raise ConfigError(
+            tr(
+                "--schedule plateau watches the validation part, and these pictures have none. Add pictures, or choose "
+                "another --schedule."
+            )
+        )
     if start is None:
+        learning.require_possible(decided)
         return decided
     if (config.model and config.model != start.model) or (
         config.filters and decided.arguments.get("filters") != start.arguments.get("filters")
@@ -101,7 +109,9 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
                 path=start.path,
             )
         )
-    return replace(decided, model=start.model, arguments=start.arguments, objective=start.objective)
+    decided = replace(decided, model=start.model, arguments=start.arguments, objective=start.objective)
+    learning.require_possible(decided)
+    return decided
 
 
 def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier | None:
