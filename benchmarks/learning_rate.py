@@ -1,6 +1,6 @@
 """The learning rate that a range test suggests, beside a grid of nine: how many points of accuracy it leaves.
 
-    python benchmarks/learning_rate.py [--pictures 10000] [--epochs 3] [--seeds 1] [--recipes tutorial-mnist,quick] [--test]
+    python benchmarks/learning_rate.py [--pictures N] [--epochs N] [--seeds N] [--recipes A,B] [--sets A,B] [--test]
 
 For MNIST, Fashion-MNIST and Quick, Draw! (VISTAZO_DATA), and for each recipe: the rate suggested before training, and
 the accuracy it ends at, beside the recipe's own rate and nine rates in half decades around it (0.01 to 100 times).
@@ -70,6 +70,7 @@ class Trial:
     pictures: int
     epochs: int
     seed: int
+    last: bool  # whether the test part is asked too
 
     def __post_init__(self) -> None:
         own, labels, self.test, self.asked = sets(self.data)
@@ -137,14 +138,15 @@ class Trial:
         if average:
             average.finish()
         network.eval()
-        return self.share(network, self.watched, self.right), self.share(network, self.test, self.asked)
+        own = self.share(network, self.watched, self.right)
+        return own, self.share(network, self.test, self.asked) if self.last else 0.0
 
     @torch.no_grad()
     def share(self, network: torch.nn.Module, pixels: Any, labels: Any) -> float:
         """The share of pictures answered rightly."""
         right = 0
         for at in range(0, len(pixels), 500):
-            seen = self.normaliser(torch.from_numpy(pixels[at : at + 500]).permute(0, 3, 1, 2))
+            seen = self.normaliser(torch.from_numpy(pixels[at : at + 500].copy()).permute(0, 3, 1, 2))
             answers = network(self.compute.place(seen)).argmax(1).numpy()
             right += int((answers == labels[at : at + 500]).sum())
         return right / len(pixels)
@@ -172,7 +174,8 @@ def main() -> None:
     for recipe in chosen.recipes.split(","):
         for name in chosen.sets.split(","):
             trials = [
-                Trial(name, recipe, chosen.pictures, chosen.epochs, seed) for seed in range(chosen.seeds)
+                Trial(name, recipe, chosen.pictures, chosen.epochs, seed, chosen.test)
+                for seed in range(chosen.seeds)
             ]
             usual = trials[0].usual
             tests = [one.tested() for one in trials]
@@ -181,7 +184,7 @@ def main() -> None:
             print(f"{name}, {recipe}: {len(trials[0].pixels)} pictures, {chosen.epochs} epochs, "
                   f"{chosen.seeds} seeds", flush=True)  # fmt: skip
             for part, at in parts:
-                best = max(grid, key=lambda factor: statistics.mean(one[at] for one in grid[factor]))  # noqa: B023
+                best = max(grid, key=lambda factor: statistics.mean(one[at] for one in grid[factor]))
                 gap = 100 * (statistics.mean(one[at] for one in grid[best])
                              - statistics.mean(one[at] for one in picked))  # fmt: skip
                 gaps.append((gap, part, name, recipe))

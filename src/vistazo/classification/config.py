@@ -124,12 +124,14 @@ class ClassificationConfig(TrainingConfig):
     ) = setting(None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)"))
     l1: float | None = setting(
         None,
+        spanish="penalizacion_l1",
         ge=0,
         le=1,
         help=mark("penalty on the sum of absolute weights, not of biases and norms: most end near 0"),
     )
     l2: float | None = setting(
         None,
+        spanish="penalizacion_l2",
         ge=0,
         le=1,
         help=mark("penalty on the sum of squared weights, in place of the network's own: none grows large"),

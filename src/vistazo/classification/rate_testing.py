@@ -106,11 +106,10 @@ def section(found: RangeTest) -> Section:
 
 def blocks(found: RangeTest) -> list[Block]:
     """The sentence and the curve: the loss over the rate, as far as it tells something."""
-    smoothed = ranges.smooth(found.losses)
-    finite = [one for one in smoothed if math.isfinite(one)]
-    if not finite:
+    smoothed = ranges.centred(found.losses)
+    if not smoothed or not max(smoothed):
         return [Text(sentence(found))]
-    most = 1.5 * max(finite[0], min(finite))
+    most = 1.5 * smoothed[0]
     lines: dict[str, list[float | None]] = {
         tr("loss"): [one if one <= most else None for one in found.losses],
         tr("smoothed"): [one if one <= most else None for one in smoothed],
@@ -121,6 +120,7 @@ def blocks(found: RangeTest) -> list[Block]:
     curve = Curves(x, lines, tr("learning rate, as a power of ten"), tr("loss"), wide=True)
     told = tr(
         "The rate grows from step to step, and each step's loss is drawn over it. On the left nothing is learnt, on "
-        "the right the loss diverges; what training began with was put back afterwards."
+        "the right the loss no longer falls; the chosen rate is 1.5 times the one where it first turns. What training "
+        "began with was put back afterwards."
     )
     return [Text(f"{sentence(found)}.\n\n{told}"), curve]
