@@ -34,7 +34,7 @@ from vistazo.config import build
 from vistazo.engine.batches import counter_seed
 from vistazo.engine.device import Compute, without_compiler
 from vistazo.engine.optimizers import Lookahead, schedule, set_rates
-from vistazo.engine.range_test import RangeTest, range_test
+from vistazo.engine.range_test import FEWEST, STEPS, RangeTest, range_test
 from vistazo.networks.airbench import Airbench
 from vistazo.pictures.loading import PictureBatches
 
@@ -111,8 +111,14 @@ class Trial:
 
     def tested(self) -> RangeTest:
         """What the range test sees."""
+        steps = min(STEPS, max(FEWEST, self.epochs * self.batches.steps // 2))  # as `rate_testing` has it
         return range_test(
-            self.program(self.decided), self.batches, usual=self.usual, seconds=60.0, seed=self.seed
+            self.program(self.decided),
+            self.batches,
+            usual=self.usual,
+            seconds=60.0,
+            seed=self.seed,
+            steps=steps,
         )
 
     def accuracy(self, rate: float) -> tuple[float, float]:

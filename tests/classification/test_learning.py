@@ -226,7 +226,7 @@ def test_auto_tests_once_tells_it_and_freezes_it(train, verb, in_tmp):
     kept = read(in_tmp / "run")
     found = kept["range_test"]
     assert kept["decided"]["learning_rate"] == found["suggested"]
-    assert len(found["rates"]) == len(found["losses"]) >= 30
+    assert len(found["rates"]) == len(found["losses"]) > 10
     page = (in_tmp / "run/report.html").read_text()
     assert "Learning rate" in page
     assert "as a power of ten" in page

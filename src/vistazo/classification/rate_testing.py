@@ -56,6 +56,7 @@ def settle_rate(
     if RANGE in run.config or run.repeats(RANGE):
         found = RangeTest.from_json(run.freeze(RANGE, {}))
     else:
+        whole = decided.steps or decided.epochs * batches.steps
         usual = learning.groups_of(replace(decided, learning_rate=None), program.module, rate=1.0)[0].rate
         with run.polling():
             found = ranges.range_test(
@@ -64,6 +65,9 @@ def settle_rate(
                 usual=usual,
                 seconds=allowed(run, config),
                 seed=config.seed,
+                steps=min(
+                    ranges.STEPS, max(ranges.FEWEST, whole // 2)
+                ),  # more would cost more than they gain
                 stop=run.asked_to_stop,
             )
         if found.ended == "stopped":

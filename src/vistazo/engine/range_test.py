@@ -18,7 +18,17 @@ from vistazo.engine.batches import Batches, counter_seed
 from vistazo.engine.fitting import Paced, Program
 from vistazo.engine.optimizers import set_rates
 
-__all__ = ["RangeTest", "centred", "growing", "range_test", "smooth", "suggest", "untouched"]
+__all__ = [
+    "FEWEST",
+    "STEPS",
+    "RangeTest",
+    "centred",
+    "growing",
+    "range_test",
+    "smooth",
+    "suggest",
+    "untouched",
+]
 
 STEPS = 100
 FEWEST = 30  # steps that still show a curve
