@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -123,8 +124,11 @@ def test_the_same_test_sees_the_same():
 
 # ---------------------------------------------------------------- what it sees
 def test_rates_grow_in_equal_proportion_around_the_usual_one():
-    rates = growing(0.02, 7)
-    assert rates == pytest.approx([2e-5, 2e-4, 2e-3, 0.02, 0.2, 2.0, 20.0])
+    rates = growing(0.02, 100)
+    assert (rates[0], rates[-1]) == pytest.approx((2e-5, 20.0))
+    assert {round(after / rate, 9) for rate, after in pairwise(rates)} == {round(1e6 ** (1 / 99), 9)}
+    few = growing(0.02, 50)
+    assert (few[0], few[-1]) == pytest.approx((0.02 / 10**1.5, 0.02 * 10**1.5))
     with pytest.raises(ValueError, match="a rate above 0"):
         growing(0.0, 7)
 
@@ -154,13 +158,13 @@ def test_it_ends_where_the_loss_diverges():
     assert found.rates[0] < found.suggested < found.rates[-1]
 
 
-def test_a_slow_network_takes_fewer_steps_over_the_same_rates(monkeypatch):
+def test_a_slow_network_takes_fewer_steps_over_a_narrower_range(monkeypatch):
     clock = iter([0.0, 4.0])  # two seconds a step
     monkeypatch.setattr(ranges.time, "monotonic", lambda: next(clock))
     examples = Examples()
-    found = try_rates(Supervised(), examples, seconds=80.0)
-    assert found.rates[1] / found.rates[0] == pytest.approx(1e6 ** (1 / 39))
-    assert len(examples.drawn) <= 42
+    found = try_rates(Supervised(), examples, seconds=120.0)
+    assert list(found.rates) == growing(0.02, 60)[: len(found.rates)]
+    assert len(examples.drawn) <= 62
 
 
 def test_it_stops_where_it_is_asked_to():
@@ -190,18 +194,30 @@ def test_nothing_is_suggested_where_no_rate_made_the_loss_fall():
     assert suggest(rates, [1.0] * 40) is None
 
 
+def curve(rates, points):
+    """A loss over the logarithm of the rate, straight between points (rate, loss)."""
+    at, losses = zip(*points, strict=True)
+    return np.interp(np.log(rates), np.log(at), losses)
+
+
 def test_the_suggestion_is_half_as_much_again_as_where_the_fall_first_ends():
     """It falls from 2 to 0.8 between rates of 1 and 10, is upset at 20, and falls to 0.4 at 100: too late to count."""
-    rates = growing(1.0, 121)
-    points = [1e-3, 1.0, 10.0, 20.0, 100.0, 1000.0]
-    losses = np.interp(np.log(rates), np.log(points), [2.0, 2.0, 0.8, 1.4, 0.4, 9.0])
+    rates = growing(1.0, 100)
+    losses = curve(rates, [(1e-3, 2.0), (1, 2.0), (10, 0.8), (20, 1.4), (100, 0.4), (1000, 1.9)])
     assert suggest(rates, losses.tolist()) == pytest.approx(15.0, rel=0.15)
 
 
+def test_where_the_loss_shoots_up_the_suggestion_stays_below():
+    """It turns at 10 and is above its beginning at 15."""
+    rates = growing(1.0, 100)
+    losses = curve(rates, [(1e-3, 2.0), (1, 2.0), (10, 0.8), (15, 2.0), (16, 9.0), (1000, 9.0)])
+    assert suggest(rates, losses.tolist()) == pytest.approx(0.4 * 15.0, rel=0.2)
+
+
 def test_a_ripple_in_the_fall_is_not_its_end():
-    rates = growing(1.0, 121)
-    losses = np.interp(np.log(rates), np.log([1e-3, 1.0, 10.0, 1000.0]), [2.0, 2.0, 0.5, 5.0])
-    losses += 0.03 * np.sin(np.arange(121))
+    rates = growing(1.0, 100)
+    losses = curve(rates, [(1e-3, 2.0), (1, 2.0), (10, 0.5), (1000, 1.9)])
+    losses += 0.03 * np.sin(np.arange(100))
     assert suggest(rates, losses.tolist()) == pytest.approx(15.0, rel=0.25)
 
 
