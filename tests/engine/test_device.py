@@ -215,17 +215,20 @@ def test_training_steps_do_not_load_torchs_compiler_and_leave_torch_as_it_was():
     program = """
 import sys, torch
 from vistazo.engine.device import without_compiler
-from vistazo.engine.optimizers import Group, build_optimizers
+from vistazo.engine.optimizers import Group, build_optimizers, methods
 names = [vars(getattr(one, "__wrapped__", one)) for one in vars(torch.optim.Optimizer).values() if callable(one)]
 before = [dict(one) for one in names]
 with without_compiler():
     weight = torch.nn.Parameter(torch.ones(2, 2))
     bias = torch.nn.Parameter(torch.ones(2))
     groups = [Group("a", (weight,), "muon", 0.1, 0.6), Group("b", (bias,), "sgd", 0.1, 0.9)]
-    for optimizer in build_optimizers(groups):
-        optimizer.zero_grad()
-        (weight.sum() + bias.sum()).backward()
-        optimizer.step()
+    for one in methods:
+        for optimizer in build_optimizers([*groups, Group("c", (torch.nn.Parameter(torch.ones(2)),), one, 0.1, 0.9)]
+                                          if one != "muon" else groups):
+            optimizer.zero_grad()
+            for group in optimizer.param_groups:
+                sum(parameter.sum() for parameter in group["params"]).backward()
+            optimizer.step()
 assert "torch._dynamo" not in sys.modules
 assert before == [dict(one) for one in names]
 torch.optim.SGD([weight], lr=0.1).zero_grad()

@@ -21,6 +21,7 @@ from vistazo.engine.batches import Batch, epoch_order
 from vistazo.engine.fitting import Plan, fit
 from vistazo.engine.optimizers import Group, Lookahead, build_optimizers, constant, schedule
 from vistazo.engine.progress import Progress
+from vistazo.engine.schedules import Plateau
 from vistazo.errors import DiskError, NotFiniteLoss, Stopped
 
 EPOCHS, STEPS = 3, 4
@@ -342,6 +343,63 @@ def test_a_plan_that_follows_the_clock_is_repeated_after_a_kill_and_without_a_cl
     frozen = {"reproduces": {"data": None, "frozen": {"replanned": config["replanned"]}}}
     assert train(tmp_path / "again", before=passing(lambda run, done: None), asked=frozen, **budget) == ended
     assert json.loads((tmp_path / "again/config.json").read_text())["replanned"] == config["replanned"]
+
+
+# ---------------------------------------------------------------- a schedule that looks at validation
+def stuck(program):
+    """A validation loss that stops falling at the second epoch."""
+    return lambda: {"loss": max(0.5, 1.0 - 0.4 * int(program.module[1].num_batches_tracked) / STEPS)}
+
+
+def test_a_plateau_lowers_the_rates_for_the_epochs_after_it(tmp_path):
+    ended = train(tmp_path / "run", validation=stuck, rates=Plateau(), epochs=6, lookahead=False)
+    lasting = train(tmp_path / "constant", validation=stuck, rates=constant, epochs=6, lookahead=False)
+    assert ended.weights != lasting.weights
+    lines = [one.split('"validation"')[0] for one in ended.history.splitlines()]
+    others = [one.split('"validation"')[0] for one in lasting.history.splitlines()]
+    # 0.6, 0.5 and then nothing new: lowered after the fifth epoch, so the sixth is another one
+    assert lines[:5] == others[:5]
+    assert lines[5] != others[5]
+
+
+@pytest.mark.parametrize("kill", [kill_at, stop_at])
+def test_a_plateau_goes_on_as_it_would_have_after_a_stop_or_a_kill(tmp_path, every_step, kill):
+    settings = {"validation": stuck, "epochs": 6, "checkpoint_seconds": 0}
+    whole = train(tmp_path / "whole", rates=Plateau(patience=0), **settings)
+    for step in range(1, 6 * STEPS - 1, 3):
+        folder = tmp_path / str(step)
+        with pytest.raises((Killed, Stopped)):
+            train(folder, rates=Plateau(patience=0), before=kill(step), **settings)
+        assert train(folder, rates=Plateau(patience=0), **settings) == whole, f"ended during step {step}"
+
+
+def test_a_plateau_is_repeated_where_the_clock_changes_the_plan(tmp_path, monkeypatch):
+    now = [0.0]
+
+    def passing(then):
+        def before(run, done):
+            now[0] += 0.4
+            then(run, done)
+
+        return before
+
+    monkeypatch.setattr(fitting, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    budget = {"steps": 40, "seconds": 12.0, "checkpoint_seconds": 0, "validation": stuck}
+    plateau = {"rates": Plateau(patience=0)}
+    whole = train(tmp_path / "whole", before=passing(lambda run, done: None), **plateau, **budget)
+    replanned = json.loads((tmp_path / "whole/config.json").read_text())["replanned"]
+    assert replanned
+    frozen = {"reproduces": {"data": None, "frozen": {"replanned": replanned}}}
+    plateau = {"rates": Plateau(patience=0), "asked": frozen}
+    with pytest.raises(Killed):
+        train(tmp_path / "again", before=passing(kill_at(17)), **plateau, **budget)
+    plateau["rates"] = Plateau(patience=0)
+    assert train(tmp_path / "again", before=passing(lambda run, done: None), **plateau, **budget) == whole
+
+
+def test_a_plateau_without_validation_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="seen in validation figures"):
+        train(tmp_path / "run", validation=None, rates=Plateau())
 
 
 def test_what_is_kept_as_best_survives_a_stop_long_after_it(tmp_path):

@@ -1,5 +1,6 @@
 """The settings of one image-classification run. Free of torch: options, help and forms are derived from here."""
 
+import math
 from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
@@ -14,7 +15,9 @@ from vistazo.language import mark, tr
 from vistazo.pictures import augments
 from vistazo.pictures.every import interval
 
-__all__ = ["ClassificationConfig"]
+__all__ = ["AUTO", "ClassificationConfig"]
+
+AUTO = "auto"
 
 
 class ClassificationConfig(TrainingConfig):
@@ -100,8 +103,54 @@ class ClassificationConfig(TrainingConfig):
         pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$",
         help=mark("filters of each group, as in 32,64,64"),
     )
-    schedule: Literal["triangular", "linear", "cosine", "inverse_time", "constant"] | None = setting(
-        None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)")
+    learning_rate: str | None = setting(
+        None,
+        spanish="tasa",
+        help=mark(
+            "learning rate of the network's first group, the others in proportion, as in 0.001; auto: by a range test "
+            "(default: the recipe's)"
+        ),
+    )
+    optimizer: (
+        Literal["muon", "sgd", "momentum", "nesterov", "adamw", "adam", "nadam", "rmsprop", "adagrad"] | None
+    ) = setting(
+        None,
+        spanish="optimizador",
+        help=mark("how all parameters learn, at that method's usual rate (default: the network's own way)"),
+    )
+    schedule: (
+        Literal["constant", "step", "cosine", "triangular", "one_cycle", "linear", "inverse_time", "plateau"]
+        | None
+    ) = setting(None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)"))
+    l1: float | None = setting(
+        None,
+        spanish="penalizacion_l1",
+        ge=0,
+        le=1,
+        help=mark("penalty on the sum of absolute weights, not of biases and norms: most end near 0"),
+    )
+    l2: float | None = setting(
+        None,
+        spanish="penalizacion_l2",
+        ge=0,
+        le=1,
+        help=mark("penalty on the sum of squared weights, in place of the network's own: none grows large"),
+    )
+    weight_decay: float | None = setting(
+        None,
+        spanish="decaimiento_pesos",
+        ge=0,
+        le=10,
+        help=mark("share of each weight that a step at rate 1 takes away, beside the gradient"),
+    )
+    dropout: float | None = setting(
+        None,
+        spanish="abandono",
+        ge=0,
+        lt=1,
+        help=mark(
+            "share of units silenced while training, in every dropout layer of a network that has some"
+        ),
     )
     loss: str | None = setting(
         None,
@@ -189,6 +238,22 @@ class ClassificationConfig(TrainingConfig):
         help=mark("test on one fold: 2/5 is the second of five; all tests on none"),
     )
 
+    @field_validator("learning_rate", mode="before")
+    @classmethod
+    def _rate(cls, value: Any) -> Any:
+        """auto, or a number in one way of writing it. Raises ConfigError with a sentence of its own."""
+        if value is None or value == AUTO:
+            return value
+        try:
+            rate = float(value)
+        except (TypeError, ValueError):
+            rate = -1.0
+        if isinstance(value, bool) or not 0 < rate < math.inf:
+            raise ConfigError(
+                tr("--learning-rate is a number above 0, as in 0.001, or auto; not '{value}'.", value=value)
+            )
+        return repr(rate)
+
     @field_validator("augment", mode="before")
     @classmethod
     def _list_of_augments(cls, value: Any) -> Any:
@@ -212,6 +277,17 @@ class ClassificationConfig(TrainingConfig):
         if value is not None:
             parse(value)
         return value
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> Self:
+        """A rate is set or multiplied, not both. Raises ConfigError."""
+        if self.learning_rate and self.rate != 1:
+            raise ConfigError(
+                tr(
+                    "--rate multiplies the recipe's rate and --learning-rate replaces it: leave out one of them."
+                )
+            )
+        return self
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:

@@ -12,7 +12,7 @@ import torch
 import vistazo
 from vistazo import bundle as bundles
 from vistazo.bundle import Bundle
-from vistazo.classification import leaks, report, several, transfer, why
+from vistazo.classification import leaks, rate_testing, report, several, transfer, why
 from vistazo.classification.beside import Beside, comparison
 from vistazo.classification.classifier import Classifier
 from vistazo.classification.config import ClassificationConfig
@@ -25,6 +25,7 @@ from vistazo.engine.device import Compute
 from vistazo.engine.fitting import Fitted
 from vistazo.engine.parameters import count_parameters
 from vistazo.engine.progress import Progress
+from vistazo.engine.range_test import RangeTest
 from vistazo.engine.runs import Run
 from vistazo.language import tr
 
@@ -78,6 +79,7 @@ def keep(
     other: Beside | None,
     head_alone: HeadAlone | None,
     progress: Progress,
+    tested: RangeTest | None = None,
 ) -> None:
     """Write the report, the figures and, last of all, the model."""
     parameters = count_parameters(model.network)
@@ -135,6 +137,7 @@ def keep(
             answers=answers,
             said=settled.sentences(),
             why=asked.sections() if asked else (),
+            rate=rate_testing.section(tested) if tested else None,
         )
     )
     run.write("report.html", page)

@@ -6,7 +6,7 @@ Torch-free, so that `vistazo recipes` costs nothing.
 from dataclasses import dataclass, field
 from typing import Any
 
-from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.config import AUTO, ClassificationConfig
 from vistazo.classification.everyday import EASY, EVERYDAY
 from vistazo.classification.objective import require_loss
 from vistazo.classification.recipe import Given, Recipe
@@ -29,7 +29,6 @@ __all__ = [
     "working_size",
 ]
 
-AUTO = "auto"
 SMALLEST, LARGEST = 16, 128  # pixels: what the fast network is made for
 PHOTOGRAPH = 64  # pixels a side that larger pictures are brought to
 _SIDES = frozenset(
@@ -53,6 +52,8 @@ _SIDES = frozenset(
 class Decided:
     """Everything that settings, recipe and data together decided; frozen in the run. Fields are told at Recipe.
 
+    learning_rate: of the network's first group, the others in proportion; None for the entry's own. optimizer: by which
+    all learns; None for the entry's own way. l1, l2, weight_decay, dropout: None for what the network has by itself.
     steps, seconds: of training, where --time decided; None where training is `epochs` long. most: steps that the
     clock may make of them.
     """
@@ -80,6 +81,12 @@ class Decided:
     seconds: float | None = None
     most: int | None = None
     augment: list[list[Any]] = field(default_factory=list)  # [name, low, high], besides reach and flip
+    learning_rate: float | None = None
+    optimizer: str | None = None
+    l1: float | None = None
+    l2: float | None = None
+    weight_decay: float | None = None
+    dropout: float | None = None
 
 
 recipes: Registry[Recipe] = Registry(mark("recipe"))
@@ -158,6 +165,12 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         patience_on=config.monitor or recipe.patience_on,
         stop_at=config.stop_at or recipe.stop_at,
         augment=seen.others,
+        learning_rate=None if config.learning_rate in (None, AUTO) else float(config.learning_rate),
+        optimizer=config.optimizer,
+        l1=config.l1,
+        l2=config.l2,
+        weight_decay=config.weight_decay,
+        dropout=config.dropout,
     )
 
 

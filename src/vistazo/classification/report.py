@@ -1,5 +1,6 @@
 """What a person reads about a run: the honest figure first, then where it is wrong, then how it came about."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,7 @@ _NAMES = (
     *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("views"), mark("macro f1")),
     *(mark("objective"), mark("balance"), mark("scaling"), mark("monitor"), mark("patience")),
     *(mark("patience on"), mark("stop at"), mark("keep"), mark("size"), mark("frozen")),
+    *(mark("learning rate"), mark("optimizer"), mark("weight decay"), mark("dropout")),
 )
 
 
@@ -61,7 +63,7 @@ class Told:
     leak: what the test figure is without near copies of pictures learnt from, where there are any.
     transfer: the stages of a run that began with a pretrained network.
     answers: to the part, for what an evaluation shows too. said: what was settled on the validation part.
-    why: what the network was asked about them.
+    why: what the network was asked about them. rate: how the learning rate was found.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Told:
     answers: Answers | None = None
     said: Sequence[str] = ()
     why: Sequence[Section] = ()
+    rate: Section | None = None
 
 
 def build(told: Told) -> str:
@@ -117,6 +120,7 @@ def build(told: Told) -> str:
         sections += page.shared(told.answers, told.figures[told.part] or {}, told.said)
     sections += told.why
     sections += [
+        *([told.rate] if told.rate else []),
         *([Section(tr("Transfer learning"), [Facts(told.transfer)])] if told.transfer else []),
         Section(tr("The pictures and their parts"), _parts(told)),
         Section(tr("How it was trained"), [_training(told)]),
@@ -302,4 +306,6 @@ def _plain(values: dict[str, Any]) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return tr("yes") if value else tr("no")
-    return number(value, 2) if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return number(value, 2 if not value or abs(value) >= 0.1 else 2 - math.floor(math.log10(abs(value))))

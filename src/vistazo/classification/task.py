@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import vistazo
-from vistazo.classification import balance, several, studies, transfer
+from vistazo.classification import balance, learning, rate_testing, several, studies, transfer
 from vistazo.classification.beside import train_beside
 from vistazo.classification.budget import TooShort, fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
@@ -73,6 +73,7 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
     if studies.wanted(config):
         studies.train(run, source, config, progress, train)
         return
+    learning.require_early(config)
     data = read(run, source, config, progress)
     config = data.config
     settling.require_possible(data, config.unknown_error)
@@ -128,6 +129,9 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
         figures = watching.figures(watching.probabilities(validation), data.labels("validation"))
         return {name: float(figures[name] or 0.0) for name in ("accuracy", "loss", "macro_f1")}
 
+    decided, tested = rate_testing.settle_rate(run, program, batches, decided, config, progress)
+    if tested:
+        program = Program(program.module, decided, config, normaliser, choice)
     fitted = fit(
         program,
         batches,
@@ -163,7 +167,21 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
         for part in ("validation", "test")
     }
     other = train_beside(run, source, config, progress, train)
-    keep(run, config, data, decided, choice, model, fitted, measured, settled, other, head_alone, progress)
+    keep(
+        run,
+        config,
+        data,
+        decided,
+        choice,
+        model,
+        fitted,
+        measured,
+        settled,
+        other,
+        head_alone,
+        progress,
+        tested,
+    )
 
 
 def settle(
@@ -187,9 +205,8 @@ def settle(
         share = run.config.get(SHARE, {"seconds": pacing.seconds(config.time), "of": 1})
         if "arguments" in share:
             decided, data = replace(decided, arguments=share["arguments"]), replace(data, named=True)
-        decided, choice = fit_to_time(
-            share["seconds"], run.seconds, config, data, decided, normaliser, runs=share["of"]
-        )
+        limit = share["seconds"] - rate_testing.allowed(run, config)
+        decided, choice = fit_to_time(limit, run.seconds, config, data, decided, normaliser, runs=share["of"])
     else:
         network = create(decided.model, decided.arguments)
         device = devices.resolve_device(config.device)

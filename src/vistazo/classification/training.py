@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vistazo import bundle as bundles
-from vistazo.classification import balance
+from vistazo.classification import balance, learning
 from vistazo.classification.classifier import Classifier, open_model
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
-from vistazo.classification.models import create, models
+from vistazo.classification.models import create
 from vistazo.classification.objective import SEVERAL, chosen
 from vistazo.classification.recipes import Decided, decide
 from vistazo.engine import device as devices
@@ -24,6 +24,7 @@ from vistazo.engine.fitting import Paced
 from vistazo.engine.objectives import create as create_loss
 from vistazo.engine.optimizers import build_optimizers
 from vistazo.engine.parameters import count_parameters
+from vistazo.engine.regularizers import set_dropout
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
 from vistazo.errors import ConfigError
@@ -62,12 +63,11 @@ class Program:
     ) -> None:
         self.module = network
         self._objective = create_loss(decided.objective, decided.loss_arguments, smoothing=decided.smoothing)
-        self._penalty = models[decided.model].penalty
+        self._penalty = learning.penalty_of(decided)
+        if decided.dropout is not None:
+            set_dropout(network, decided.dropout)
         self._normaliser, self._compute = normaliser, compute
-        groups = [
-            replace(one, rate=one.rate * config.rate)
-            for one in models[decided.model].groups(network, decided.batch)
-        ]
+        groups = learning.groups_of(decided, network, rate=config.rate)
         self.optimizers: Sequence[Sequence[Optimizer]] = [build_optimizers(groups)]
 
     def pace(self, progress: float) -> None:
@@ -91,7 +91,15 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
     decided = replace(decided, balance=balance.choose(config.balance, counts, several=data.several))
     begun = (start.objective, dict(start.loss_arguments)) if start else None
     decided = replace(decided, **chosen(config, decided, several=data.several, begun=begun))
+    if decided.schedule == "plateau" and not len(data.rows("validation")):
+        raise ConfigError(
+            tr(
+                "--schedule plateau watches the validation part, and these pictures have none. Add pictures, or choose "
+                "another --schedule."
+            )
+        )
     if start is None:
+        learning.require_possible(decided)
         return decided
     if (config.model and config.model != start.model) or (
         config.filters and decided.arguments.get("filters") != start.arguments.get("filters")
@@ -102,7 +110,9 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
                 path=start.path,
             )
         )
-    return replace(decided, model=start.model, arguments=start.arguments)
+    decided = replace(decided, model=start.model, arguments=start.arguments)
+    learning.require_possible(decided)
+    return decided
 
 
 def beginning(run: Run, config: ClassificationConfig, data: Data) -> Classifier | None:

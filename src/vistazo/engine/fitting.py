@@ -24,6 +24,7 @@ from vistazo.engine.optimizers import Schedule, set_rates
 from vistazo.engine.pacing import Pace
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import REPLANNED, Run
+from vistazo.engine.schedules import Plateau
 from vistazo.errors import NotFiniteLoss, Stopped
 from vistazo.language import tr
 
@@ -144,10 +145,13 @@ def fit(
     """Train `program` until the plan, its patience or `stop_at` ends it, and leave the kept weights in its module.
 
     Resumes from the run's newest checkpoint where there is one. A plan that follows the clock is written into
-    config.json as it changes, and followed from there by a run that goes on or reproduces another. On a stop request
-    it saves a checkpoint and raises Stopped. Raises NotFiniteLoss at the step whose loss is NaN or infinite, DiskError
-    where a checkpoint cannot be written; earlier checkpoints stay good in both cases.
+    config.json as it changes, and followed from there by a run that goes on or reproduces another. A `Plateau` looks
+    at the validation loss of each epoch, and what it has seen is in the checkpoint. On a stop request it saves a
+    checkpoint and raises Stopped. Raises ValueError for a `Plateau` without `validate`, NotFiniteLoss at the step whose
+    loss is NaN or infinite, DiskError where a checkpoint cannot be written; earlier checkpoints stay good.
     """
+    if isinstance(schedule, Plateau) and validate is None:
+        raise ValueError("a plateau is seen in validation figures, and there are none")
     pace = Pace(plan.steps or plan.epochs * batches.steps, plan.seconds, plan.most)
     if plan.seconds is not None:
         pace.follow(run.freeze(REPLANNED, []), to_the_end=run.repeats(REPLANNED))
@@ -324,6 +328,8 @@ class _Loop:
             self.program.module.eval()
             torch.manual_seed(counter_seed(plan.seed, 5, state.epoch))  # the same after a resume
             epoch["validation"] = self.validate()
+            if isinstance(self.schedule, Plateau):
+                self.schedule.see(epoch["validation"]["loss"])
         state.epochs.append(epoch)
         state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
         self._remember_best(epoch)
@@ -369,6 +375,7 @@ class _Loop:
             "optimizers": [[one.state_dict() for one in several] for several in self.program.optimizers],
             "average": self.averager.state_dict() if self.averager is not None else None,
             "pace": self.pace.state_dict() if self.plan.seconds is not None else None,
+            "schedule": self.schedule.state_dict() if isinstance(self.schedule, Plateau) else None,
         }
         checkpoints.save(self.run.checkpoints, done, state)
         self.saved_at = time.monotonic()
@@ -391,6 +398,8 @@ class _Loop:
             self.averager.load_state_dict(saved["average"])
         if self.plan.seconds is not None:
             self.pace.load_state_dict(saved["pace"])
+        if isinstance(self.schedule, Plateau):
+            self.schedule.load_state_dict(saved["schedule"])
         self.state = _State(
             **saved["position"], epochs=json.loads(saved["epochs"]), best_tensors=saved["best_tensors"]
         )

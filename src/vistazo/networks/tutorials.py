@@ -121,6 +121,7 @@ class CifarCnn(nn.Module):
             nn.Conv2d(inputs, outputs, 3, padding=1) for inputs, outputs in pairwise(widths)
         )
         self.norms = nn.ModuleList(BatchNorm(outputs) for outputs in widths[1:])
+        self.drops = nn.ModuleList(nn.Dropout(share) for share in (0.2, 0.2, 0.2, 0.2, 0.2, 0.3))
         self.hidden = nn.Linear(128 * left, 32)
         self.hidden_norm = BatchNorm(32)
         self.head = nn.Linear(32, classes)
@@ -133,9 +134,9 @@ class CifarCnn(nn.Module):
             features = convolution(features)
             if at in (1, 2):
                 features = F.max_pool2d(features, 2)
-            features = norm(F.dropout(F.relu(features), 0.2, self.training))
-        features = F.dropout(features.flatten(1), 0.2, self.training)
-        features = F.dropout(F.relu(self.hidden(features)), 0.3, self.training)
+            features = norm(self.drops[at](F.relu(features)))
+        features = self.drops[4](features.flatten(1))
+        features = self.drops[5](F.relu(self.hidden(features)))
         scores_NK: Tensor = self.head(self.hidden_norm(features))
         return scores_NK.float()
 
@@ -151,15 +152,16 @@ class SportsCnn(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(channels, 32, 3, padding=1)
         self.hidden = nn.Linear(32 * -(-height // 2) * -(-width // 2), 32)
+        self.drops = nn.ModuleList(nn.Dropout(0.5) for _ in range(2))
         self.head = nn.Linear(32, classes)
         _begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
         features = F.max_pool2d(self.convolution(pictures_NCHW), 2, ceil_mode=True)
-        features = F.dropout(F.leaky_relu(features, 0.1), 0.5, self.training)
+        features = self.drops[0](F.leaky_relu(features, 0.1))
         features = F.leaky_relu(self.hidden(features.flatten(1)), 0.1)
-        scores_NK: Tensor = self.head(F.dropout(features, 0.5, self.training))
+        scores_NK: Tensor = self.head(self.drops[1](features))
         return scores_NK.float()
 
 
@@ -185,19 +187,20 @@ class QuickdrawCnn(nn.Module):
             nn.Conv2d(one, other, 3, padding=1) for one, other in zip(inputs, widths, strict=True)
         )
         self.seconds = nn.ModuleList(nn.Conv2d(one, one, 3, padding=1) for one in widths)
+        self.drops = nn.ModuleList(nn.Dropout(share) for share in (0.3, 0.4, 0.2))
         self.head = nn.Linear(widths[-1] * left, classes)
         _begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
         features = pictures_NCHW
-        for first, second, dropped in zip(self.firsts, self.seconds, (0.0, 0.3, 0.4), strict=True):
+        for at, (first, second) in enumerate(zip(self.firsts, self.seconds, strict=True)):
             # In place: at 255 pixels the first activation of 128 pictures is 1 GB.
             features = F.relu(first(features), inplace=True)
             features = F.relu(F.max_pool2d(second(features), 2), inplace=True)
-            if dropped:
-                features = F.dropout(features, dropped, self.training)
-        scores_NK: Tensor = self.head(F.dropout(features.flatten(1), 0.2, self.training))
+            if at:
+                features = self.drops[at - 1](features)
+        scores_NK: Tensor = self.head(self.drops[2](features.flatten(1)))
         return scores_NK.float()
 
     def penalty(self) -> Tensor:
