@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vistazo import platform
-from vistazo.classification.inside.telling import table_lines
 from vistazo.classification.recipe import Given, Recipe
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
@@ -159,6 +158,8 @@ def told(config: "ClassificationConfig", classes: int) -> dict[str, Any]:
 
 def told_lines(told: dict[str, Any]) -> list[str]:
     """The same for people."""
+    from vistazo.classification.inside.telling import table_lines
+
     lines = table_lines(told)
     if told["numbers"]:
         listed = ", ".join(f"{name}={value}" for name, value in told["numbers"].items())
@@ -170,4 +171,6 @@ def plan_lines(model: str, arguments: dict[str, Any]) -> list[str]:
     """The table of a network in words, as lines; none of another network."""
     if model != MODEL:
         return []
+    from vistazo.classification.inside.telling import table_lines
+
     return table_lines(word_table.tell(word_table.table(**arguments), tr("the network")))

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 LONGEST = 200  # characters of a line
-NUMBER = r"(?:\d{1,9}(?:\.\d{0,24})?|\.\d{1,24})(?:e[+-]?\d{1,3})?"
+NUMBER = r"(?:\d{1,9}(?:\.\d{0,24})?|\.\d{1,24})(?:e[+-]?\d{1,2})?"
 # The numbers that activations have besides, with the value that is meant where none is given. 0.1 is what the tutorials
 # give leaky ReLU; Maas et al. 2013 had 0.01.
 ACTIVATIONS: dict[str, tuple[str, float] | None] = {
@@ -150,7 +150,7 @@ def parse(lines: list[str]) -> tuple[Layer, ...]:
 
 def plain(value: int | float) -> int | float:
     """A whole number as an int."""
-    return int(value) if value == int(value) else value
+    return int(value) if abs(value) < 1e15 and value == int(value) else value
 
 
 def as_number(text: str) -> int | float | None:

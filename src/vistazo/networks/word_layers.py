@@ -102,7 +102,7 @@ def _module(row: Row) -> nn.Module:
     if layer.kind in ("conv", "depthwise"):
         return _Convolution(row)
     if layer.kind == "pool":
-        return _pool(row)
+        return _Pool(row)
     if layer.kind == "globalpool":
         return _GlobalPool(layer.how)
     if layer.kind == "batchnorm":
@@ -140,15 +140,38 @@ class _Convolution(nn.Conv2d):
         return super().forward(features_NCHW)
 
 
-def _pool(row: Row) -> nn.Module:
-    """Windows beyond the border see only what lies in it: the last ones may hang over ('same'), as Keras has them."""
-    kernel, same = row.layer.kernel, row.layer.padding == "same"
-    down, across = (int(row.layer.numbers.get("stride", one)) for one in kernel)
-    top = padding_of(row.given[0], kernel[0], down)[0] if same else 0
-    left = padding_of(row.given[1], kernel[1], across)[0] if same else 0
-    if row.layer.how == "max":
-        return nn.MaxPool2d(kernel, (down, across), (top, left), ceil_mode=same)
-    return nn.AvgPool2d(kernel, (down, across), (top, left), ceil_mode=same, count_include_pad=False)
+class _Pool(nn.Module):
+    """The largest or the mean of windows; with the border 'same' they may hang over it and see only what is inside.
+
+    Windows that begin at every pixel and have an even side hang over by one pixel more on the far side, as Keras has
+    them: torch pads both sides alike, so it is given that pixel on the near side too, and the first window is dropped.
+    """
+
+    def __init__(self, row: Row) -> None:
+        super().__init__()
+        self._kernel, self._largest = row.layer.kernel, row.layer.how == "max"
+        self._same = row.layer.padding == "same"
+        down, across = (int(row.layer.numbers.get("stride", one)) for one in self._kernel)
+        self._stride, padding, dropped = (down, across), [0, 0], [0, 0]
+        for at in (0, 1):
+            if self._same:
+                near, far = padding_of(row.given[at], self._kernel[at], self._stride[at])
+                dropped[at] = far - near if self._stride[at] == 1 else 0
+                padding[at] = near + dropped[at]
+        self._padding, self._dropped = (padding[0], padding[1]), (dropped[0], dropped[1])
+
+    def forward(self, features_NCHW: Tensor) -> Tensor:
+        given = (features_NCHW, self._kernel, self._stride, self._padding)
+        if self._largest:
+            features_NCHW = F.max_pool2d(*given, ceil_mode=self._same)
+        else:
+            features_NCHW = F.avg_pool2d(*given, ceil_mode=self._same, count_include_pad=False)
+        if any(self._dropped):
+            features_NCHW = features_NCHW[:, :, self._dropped[0] :, self._dropped[1] :]
+        return features_NCHW
+
+    def extra_repr(self) -> str:
+        return f"{'max' if self._largest else 'average'}, {self._kernel}, stride={self._stride}"
 
 
 class _GlobalPool(nn.Module):
