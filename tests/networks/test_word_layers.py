@@ -32,7 +32,9 @@ NETWORKS = {
 def examples():
     """The tutorials' networks as the guide shows them: name, words, parameters, height, width, channels."""
     text = GUIDE.read_text(encoding="utf-8")
-    found = re.findall(r"```toml\n(# (\w+): ([\d,]+) parameters at (\d+) x (\d+) x (\d+)\n.*?)```", text, re.S)
+    found = re.findall(
+        r"```toml\n(# (\w+): ([\d,]+) parameters at (\d+) x (\d+) x (\d+)\n.*?)```", text, re.S
+    )
     for block, name, parameters, *size in found:
         words = tomllib.loads(block)["network"]
         yield pytest.param(name, words, int(parameters.replace(",", "")), *map(int, size), id=name)
@@ -161,8 +163,8 @@ def test_borders_that_are_the_same_are_those_of_keras(size, kernel, stride):
 
 # ---------------------------------------------------------------- whatever can be written
 ACTIVE = st.sampled_from(
-    ["", "relu", "leaky_relu", "leaky_relu=0.3", "prelu", "sigmoid", "tanh", "swish", "elu", "elu=0.5", "gelu", "softmax",
-     "linear"]
+    ["", "relu", "leaky_relu", "leaky_relu=0.3", "prelu", "sigmoid", "tanh", "swish", "elu", "elu=0.5", "gelu",
+     "softmax", "linear"]
 )  # fmt: skip
 BORDER = st.sampled_from(["", "same", "valid"])
 STRIDE = st.sampled_from(["", "stride=1", "stride=2", "stride=3"])
@@ -173,9 +175,10 @@ def line(*parts):
     return st.tuples(*parts).map(lambda one: " ".join(str(word) for word in one if str(word)))
 
 
+MORE = st.sampled_from(["", "groups=2", "l2=1e-3"])
 KERNEL = st.one_of(st.just(""), st.tuples(SIDE, SIDE).map(lambda one: f"{one[0]}x{one[1]}"))
 LINES = st.one_of(
-    line(st.just("conv"), st.integers(1, 6), KERNEL, ACTIVE, BORDER, STRIDE, st.sampled_from(["", "groups=2", "l2=1e-3"])),
+    line(st.just("conv"), st.integers(1, 6), KERNEL, ACTIVE, BORDER, STRIDE, MORE),
     line(st.just("depthwise"), KERNEL, ACTIVE, BORDER, STRIDE),
     line(st.just("pool"), SIDE, st.sampled_from(["", "max", "average"]), BORDER, STRIDE),
     line(st.just("globalpool"), st.sampled_from(["", "max", "average"])),
@@ -209,7 +212,9 @@ def test_words_are_refused_by_a_named_layer_or_computed_with_the_printed_counts(
     assert counted.statistics == sum(row.statistics for row in rows)
     outputs = {}
     for name, module in network.named_children():
-        module.register_forward_hook(lambda _, __, output, name=name: outputs.update({name: output.shape[1:]}))
+        module.register_forward_hook(
+            lambda _, __, output, name=name: outputs.update({name: output.shape[1:]})
+        )
     scores = network.train()(torch.randn(2, channels, height, width))
     assert scores.shape == (2, classes)
     assert scores.dtype == torch.float32

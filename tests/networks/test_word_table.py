@@ -151,8 +151,8 @@ def test_whatever_is_refused_is_refused_at_once():
 
 @pytest.mark.parametrize(
     ("side", "kernel", "stride", "padding"),
-    [(28, 3, 1, (1, 1)), (28, 2, 1, (0, 1)), (28, 3, 2, (0, 1)), (27, 3, 2, (1, 1)), (5, 2, 2, (0, 1)), (4, 1, 3, (0, 0)),
-     (7, 5, 3, (2, 2)), (3, 7, 1, (3, 3))],
+    [(28, 3, 1, (1, 1)), (28, 2, 1, (0, 1)), (28, 3, 2, (0, 1)), (27, 3, 2, (1, 1)), (5, 2, 2, (0, 1)),
+     (4, 1, 3, (0, 0)), (7, 5, 3, (2, 2)), (3, 7, 1, (3, 3))],
 )  # fmt: skip
 def test_same_borders_are_padded_as_tensorflow_has_written_down(side, kernel, stride, padding):
     assert padding_of(side, kernel, stride) == padding

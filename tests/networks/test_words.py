@@ -34,10 +34,13 @@ def test_the_same_network_may_be_written_in_many_ways(words):
     ("line", "whole"),
     [
         ("conv 8", "conv 8 3x3 valid"),
-        ("conv 8 5 same stride=2 groups=2 l1=1e-5 l2=.5", "conv 8 5x5 same stride=2 groups=2 l1=1e-05 l2=0.5"),
+        (
+            "conv 8 5 same stride=2 groups=2 l1=1e-5 l2=.5",
+            "conv 8 5x5 same stride=2 groups=2 l1=1e-05 l2=0.5",
+        ),
         ("conv 8 1x7 leaky_relu", "conv 8 1x7 leaky_relu=0.1 valid"),
         ("conv 8 leaky-relu=0.3", "conv 8 3x3 leaky_relu=0.3 valid"),
-        ("conv 8 elu", "conv 8 3x3 elu=1.0 valid"),
+        ("conv 8 elu", "conv 8 3x3 elu=1 valid"),
         ("depthwise 5x5 swish same", "depthwise 5x5 swish same"),
         ("depthwise", "depthwise 3x3 valid"),
         ("pool 3 average same stride=2", "pool 3x3 average same stride=2"),
@@ -54,6 +57,7 @@ def test_the_same_network_may_be_written_in_many_ways(words):
 )
 def test_a_model_file_has_every_line_with_everything_said(line, whole):
     assert resolve([line, END]) == [whole, END]
+    assert resolve([whole, END]) == [whole, END]
 
 
 # ---------------------------------------------------------------- what is not understood
@@ -238,8 +242,9 @@ def test_sums_are_those_of_school(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1 +", "(1", "1)", "1 2", "a b", "2**3", "1//2", "a.b", "f(1)", "[1]", "1;2", "__import__('os')", "1e", "9" * 12,
-     "(" * 150 + "1" + ")" * 150, "-" * 180 + "1", "*".join(["999999999"] * 20), "'a'", "a if a else a", "0x10"],
+    ["", "1 +", "(1", "1)", "1 2", "a b", "2**3", "1//2", "a.b", "f(1)", "[1]", "1;2", "__import__('os')", "1e",
+     "9" * 12, "(" * 150 + "1" + ")" * 150, "-" * 180 + "1", "*".join(["999999999"] * 20), "'a'",
+     "a if a else a", "0x10"],
 )  # fmt: skip
 def test_nothing_else_is_a_sum(text):
     with pytest.raises(WordsError):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vistazo import platform
+from vistazo.classification import transferring
 from vistazo.classification.recipe import Given, Recipe
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
@@ -122,7 +123,7 @@ def require_sense(config: "ClassificationConfig", recipe: Recipe | None) -> None
                     name=name,
                 )
             )
-    if recipe and (recipe.claim is not None or recipe.scaling == "published"):
+    if recipe and (recipe.claim is not None or recipe.model == transferring.MODEL):
         raise ConfigError(
             tr(
                 "The recipe {recipe} brings its own network: leave out --network, or choose another --recipe "

@@ -257,7 +257,7 @@ class _Line:
         if more and value:
             self._number(more[0], value)
         elif more:
-            self.numbers[more[0]] = more[1]
+            self.numbers[more[0]] = plain(more[1])
 
     def _number(self, name: str, text: str) -> None:
         if sides := _SIDES.fullmatch(text):
