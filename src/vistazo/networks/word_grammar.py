@@ -46,7 +46,7 @@ ACTIVATIONS: dict[str, tuple[str, float] | None] = {
 _MARKED = re.compile(rf"<?[+-]?{NUMBER}>?")
 _SIDES = re.compile(rf"(<?{NUMBER}>?)[x×](<?{NUMBER}>?)")
 _WHOLE = {"filters": 10_000, "units": 100_000, "kernel": 100, "size": 100, "stride": 100, "groups": 10_000}
-_UPTO = {"l1": 1000.0, "l2": 1000.0, "slope": 10.0, "alpha": 100.0}
+_UPTO = {"l1": 1000, "l2": 1000, "slope": 10, "alpha": 100}
 
 
 class WordsError(ConfigError, ValueError):
@@ -295,7 +295,7 @@ class _Line:
         ]
         if missing:
             reason = tr(
-                "its number of {what} is missing, as in `{example}`",
+                "`{what}` is missing, as in `{example}`",
                 what=missing[0],
                 example=self.rules.example,
             )

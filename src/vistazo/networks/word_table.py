@@ -210,24 +210,25 @@ def _places(layer: Layer, given: Shape) -> tuple[int, int]:
 def _require_size(rows: list[Row]) -> None:
     """Raise WordsError at the layer that makes the network larger than memory bears."""
     total, neurons = sum(row.parameters for row in rows), sum(row.neurons for row in rows)
+    if total <= LARGEST and neurons <= MOST_NEURONS:
+        return
+    from vistazo.engine.reports import number  # takes a moment, which only a refusal is worth
+
     if total > LARGEST:
-        raise rows[-1].layer.fault(
-            tr(
-                "it brings the network to {n:,} parameters, and {most:,} are the most that are trained here. Put a "
-                "`pool` before it, or give it less",
-                n=total,
-                most=LARGEST,
-            )
+        reason = tr(
+            "it brings the network to {n} parameters, and {most} are the most that are trained here. Put a `pool` "
+            "before it, or give it less",
+            n=number(total),
+            most=number(LARGEST),
         )
-    if neurons > MOST_NEURONS:
-        raise rows[-1].layer.fault(
-            tr(
-                "it brings the network to {n:,} neurons for each picture, and {most:,} are the most that memory bears. "
-                "Put a `pool` before it, or give smaller pictures with --size",
-                n=neurons,
-                most=MOST_NEURONS,
-            )
+    else:
+        reason = tr(
+            "it brings the network to {n} neurons for each picture, and {most} are the most that memory bears. Put a "
+            "`pool` before it, or give smaller pictures with --size",
+            n=number(neurons),
+            most=number(MOST_NEURONS),
         )
+    raise rows[-1].layer.fault(reason)
 
 
 def _require_scores(layer: Layer, shape: Shape, classes: int) -> None:
