@@ -1,6 +1,8 @@
 """`--network`: trained, kept, opened, resumed, explained like any other; what it excludes; forged words."""
 
 import json
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,7 +143,11 @@ def test_a_text_a_list_and_a_file_mean_the_same(in_tmp):
         f'network = {json.dumps(WORDS.split("; "))}\nnumbers = {{ f = 4, "dropout1.rate" = 0.1 }}\n',
         encoding="utf-8",
     )
+    (in_tmp / "dotted.toml").write_text(
+        f"network = '{WORDS}'\nnumbers = {{ f = 4, dropout1.rate = 0.1 }}\n", encoding="utf-8"
+    )
     assert settled(network=WORDS, numbers=NUMBERS) == WHOLE
+    assert settled(**read_settings(in_tmp / "dotted.toml", ClassificationConfig)) == WHOLE
     assert settled(network="@net.txt", numbers=NUMBERS) == WHOLE
     assert settled(**read_settings(in_tmp / "net.toml", ClassificationConfig)) == WHOLE
     anchored = build(ClassificationConfig, {"network": "@net.txt"}).anchored()
@@ -221,6 +227,12 @@ def test_a_table_that_cannot_be_is_refused(verb, words, sentence):
     said = verb("models", *words)
     assert said.code == 2
     assert sentence in said.err
+
+
+def test_the_guide_shows_what_is_printed(verb):
+    text = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+    command, shown = re.search(r"models (--network '[^']+').*?```text\n(.*?)```", text, re.DOTALL).groups()
+    assert verb("models", *shlex.split(command)).out.startswith(shown)
 
 
 def test_the_example_of_the_listing_is_the_digits_network(verb):

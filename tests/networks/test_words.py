@@ -1,10 +1,13 @@
 """The language of a network in words: what is understood, what is refused and in which sentence, numbers by name."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vistazo.errors import ConfigError
 from vistazo.networks.word_grammar import WordsError, parse
 from vistazo.networks.word_sums import calculate
+from vistazo.networks.word_table import table
 from vistazo.networks.words import numbers, read_values, resolve, split
 
 END = "dense classes softmax"
@@ -120,6 +123,8 @@ def test_a_line_that_is_not_understood_is_named_with_what_is_wrong(line, reason)
         ({"conv": 1}, "a list of lines"),
         (["relu"] * 201, "200 layers at most"),
         ("relu;" * 100_000, "200 layers at most"),
+        (["relu", *[" "] * 900], "200 layers at most"),
+        ("#" * 90_000, "200 layers at most"),
         (["conv " + "1" * 300], "200 characters at most"),
         (["conv <3>"], "no < or >"),
     ],
@@ -260,6 +265,24 @@ def test_values_are_read_as_people_write_them():
     for wrong in ("filters", "filters=", "filters=x", "=3", "a=1,a=2", "1=2", "a=1e", "a=b=3"):
         with pytest.raises(WordsError, match=r"--numbers takes a number for each name"):
             read_values(wrong)
+
+
+PIECES = st.one_of(
+    st.sampled_from(["conv", "dense", "classes", "pool", "relu", "leaky_relu", "same", "l2=", "{", "}", "{f=3}", "{f}",
+                     "3x3", "1e9", "-", "*", "(", ")", "=", "x", ";", ",", "#", "\n", " ", "²", "٣", "∞", "nan", "İ"]),
+    st.text(max_size=4),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=25))
+def test_whatever_is_written_is_understood_or_told_in_one_sentence(pieces):
+    for text in ("".join(pieces), " ".join(pieces)):
+        for act in (numbers, resolve, read_values, lambda one: table(one, 9, 9, 1, 3)):
+            try:
+                act(text)
+            except WordsError as error:
+                assert "\n" not in str(error) or "\n" in text
 
 
 def test_layers_are_named_by_kind_and_counted_from_one():

@@ -74,7 +74,13 @@ def as_text(value: Any) -> Any:
 def as_values(value: Any) -> Any:
     """The values of a setting as one text: of a TOML file's table, too. Raises ConfigError."""
     if isinstance(value, Mapping):
-        value = ",".join(f"{name}={one}" for name, one in value.items())
+        value = ",".join(
+            f"{name}.{what}={one}"
+            if what
+            else f"{name}={one}"  # TOML takes dropout1.rate for a table in a table
+            for name, given in value.items()
+            for what, one in (given.items() if isinstance(given, Mapping) else [("", given)])
+        )
     if isinstance(value, str):
         words.read_values(value)
     return value

@@ -45,7 +45,7 @@ _NAMES = (
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
     *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("views"), mark("macro f1")),
     *(mark("objective"), mark("balance"), mark("scaling"), mark("monitor"), mark("patience")),
-    *(mark("patience on"), mark("stop at"), mark("keep"), mark("size"), mark("frozen")),
+    *(mark("patience on"), mark("stop at"), mark("keep"), mark("size"), mark("frozen"), mark("words")),
 )
 
 
@@ -295,4 +295,6 @@ def _plain(values: dict[str, Any]) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return tr("yes") if value else tr("no")
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):  # a network in words
+        return "; ".join(value)
     return number(value, 2) if isinstance(value, float) else str(value)

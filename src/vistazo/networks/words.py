@@ -33,18 +33,20 @@ def split(words: Any) -> list[str]:
     Raises WordsError where there is none, or more than 200, or one of more than 200 characters.
     """
     if isinstance(words, str):
-        parts = [one.partition("#")[0] for one in words[: 2 * LONGEST * MOST_LAYERS].splitlines()]
+        if len(words) > 2 * LONGEST * MOST_LAYERS:
+            raise WordsError(_too_many())
+        parts = [one.partition("#")[0] for one in words.splitlines()]
         # A list as TOML and JSON write it is understood too.
         words = re.split(r"[;,\n]", re.sub(r"[\[\]\"']", "", "\n".join(parts)))
+    if isinstance(words, Sequence) and len(words) > 4 * MOST_LAYERS:
+        raise WordsError(_too_many())
     if not isinstance(words, Sequence) or not all(isinstance(one, str) for one in words):
         raise WordsError(tr("A network in words is a list of lines, each a text such as `conv 32 3x3 relu`."))
-    lines = [" ".join(one.split()) for one in words[: 4 * MOST_LAYERS] if one.strip()]
+    lines = [" ".join(one.split()) for one in words if one.strip()]
     if not lines:
         raise WordsError(tr("The network has no layers. The least there can be is `dense classes softmax`."))
     if len(lines) > MOST_LAYERS:
-        raise WordsError(
-            tr("A network in words has {most} layers at most; these are more.", most=MOST_LAYERS)
-        )
+        raise WordsError(_too_many())
     for number, line in enumerate(lines, 1):
         if len(line) > LONGEST or re.search(r"[<>`\x00-\x1f]", line):
             raise WordsError(
@@ -55,6 +57,10 @@ def split(words: Any) -> list[str]:
                 )
             )
     return lines
+
+
+def _too_many() -> str:
+    return tr("A network in words has {most} layers at most; these are more.", most=MOST_LAYERS)
 
 
 def numbers(words: Any) -> dict[str, int | float]:
