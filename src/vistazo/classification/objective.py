@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vistazo.classification.config import ClassificationConfig
+from vistazo.classification.config import AUTO, ClassificationConfig
 from vistazo.errors import ConfigError
 from vistazo.language import tr
 
@@ -111,7 +111,7 @@ def _own_loss(config: ClassificationConfig) -> str:
     from vistazo.classification.models import models
     from vistazo.classification.recipes import recipes
 
-    recipe = recipes[config.recipe] if config.recipe in recipes else None  # auto chooses among usual ones
+    recipe = None if config.recipe == AUTO else recipes[config.recipe]  # auto chooses among usual ones
     model = config.model or (recipe.model if recipe else None)
     own = recipe.objective if recipe else None
     return own or (models[model].objective if model else PLAIN)

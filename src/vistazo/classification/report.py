@@ -48,7 +48,7 @@ _NAMES = (
     *(mark("channels"), mark("height"), mark("width"), mark("classes"), mark("filters"), mark("entry")),
     *(mark("batch"), mark("schedule"), mark("average"), mark("smoothing"), mark("views"), mark("macro f1")),
     *(mark("objective"), mark("balance"), mark("scaling"), mark("monitor"), mark("patience")),
-    *(mark("patience on"), mark("stop at"), mark("keep"), mark("size"), mark("frozen")),
+    *(mark("patience on"), mark("stop at"), mark("keep"), mark("size"), mark("frozen"), mark("words")),
     *(mark("learning rate"), mark("optimizer"), mark("weight decay"), mark("dropout")),
 )
 
@@ -306,6 +306,8 @@ def _plain(values: dict[str, Any]) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return tr("yes") if value else tr("no")
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):  # a network in words
+        return "; ".join(value)
     if not isinstance(value, float):
         return str(value)
     return number(value, 2 if not value or abs(value) >= 0.1 else 2 - math.floor(math.log10(abs(value))))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import vistazo
-from vistazo.classification import balance, learning, rate_testing, several, studies, transfer
+from vistazo.classification import balance, in_words, learning, rate_testing, several, studies, transfer
 from vistazo.classification.beside import train_beside
 from vistazo.classification.budget import TooShort, fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
@@ -110,6 +110,8 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
     )
     batches = drawing(data, decided, config, normaliser, choice.device)
     progress.say(plan_sentence(decided, choice, network, batches))
+    for line in in_words.plan_lines(decided.model, decided.arguments):
+        progress.say(line)
     progress.say(seen_sentence(decided))
     for sentence in loss_sentences(config, several=data.several):
         progress.say(sentence)

@@ -51,6 +51,17 @@ KINDS: dict[str, Kind] = {
         ),
         "--loss",
     ),
+    "activations": Kind(
+        mark("activations: what bends the line between layers"),
+        "activaciones",
+        "vistazo.networks.activations",
+        "activations",
+        mark(
+            "Write one in a network of words, as --network 'conv 32 3x3 relu; flatten; dense classes softmax'. x: what a "
+            "unit adds up."
+        ),
+        "--network",
+    ),
     "scalers": Kind(
         mark("scalers: how numbers are brought to one size"),
         "escaladores",
@@ -61,6 +72,37 @@ KINDS: dict[str, Kind] = {
             "three quarters of them lie below. All are fitted on the training part alone."
         ),
         "--scaler",
+    ),
+    "regularizers": Kind(
+        mark("regularisers: what keeps a network from learning by heart"),
+        "regularizadores",
+        "vistazo.engine.regularizers",
+        "regularizers",
+        mark(
+            "Choose one with --dropout 0.3, --l1 1e-5, --l2 1e-5 or --weight-decay 0.01; elastic net is --l1 and --l2 "
+            "together. Words of a network take l1= and l2= layer by layer. w: a weight; biases and norms are left out."
+        ),
+        "--l2",
+    ),
+    "optimizers": Kind(
+        mark("optimisers: how a step follows from a gradient"),
+        "optimizadores",
+        "vistazo.engine.optimizers",
+        "methods",
+        mark(
+            "Choose one with --optimizer NAME; --learning-rate sets its rate. w: a weight; g: its gradient."
+        ),
+        "--optimizer",
+    ),
+    "schedules": Kind(
+        mark("schedules: how the learning rate goes on"),
+        "planes",
+        "vistazo.engine.schedules",
+        "schedules",
+        mark(
+            "Choose one with --schedule NAME. f: what each rate is multiplied by; t: the share of training done."
+        ),
+        "--schedule",
     ),
 }
 """In the order they are listed."""

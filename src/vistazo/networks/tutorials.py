@@ -23,7 +23,15 @@ from torch import Tensor, nn
 
 from vistazo.language import tr
 
-__all__ = ["BatchNorm", "CifarCnn", "FashionCnn", "MnistCnn", "QuickdrawCnn", "SportsCnn"]
+__all__ = [
+    "BatchNorm",
+    "CifarCnn",
+    "FashionCnn",
+    "MnistCnn",
+    "QuickdrawCnn",
+    "SportsCnn",
+    "begin_as_keras",
+]
 
 
 class BatchNorm(nn.Module):
@@ -71,7 +79,7 @@ class MnistCnn(nn.Module):
         self.convolution = nn.Conv2d(channels, 32, 3)
         self.hidden = nn.Linear(32 * left, 100)
         self.head = nn.Linear(100, classes)
-        _begin_as_keras(self)
+        begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
@@ -125,7 +133,7 @@ class CifarCnn(nn.Module):
         self.hidden = nn.Linear(128 * left, 32)
         self.hidden_norm = BatchNorm(32)
         self.head = nn.Linear(32, classes)
-        _begin_as_keras(self)
+        begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
@@ -154,7 +162,7 @@ class SportsCnn(nn.Module):
         self.hidden = nn.Linear(32 * -(-height // 2) * -(-width // 2), 32)
         self.drops = nn.ModuleList(nn.Dropout(0.5) for _ in range(2))
         self.head = nn.Linear(32, classes)
-        _begin_as_keras(self)
+        begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
@@ -189,7 +197,7 @@ class QuickdrawCnn(nn.Module):
         self.seconds = nn.ModuleList(nn.Conv2d(one, one, 3, padding=1) for one in widths)
         self.drops = nn.ModuleList(nn.Dropout(share) for share in (0.3, 0.4, 0.2))
         self.head = nn.Linear(widths[-1] * left, classes)
-        _begin_as_keras(self)
+        begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
@@ -209,7 +217,7 @@ class QuickdrawCnn(nn.Module):
         return 1e-5 * torch.stack([kernel.square().sum() for kernel in kernels]).sum()
 
 
-def _begin_as_keras(network: nn.Module) -> None:
+def begin_as_keras(network: nn.Module) -> None:
     """Weights uniform after Glorot, Bengio 2010; biases 0: what Keras' layers begin with."""
     for one in network.modules():
         if isinstance(one, (nn.Conv2d, nn.Linear)):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vistazo.classification.inside.layers import Layer, Watch, find_layer, trace
-from vistazo.errors import SourceDamaged, SourceError
+from vistazo.errors import ConfigError, SourceDamaged, SourceError
 from vistazo.language import tr
 from vistazo.pictures import decoding, sources
 from vistazo.pictures.stores import reason_of
@@ -100,10 +100,15 @@ def picture_of(model: Classifier, picture: Any) -> Pixels:
 
 
 def first_filters(network: nn.Module) -> tuple[str, Floats]:
-    """The name of the first layer with filters, and those, (O, C, height, width). Raises ValueError without any."""
+    """The name of the first layer with filters, and those, (O, C, height, width). Raises ConfigError without any."""
     for path, module in network.named_modules():
         own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for _, one in own:
             if one.dim() == 4 and one.shape[1] <= 4:
                 return path, np.ascontiguousarray(one.detach().float().cpu().numpy())
-    raise ValueError("no layer holds filters for pictures")
+    raise ConfigError(
+        tr(
+            "No layer of this network holds filters to draw. Name a picture or a source after the model, or leave out "
+            "--out."
+        )
+    )
