@@ -57,8 +57,8 @@ KINDS: dict[str, Kind] = {
         "vistazo.networks.activations",
         "activations",
         mark(
-            "Write one in a network of words, as --network 'conv 32 3x3 relu; flatten; dense classes softmax'. x: what a "
-            "unit adds up."
+            "Write one in a network of words, as in --network 'conv 32 3x3 relu; flatten; dense classes softmax'. x: what "
+            "a unit adds up."
         ),
         "--network",
     ),
