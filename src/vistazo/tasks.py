@@ -424,6 +424,13 @@ def resume(
                     path=run.folder / "config.json",
                 )
             )
+        if "search" in asked:
+            raise RunError(
+                tr(
+                    "{folder} is a search, not a run. Continue it with: vistazo resume {folder}",
+                    folder=run.folder,
+                )
+            )
         config_class = tasks[asked["task"]].config()
         config = build(config_class, asked["settings"])
         if source is None:
@@ -464,6 +471,10 @@ def reproduce(
     folder = runs.resolve(name)
     runs.model_file(folder)
     asked = runs.read_json(folder / "config.json")
+    if "search" in asked:
+        raise RunError(
+            tr("{folder} is a search: repeat its winner with: vistazo reproduce {folder}/best", folder=folder)
+        )
     repeated = working.reproduction(folder)
     if runs.read_json(folder / "status.json").get("phase") != "finished":
         raise RunError(
