@@ -266,14 +266,14 @@ def test_training_goes_on_from_a_model_with_its_own_objective(verb, wardrobe):
     assert vistazo.load("s").objective == "squashed_cross_entropy"
 
 
-def test_a_model_file_with_an_objective_of_values_is_damaged(verb, wardrobe, in_tmp):
+def test_a_model_file_with_an_objective_that_it_cannot_have_is_damaged(verb, wardrobe, in_tmp):
     from dataclasses import replace
 
     from vistazo.errors import BundleDamaged
 
     assert verb("train", wardrobe, "--recipe=tutorial-fashion", "--epochs=1", *SMALL, "--out=r").code == 0
     contents = bundle.load(in_tmp / "r" / "model.vistazo")
-    for name in ("pinball", "mse", "nothing"):
+    for name in ("pinball", "focal", "nothing"):
         bundle.save(replace(contents, facts={**contents.facts, "objective": name}), in_tmp / "forged.vistazo")
         with pytest.raises(BundleDamaged, match="does not hold together"):
             vistazo.load("forged.vistazo")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vistazo.classification.config import AUTO, ClassificationConfig
+from vistazo.classification.config import ClassificationConfig
 from vistazo.errors import ConfigError
 from vistazo.language import tr
 
@@ -111,7 +111,8 @@ def _own_loss(config: ClassificationConfig) -> str:
     from vistazo.classification.models import models
     from vistazo.classification.recipes import recipes
 
-    recipe = None if config.recipe == AUTO else recipes[config.recipe]  # auto chooses among usual ones
-    model = config.model or (recipe.model if recipe else None)
-    own = recipe.objective if recipe else None
+    own, model = None, config.model
+    if config.recipe in recipes:  # auto chooses among those of cross-entropy
+        recipe = recipes[config.recipe]
+        own, model = recipe.objective, model or recipe.model
     return own or (models[model].objective if model else PLAIN)
