@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vistazo.tasks import Trained, load, reproduce, resume, train
+    from vistazo.tuning import Tuned, tune
 
 __version__ = "0.1.0"
-__all__ = ["Trained", "load", "reproduce", "resume", "train"]
+__all__ = ["Trained", "Tuned", "load", "reproduce", "resume", "train", "tune"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("Tuned", "tune"):
+        from vistazo import tuning
+
+        return getattr(tuning, name)
     if name in __all__:
         from vistazo import tasks
 

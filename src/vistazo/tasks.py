@@ -424,6 +424,10 @@ def resume(
                     path=run.folder / "config.json",
                 )
             )
+        if "search" in asked:
+            raise RunError(
+                tr("{folder} is a search, not a run. Continue it with: vistazo resume {folder}", folder=run.folder)
+            )
         config_class = tasks[asked["task"]].config()
         config = build(config_class, asked["settings"])
         if source is None:

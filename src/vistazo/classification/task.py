@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from vistazo.classification.keeping import keep, measure
 from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided
 from vistazo.classification.sharing import SHARE
+from vistazo.classification.transfer import HeadAlone
 from vistazo.classification.training import (
     Program,
     beginning,
@@ -33,7 +34,7 @@ from vistazo.classification.training import (
 from vistazo.engine import device as devices
 from vistazo.engine import pacing
 from vistazo.engine.device import Compute
-from vistazo.engine.fitting import Plan, fit
+from vistazo.engine.fitting import Fitted, Pause, Plan, fit
 from vistazo.engine.optimizers import Lookahead, schedule
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import MODEL, Run
@@ -41,7 +42,7 @@ from vistazo.networks.airbench import Airbench
 from vistazo.networks.efficientnet_lite import EfficientNetLite0
 from vistazo.pictures.loading import Normaliser
 
-__all__ = ["open_model", "read", "settle", "train"]
+__all__ = ["Learnt", "conclude", "learn", "open_model", "read", "settle", "train"]
 
 WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 
@@ -77,7 +78,37 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
     settling.require_possible(data, config.unknown_error)
     start = beginning(run, config, data)
     decided, normaliser, choice = settle(run, config, data, start)
+    learnt = learn(run, config, data, start, decided, normaliser, choice, progress)
+    conclude(run, source, config, learnt, progress)
 
+
+@dataclass(frozen=True)
+class Learnt:
+    """A trained network and what it took. model: with the kept weights. data: with what is told of it."""
+
+    data: Data
+    decided: Decided
+    compute: Compute
+    model: Classifier
+    fitted: Fitted
+    head_alone: HeadAlone | None
+
+
+def learn(
+    run: Run,
+    config: ClassificationConfig,
+    data: Data,
+    start: Classifier | None,
+    decided: Decided,
+    normaliser: Normaliser,
+    choice: Compute,
+    progress: Progress,
+    pause: Pause | None = None,
+) -> Learnt:
+    """Train what was decided, from its first weights or its checkpoint; no picture of the test part is looked at.
+
+    pause: see `fit`.
+    """
     torch.manual_seed(config.seed)
     network = create(decided.model, decided.arguments)
     _first_weights(network, start, data, normaliser)
@@ -147,7 +178,17 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
         averager=Lookahead(network) if decided.average == "lookahead" else None,
         run=run,
         progress=progress,
+        pause=pause,
     )
+    return Learnt(data, decided, choice, model, fitted, head_alone)
+
+
+def conclude(
+    run: Run, source: Any, config: ClassificationConfig, learnt: Learnt, progress: Progress
+) -> None:
+    """Measure what was learnt, on the test part too, and leave its report and its model in the run."""
+    data, decided, choice, model = learnt.data, learnt.decided, learnt.compute, learnt.model
+    validation = data.part("validation")
     run.status("measuring")
     scores = model.view_scores(validation) if len(validation) else None
     if data.several and scores is not None:
@@ -159,7 +200,8 @@ def _train(run: Run, source: Any, config: ClassificationConfig, progress: Progre
         for part in ("validation", "test")
     }
     other = train_beside(run, source, config, progress, train)
-    keep(run, config, data, decided, choice, model, fitted, measured, settled, other, head_alone, progress)
+    keep(run, config, data, decided, choice, model, learnt.fitted, measured, settled, other, learnt.head_alone,
+         progress)  # fmt: skip
 
 
 def settle(

@@ -4,7 +4,7 @@ Each module has some verbs: what they do, what a person reads of it, and their o
 when it is called, so that `vistazo --help` answers at once.
 """
 
-from vistazo.commands import answering, explaining, lessons, listing, similar, sources, training
+from vistazo.commands import answering, explaining, lessons, listing, similar, sources, training, tuning
 from vistazo.commands.options import Verb
 
 __all__ = ["ALIASES", "VERBS"]
@@ -13,6 +13,7 @@ _ORDER = (
     "train",
     "resume",
     "reproduce",
+    "tune",
     "check",
     "evaluate",
     "predict",
@@ -35,6 +36,7 @@ _ALL = {
     **similar.VERBS,
     **sources.VERBS,
     **training.VERBS,
+    **tuning.VERBS,
 }
 VERBS: dict[str, Verb] = {name: _ALL[name] for name in _ORDER}
 ALIASES: dict[str, str] = {verb.spanish: name for name, verb in VERBS.items()}

@@ -8,9 +8,10 @@ import click
 
 from vistazo import language, platform
 from vistazo.commands.options import Verb, config_file, derived, option, take_common, whole
+from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "settings_of_tasks"]
 
 
 def _train(values: dict[str, Any]) -> dict[str, Any]:
@@ -27,9 +28,13 @@ def _train(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resume(values: dict[str, Any]) -> dict[str, Any]:
-    from vistazo import tasks
+    from vistazo import tasks, tuning
 
     common = take_common(values)
+    if tuning.holds_search(values["run"]):
+        if values["epochs"] is not None:
+            raise UsageError(tr("{folder} is a search: leave out --epochs.", folder=values["run"]))
+        return tuning.resume(values["run"], quiet=common["quiet"]).to_json()
     result = tasks.resume(values["run"], epochs=values["epochs"], quiet=common["quiet"])
     return _trained(result, common, wanted=not values["no_open"])
 
@@ -78,6 +83,10 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
     from vistazo.engine.progress import duration
     from vistazo.engine.reports import number
 
+    if "best" in told:  # a search that was gone on with
+        from vistazo.commands.tuning import show_tuned
+
+        return show_tuned(told)
     telling = tasks.tasks[told["task"]].telling()
     lines = [f"{tr(part)}: {telling.measured(one)}" for part, one in told["metrics"].items() if one]
     # A quarter of a person's trust is knowing where things are.
@@ -130,10 +139,11 @@ def _differences(told: dict[str, Any]) -> list[str]:
 
 # ---------------------------------------------------------------- options
 def _train_options() -> list[click.Parameter]:
-    return [click.Argument(["source"], type=click.UNPROCESSED, metavar=tr("SOURCE")), *_settings_of_tasks()]
+    return [click.Argument(["source"], type=click.UNPROCESSED, metavar=tr("SOURCE")), *settings_of_tasks()]
 
 
-def _settings_of_tasks() -> list[click.Parameter]:
+def settings_of_tasks() -> list[click.Parameter]:
+    """The options of every task's config, with those that say where and what."""
     from vistazo import tasks
 
     found: list[click.Parameter] = [

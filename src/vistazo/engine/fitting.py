@@ -27,9 +27,10 @@ from vistazo.engine.runs import REPLANNED, Run
 from vistazo.errors import NotFiniteLoss, Stopped
 from vistazo.language import tr
 
-__all__ = ["Averager", "Fitted", "Paced", "Plan", "Program", "fit"]
+__all__ = ["LOWER_IS_BETTER", "Averager", "Fitted", "Paced", "Pause", "Plan", "Program", "fit"]
 
 LOWER_IS_BETTER = frozenset({"loss", "mae", "rmse", "log_loss", "rps"})
+Pause = Callable[[Sequence[history.Epoch]], bool]  # whether to stand still after these epochs
 LOOK_EVERY = 20  # steps between looks at the loss where a look would wait for an accelerator
 
 
@@ -108,11 +109,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training gave: the history, the epoch whose weights are in the module, why it ended."""
+    """What training gave: the history, the epoch whose weights are in the module, why it ended.
+
+    paused: it stands still before the end of its plan, and the same call goes on from there.
+    """
 
     history: list[history.Epoch]
     epoch: int
     reason: str
+    paused: bool = False
 
 
 @dataclass
@@ -140,18 +145,21 @@ def fit(
     averager: Averager | None,
     run: Run,
     progress: Progress,
+    pause: Pause | None = None,
 ) -> Fitted:
     """Train `program` until the plan, its patience or `stop_at` ends it, and leave the kept weights in its module.
 
     Resumes from the run's newest checkpoint where there is one. A plan that follows the clock is written into
-    config.json as it changes, and followed from there by a run that goes on or reproduces another. On a stop request
+    config.json as it changes, and followed from there by a run that goes on or reproduces another.
+    pause: asked between epochs, also of a run that goes on; where it says so, everything is saved, the weights kept so
+    far are left in the module, and the same call goes on later as if nothing had been. On a stop request
     it saves a checkpoint and raises Stopped. Raises NotFiniteLoss at the step whose loss is NaN or infinite, DiskError
     where a checkpoint cannot be written; earlier checkpoints stay good in both cases.
     """
     pace = Pace(plan.steps or plan.epochs * batches.steps, plan.seconds, plan.most)
     if plan.seconds is not None:
         pace.follow(run.freeze(REPLANNED, []), to_the_end=run.repeats(REPLANNED))
-    loop = _Loop(program, batches, validate, plan, schedule, averager, run, progress, pace)
+    loop = _Loop(program, batches, validate, plan, schedule, averager, run, progress, pace, pause)
     loop.restore()
     return loop.run_to_the_end()
 
@@ -167,10 +175,12 @@ class _Loop:
     run: Run
     progress: Progress
     pace: Pace
+    pause: Pause | None = None
     state: _State = field(default_factory=_State)
     unseen: list[tuple[int, Tensor]] = field(default_factory=list)
     saved_at: float = 0.0
     save_cost: float = 0.0
+    saved: int = -1  # steps done at the newest checkpoint of this process
     clock: float = 0.0  # when time was last added to what is spent
 
     @property
@@ -184,18 +194,24 @@ class _Loop:
         reason = ""
         self.progress.begin(planned=self.pace.planned, steps=self.batches.steps, done=self.done)
         while self.done < self.pace.planned or self.state.step:  # an epoch may be done and not yet measured
+            if self.pause and self.state.epochs and not self.state.step and self.pause(self.state.epochs):
+                if self.saved != self.done:
+                    self._save()
+                return Fitted(self.state.epochs, self._keep(), tr("paused"), paused=True)
             with self.run.polling():
                 self._epoch()
             ended = self._end_epoch()
             if ended:
                 reason = ended
                 break
+        return Fitted(self.state.epochs, self._keep(), reason or self._plan_done())
+
+    def _keep(self) -> int:
+        """Put the kept weights into the module; the epoch they are of."""
         if self.plan.keep == "best" and self.state.best_tensors is not None:
             self.program.module.load_state_dict(self.state.best_tensors)
-            kept = self.state.best_epoch
-        else:
-            kept = self.state.epoch
-        return Fitted(self.state.epochs, kept, reason or self._plan_done())
+            return self.state.best_epoch
+        return self.state.epoch
 
     def _plan_done(self) -> str:
         """Why training ended where nothing else ended it."""
@@ -371,7 +387,7 @@ class _Loop:
             "pace": self.pace.state_dict() if self.plan.seconds is not None else None,
         }
         checkpoints.save(self.run.checkpoints, done, state)
-        self.saved_at = time.monotonic()
+        self.saved, self.saved_at = done, time.monotonic()
         self.save_cost = self.saved_at - began
 
     def _require_finite(self, tensors: dict[str, Tensor], step: int) -> None:
@@ -394,6 +410,7 @@ class _Loop:
         self.state = _State(
             **saved["position"], epochs=json.loads(saved["epochs"]), best_tensors=saved["best_tensors"]
         )
+        self.saved = self.done
 
     def _module_tensors(self) -> dict[str, Tensor]:
         return {name: one.detach().clone() for name, one in self.program.module.state_dict().items()}

@@ -46,6 +46,7 @@ __all__ = [
     "open_existing",
     "read_json",
     "resolve",
+    "shared",
 ]
 
 LAST = "last"
@@ -230,6 +231,32 @@ class Run:
             RUNS.mkdir(exist_ok=True)
             (RUNS / LAST).write_text(str(self.folder.resolve()), encoding="utf-8")
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside the block this process alone decides on a run that several work on; config.json is read anew.
+
+        A process that dies in it lets go of it. Raises DiskError; Stopped where the run is asked to stop meanwhile.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / "lock")
+        try:
+            while True:
+                try:
+                    lock.acquire(timeout=1.0, poll_interval=0.01)
+                    break
+                except Timeout:
+                    if self.asked_to_stop():
+                        self._polled = False
+                        self.stop()
+        except OSError as error:
+            raise DiskError(disk_sentence(self.folder / "lock", error)) from error
+        try:
+            self.config = read_json(self.folder / "config.json")
+            yield
+        finally:
+            lock.release()
+
     def close(self) -> None:
         self._lock.release()
 
@@ -277,16 +304,56 @@ def _settle(run: Run, asked: Mapping[str, Any], identity: Mapping[str, Any]) -> 
         run.status("starting")
         run.rewrite({**asked, "identity": dict(identity)})
     elif key is not None:
-        raise RunDiffers(
-            tr(
-                "{folder} holds a run with another {key} ({old} there, {new} asked). "
-                "Choose another --out, or continue that run with: vistazo resume {folder}",
-                folder=run.folder,
-                key=key,
-                old=run.config.get("identity", {}).get(key),
-                new=identity.get(key),
-            )
+        raise _differs(run, key, identity)
+
+
+def _differs(run: Run, key: str, identity: Mapping[str, Any]) -> RunDiffers:
+    return RunDiffers(
+        tr(
+            "{folder} holds a run with another {key} ({old} there, {new} asked). "
+            "Choose another --out, or continue that run with: vistazo resume {folder}",
+            folder=run.folder,
+            key=key,
+            old=run.config.get("identity", {}).get(key),
+            new=identity.get(key),
         )
+    )
+
+
+@contextlib.contextmanager
+def shared(
+    out: str | None, *, name: str, asked: Mapping[str, Any], identity: Mapping[str, Any]
+) -> Iterator[Run]:
+    """Like `create`, but of a run that several processes work on: the lock is held only while its settings are written.
+
+    Who changes its config.json later takes `Run.alone` for that. Raises RunDiffers, RunError, DiskError.
+    """
+    folder = _make_folder(out, name)
+    run = Run(folder, {}, _Unlocked())
+    if "identity" not in read_json(folder / "config.json"):
+        try:
+            _refuse_strangers(folder)  # before the lock: nothing is left in a folder that is not ours
+        except RunError:
+            if "identity" not in read_json(folder / "config.json"):  # else another began it just now
+                raise
+    with run.alone():
+        kept = read_json(folder / "status.json")
+        process = int(_number(kept.get("process")))
+        at_it = process != os.getpid() and platform.process_alive(process)
+        key = differing(run.config.get("identity", {}), identity)
+        if run.config and key is not None and at_it:  # nobody may begin anew what another works on
+            raise _differs(run, key, identity)
+        run.count_from(*(_number(kept.get(name)) for name in ("seconds", "reading")))
+        _settle(run, asked, identity)
+    run.remember()
+    yield run
+
+
+class _Unlocked:
+    """What stands for the lock of a run that several processes share."""
+
+    def release(self) -> None:
+        return
 
 
 @contextlib.contextmanager

@@ -25,14 +25,16 @@ _FOUND_ANEW = ("task", "source", "settings", "identity", "data", "start", "repro
 
 
 @contextlib.contextmanager
-def outcome(run: Run) -> Iterator[None]:
+def outcome(run: Run, *, shared: bool = False) -> Iterator[None]:
     """Inside the block the run is worked on; how that ends, well or not, is told in its status.json.
 
+    shared: several processes work on it, and the one that ends it says that it is finished.
     Raises Stopped and VistazoError as they come, DiskError for a disk that is full or read-only.
     """
     try:
         yield
-        run.status("finished")
+        if not shared:
+            run.status("finished")
     except Stopped:
         run.status("stopped")
         raise
