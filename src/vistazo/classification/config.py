@@ -2,9 +2,10 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from vistazo import platform
+from vistazo.classification import in_words
 from vistazo.classification.evaluating.stating import parse
 from vistazo.config import setting
 from vistazo.engine import runs
@@ -100,6 +101,19 @@ class ClassificationConfig(TrainingConfig):
         pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$",
         help=mark("filters of each group, as in 32,64,64"),
     )
+    network: str | None = setting(
+        None,
+        spanish="red",
+        help=mark(
+            "a network of your own in words, as in 'conv 32 3x3 relu; pool 2; dense classes softmax', or @FILE with a "
+            "layer a line"
+        ),
+    )
+    numbers: str | None = setting(
+        None,
+        spanish="numeros",
+        help=mark("values for numbers of --network, as in filters=16,dropout1.rate=0.4"),
+    )
     schedule: Literal["triangular", "linear", "cosine", "inverse_time", "constant"] | None = setting(
         None, spanish="plan", help=mark("how the learning rate goes on (default: the recipe's)")
     )
@@ -184,6 +198,15 @@ class ClassificationConfig(TrainingConfig):
             augments.parse(text)
         return text
 
+    @field_validator("network", "numbers", mode="before")
+    @classmethod
+    def _in_words(cls, value: Any, info: ValidationInfo) -> Any:
+        """Lists and tables of a TOML file as one text. Raises ConfigError with a sentence of its own."""
+        try:
+            return (in_words.as_text if info.field_name == "network" else in_words.as_values)(value)
+        except ValueError as error:  # pydantic would take it for its own
+            raise ConfigError(str(error)) from None
+
     @field_validator("every")
     @classmethod
     def _time(cls, value: str | None) -> str | None:
@@ -216,7 +239,7 @@ class ClassificationConfig(TrainingConfig):
 
     def anchored(self) -> Self:
         """`classes`, `start` and `corrections` as absolute paths, the last with a seal of what it says; `last` is
-        resolved here, before this run becomes the last.
+        resolved here, before this run becomes the last. The file of `network` as the words in it.
 
         Raises RunError where `start` is no model, SourceError where `corrections` cannot be understood.
         """
@@ -228,6 +251,7 @@ class ClassificationConfig(TrainingConfig):
         paths = {
             "corrections": corrections,
             "classes": self.classes and str(platform.existing(self.classes).absolute()),
+            "network": self.network and in_words.read_file(self.network),
             "start": self.start and str(runs.model_file(self.start).absolute()),
         }
         return self.model_copy(update=paths)

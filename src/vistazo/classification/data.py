@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vistazo import bundle as bundles
 from vistazo import platform
-from vistazo.classification import leaks
+from vistazo.classification import in_words, leaks
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.correcting import Corrections, kept
 from vistazo.classification.recipe import Given
@@ -227,6 +227,7 @@ def load(
     notes = (*found.notes, *why)
     height, width = picture_size(config, height=height, width=width, pictures=len(own))
     channels = int(config.channels or channels)
+    in_words.require_fit(config, height, width, channels, len(found.index.classes))
     loaded = cache.load(
         found.store,
         rows,

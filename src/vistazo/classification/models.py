@@ -11,27 +11,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vistazo.classification import transferring
+from vistazo.classification import in_words, transferring
 from vistazo.engine.optimizers import Group
 from vistazo.engine.parameters import tell_parameters
 from vistazo.language import mark, tr
-from vistazo.networks import airbench, efficientnet_lite, tutorials
+from vistazo.networks import airbench, efficientnet_lite, tutorials, word_layers, word_table
 from vistazo.registry import Registry
 
-__all__ = ["Entry", "create", "listing", "models", "require"]
+__all__ = ["Entry", "create", "listing", "models", "objective_of", "require"]
 
 
 @dataclass(frozen=True)
 class Entry:
     """A registered network.
 
-    build: keyword arguments to network. groups: (network, batch size) to parameter groups with their rates.
-    suit: (pictures, epochs, height, width) to the arguments that suit them, besides those the data dictates.
-    example: the arguments that the listing counts parameters with. source: where it was published.
-    objective: the loss that reads its scores. penalty: network to what is added to the loss, such as squared weights.
-    sides: the least and the most pixels a side it is made for. photograph: the number of pictures to the pixels of
-    the longer side that larger ones are brought to. scaling: of pixels, where published weights ask for one; None for
-    the recipe's. shifted: whether answers to moved copies are worth their time.
+    build: keyword arguments to network. groups: (network, batch size) to parameter groups with their rates. suit:
+    (pictures, epochs, height, width) to the arguments that suit them, besides those the data dictates. example: the
+    arguments that the listing counts parameters with. source: where it was published. objective: the loss that reads
+    its scores; objective_of: the same from its arguments, where they say. penalty: network to what is added to the
+    loss, such as squared weights. sides: the least and the most pixels a side it is made for. photograph: the number
+    of pictures to the pixels of the longer side that larger ones are brought to. scaling: of pixels, where published
+    weights ask for one; None for the recipe's. shifted: whether answers to moved copies are worth their time.
     """
 
     build: Callable[..., nn.Module]
@@ -40,6 +40,7 @@ class Entry:
     example: dict[str, Any]
     source: str
     objective: str = "cross_entropy"
+    objective_of: Callable[[dict[str, Any]], str] | None = None
     penalty: Callable[[Any], Tensor] | None = None
     sides: tuple[int, int] = (16, 128)
     photograph: Callable[[int], int] = lambda pictures: 64
@@ -59,6 +60,12 @@ def require(name: str, arguments: dict[str, Any]) -> None:
     """Raise ValueError where that network cannot be made so; nothing is computed and no memory taken."""
     with torch.device("meta"):
         create(name, arguments)
+
+
+def objective_of(name: str, arguments: dict[str, Any]) -> str:
+    """The loss that reads the scores of that network made so."""
+    entry = models[name]
+    return entry.objective_of(arguments) if entry.objective_of else entry.objective
 
 
 def listing() -> list[dict[str, Any]]:
@@ -165,5 +172,19 @@ models.register(transferring.MODEL)(
         photograph=transferring.photograph,
         scaling="published",
         shifted=False,
+    )
+)
+models.register(in_words.MODEL)(
+    Entry(
+        word_layers.WordNetwork,
+        _adam,
+        lambda **_: {"words": list(in_words.EXAMPLE)},
+        {**_GREY, "words": list(in_words.EXAMPLE)},
+        mark(
+            "a network of your own, written with --network; here that of the Keras tutorial on MNIST digits"
+        ),
+        objective_of=lambda arguments: word_table.objective(arguments["words"]),
+        penalty=word_layers.WordNetwork.penalty,
+        sides=_TUTORIALS,
     )
 )

@@ -6,6 +6,7 @@ Torch-free, so that `vistazo recipes` costs nothing.
 from dataclasses import dataclass, field
 from typing import Any
 
+from vistazo.classification import in_words
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.everyday import EASY, EVERYDAY
 from vistazo.classification.recipe import Given, Recipe
@@ -83,18 +84,18 @@ class Decided:
 recipes: Registry[Recipe] = Registry(mark("recipe"))
 
 
-for _name, _recipe in {**EVERYDAY, **TRANSFER, **TUTORIALS}.items():
+for _name, _recipe in {**EVERYDAY, **TRANSFER, **in_words.PLAIN, **TUTORIALS}.items():
     recipes.register(_name)(_recipe)
 
 
 def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...]) -> Decided:
     """Settle every open setting from the recipe and from what the data is."""
-    from vistazo.classification.models import models, require  # imports torch
+    from vistazo.classification.models import models, objective_of, require  # imports torch
 
     recipe = recipes[config.recipe]
     epochs, batch = recipe.length(given)
     epochs, batch = config.epochs or epochs, min(config.batch or batch, given.pictures)
-    model = config.model or recipe.model
+    model = in_words.MODEL if config.network else config.model or recipe.model
     arguments: dict[str, Any] = {
         "channels": given.channels,
         "height": given.height,
@@ -107,6 +108,8 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         arguments |= models[model].suit(
             pictures=given.pictures, epochs=epochs, height=given.height, width=given.width
         )
+    if config.network:
+        arguments["words"] = in_words.resolved(config)
     if config.filters:
         if "filters" not in arguments:
             raise ConfigError(
@@ -115,6 +118,8 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         arguments["filters"] = [int(one) for one in config.filters.split(",")]
     try:
         require(model, arguments)
+    except ConfigError:  # of words: its own sentence names the layer
+        raise
     except ValueError as error:
         if config.filters:
             raise ConfigError(
@@ -149,7 +154,7 @@ def decide(config: ClassificationConfig, given: Given, classes: tuple[str, ...])
         reach=seen.reach,
         flip=seen.flip,
         views=config.views == "on" if config.views else recipe.views,
-        objective=recipe.objective or models[model].objective,
+        objective=recipe.objective or objective_of(model, arguments),
         scaling=models[model].scaling or recipe.scaling,
         monitor=config.monitor or recipe.monitor,
         patience=recipe.patience if config.patience is None else config.patience,
@@ -184,6 +189,8 @@ def with_recipe(
     """The settings with the recipe that auto means for these pictures, as they are before they are resized."""
     if config.recipe != AUTO:
         return config
+    if config.network:
+        return config.model_copy(update={"recipe": in_words.RECIPE})
     several = config.repeats or (config.folds or 0) + 1  # runs that share a time
     photographs = (
         not config.model
@@ -201,8 +208,7 @@ def with_recipe(
 
 def require_sense(config: ClassificationConfig) -> None:
     """Raise UnknownName or ConfigError where the settings cannot mean anything, before a picture is read."""
-    if config.recipe != AUTO:
-        recipes[config.recipe]
+    in_words.require_sense(config, recipes[config.recipe] if config.recipe != AUTO else None)
     if config.time and config.epochs:
         raise ConfigError(tr("--time chooses how long to train: leave out --epochs, or --time."))
     if config.time and config.beside == "on":
@@ -226,7 +232,7 @@ def picture_size(
     recipe = recipes[config.recipe]
     if recipe.size and not config.size:
         return recipe.size
-    entry = models[config.model or recipe.model]
+    entry = models[in_words.MODEL if config.network else config.model or recipe.model]
     return working_size(
         config.size, height=height, width=width, sides=entry.sides, photograph=entry.photograph(pictures)
     )

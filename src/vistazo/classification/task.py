@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import vistazo
-from vistazo.classification import balance, several, studies, transfer
+from vistazo.classification import balance, in_words, several, studies, transfer
 from vistazo.classification.beside import train_beside
 from vistazo.classification.budget import TooShort, fit_to_time
 from vistazo.classification.classifier import Classifier, open_model, views_of
@@ -138,6 +138,8 @@ def learn(
     )
     batches = drawing(data, decided, config, normaliser, choice.device)
     progress.say(plan_sentence(decided, choice, network, batches))
+    for line in in_words.plan_lines(decided.model, decided.arguments):
+        progress.say(line)
     progress.say(seen_sentence(decided))
     if uneven:
         progress.say(uneven)

@@ -92,6 +92,10 @@ def decide_from(config: ClassificationConfig, data: Data, start: Classifier | No
         decided = replace(decided, objective=SEVERAL)
     if start is None:
         return decided
+    if config.network and start.arguments.get("words") != decided.arguments["words"]:
+        raise ConfigError(
+            tr("{path} has another network than --network writes down; leave it out.", path=start.path)
+        )
     if (config.model and config.model != start.model) or (
         config.filters and decided.arguments.get("filters") != start.arguments.get("filters")
     ):

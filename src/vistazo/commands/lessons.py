@@ -71,7 +71,7 @@ def _show_museum(told: dict[str, Any]) -> list[str]:
 
 
 def _show_inside(told: dict[str, Any]) -> list[str]:
-    from vistazo.classification.inside.pages import table_lines
+    from vistazo.classification.inside.telling import table_lines
     from vistazo.engine.reports import number
 
     model = shlex.quote(told["model"])

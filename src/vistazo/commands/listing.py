@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from vistazo.commands.options import Verb
+from vistazo.commands.options import Verb, derived, option, whole
 from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
@@ -14,6 +14,12 @@ __all__ = ["VERBS"]
 def _models(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo import tasks
 
+    given = {name: values.pop(name) for name in ("network", "numbers", "size", "channels", "classes")}
+    if given["network"]:
+        return _network(values["name"], given)
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(tr("--{name} is asked of a network in words: give --network too.", name=name))
     if values["name"] is not None:
         from vistazo.classification.inside import look
 
@@ -38,6 +44,19 @@ def _models(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _network(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """The table of a network in words, without any pictures."""
+    from vistazo.classification import in_words
+    from vistazo.classification.config import ClassificationConfig
+    from vistazo.config import build
+
+    if name is not None:
+        raise UsageError(tr("A name and --network are two networks: leave out one of them."))
+    classes = given.pop("classes") or 10
+    settings = {one: value for one, value in given.items() if value is not None}
+    return in_words.told(build(ClassificationConfig, settings), classes)
+
+
 def _recipes(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo.classification.recipes import recipes
 
@@ -52,8 +71,12 @@ def _recipes(values: dict[str, Any]) -> dict[str, Any]:
 def _show_models(told: dict[str, Any]) -> list[str]:
     from vistazo.engine.reports import number
 
+    if "words" in told:
+        from vistazo.classification import in_words
+
+        return in_words.told_lines(told)
     if "layers" in told:
-        from vistazo.classification.inside.pages import table_lines
+        from vistazo.classification.inside.telling import table_lines
 
         return [*table_lines(told), tr("next:   vistazo train SOURCE --model {name}", name=told["model"])]
     model, parameters, source = tr("model"), tr("parameters"), tr("source")
@@ -81,7 +104,22 @@ def _show_recipes(told: dict[str, Any]) -> list[str]:
 
 
 def _models_parameters() -> list[click.Parameter]:
-    return [click.Argument(["name"], type=click.UNPROCESSED, required=False, metavar=tr("[NAME]"))]
+    from vistazo.classification.config import ClassificationConfig
+
+    return [
+        click.Argument(["name"], type=click.UNPROCESSED, required=False, metavar=tr("[NAME]")),
+        *derived(ClassificationConfig, only="network"),
+        *derived(ClassificationConfig, only="numbers"),
+        option("size", "--size", "--tamano", help=tr("size of the pictures of --network (default: 28)")),
+        option("channels", "--channels", "--canales", help=tr("1 for grey, 3 for colour (default: 1)")),
+        option(
+            "classes",
+            "--classes",
+            "--clases",
+            type=whole(1),
+            help=tr("how many classes --network tells apart (default: 10)"),
+        ),
+    ]
 
 
 VERBS: dict[str, Verb] = {

@@ -23,7 +23,15 @@ from torch import Tensor, nn
 
 from vistazo.language import tr
 
-__all__ = ["BatchNorm", "CifarCnn", "FashionCnn", "MnistCnn", "QuickdrawCnn", "SportsCnn"]
+__all__ = [
+    "BatchNorm",
+    "CifarCnn",
+    "FashionCnn",
+    "MnistCnn",
+    "QuickdrawCnn",
+    "SportsCnn",
+    "begin_as_keras",
+]
 
 
 class BatchNorm(nn.Module):
@@ -71,7 +79,7 @@ class MnistCnn(nn.Module):
         self.convolution = nn.Conv2d(channels, 32, 3)
         self.hidden = nn.Linear(32 * left, 100)
         self.head = nn.Linear(100, classes)
-        _begin_as_keras(self)
+        begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
@@ -124,7 +132,7 @@ class CifarCnn(nn.Module):
         self.hidden = nn.Linear(128 * left, 32)
         self.hidden_norm = BatchNorm(32)
         self.head = nn.Linear(32, classes)
-        _begin_as_keras(self)
+        begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
@@ -152,7 +160,7 @@ class SportsCnn(nn.Module):
         self.convolution = nn.Conv2d(channels, 32, 3, padding=1)
         self.hidden = nn.Linear(32 * -(-height // 2) * -(-width // 2), 32)
         self.head = nn.Linear(32, classes)
-        _begin_as_keras(self)
+        begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
@@ -186,7 +194,7 @@ class QuickdrawCnn(nn.Module):
         )
         self.seconds = nn.ModuleList(nn.Conv2d(one, one, 3, padding=1) for one in widths)
         self.head = nn.Linear(widths[-1] * left, classes)
-        _begin_as_keras(self)
+        begin_as_keras(self)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K)."""
@@ -206,7 +214,7 @@ class QuickdrawCnn(nn.Module):
         return 1e-5 * torch.stack([kernel.square().sum() for kernel in kernels]).sum()
 
 
-def _begin_as_keras(network: nn.Module) -> None:
+def begin_as_keras(network: nn.Module) -> None:
     """Weights uniform after Glorot, Bengio 2010; biases 0: what Keras' layers begin with."""
     for one in network.modules():
         if isinstance(one, (nn.Conv2d, nn.Linear)):

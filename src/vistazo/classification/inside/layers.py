@@ -136,7 +136,7 @@ _BETWEEN = {
     "hardtanh": "relu6", "hardtanh_": "relu6", "relu6": "relu6", "gelu": "gelu", "sigmoid": "sigmoid", "tanh": "tanh",
     "softmax": "softmax", "max_pool2d": "max_pool", "avg_pool2d": "average_pool", "amax": "largest", "mean": "mean",
     "dropout": "dropout", "dropout_": "dropout", "flatten": "flatten", "add": "addition", "__add__": "addition",
-    "add_": "addition", "interpolate": "resizing",
+    "add_": "addition", "interpolate": "resizing", "elu": "elu", "elu_": "elu",
 }  # fmt: skip
 
 
@@ -276,6 +276,8 @@ def _described(one: _Happened) -> tuple[str, str, str]:
         return "dense", ", ".join([tr("dense"), *after]), ""
     if "batch_norm" in by_name:
         return "normalisation", tr("batch normalisation"), ""
+    if "prelu" in by_name:
+        return "activation", "PReLU", ""
     return "other", type(one.module).__name__, ""
 
 
@@ -300,6 +302,7 @@ def _activation(call: Call) -> str:
         "relu6": "ReLU6",
         "silu": "SiLU",
         "gelu": "GELU",
+        "elu": "ELU",
         "sigmoid": "sigmoid",
         "tanh": "tanh",
     }

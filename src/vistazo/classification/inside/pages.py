@@ -1,4 +1,4 @@
-"""The pages of a look inside a network, and the table of its layers for people.
+"""The pages of a look inside a network.
 
 Shape suffixes: C channels, H height, W width, O filters.
 """
@@ -10,48 +10,18 @@ import numpy.typing as npt
 
 from vistazo.classification.inside.layers import Layer
 from vistazo.classification.inside.liking import Liked, Likes
+from vistazo.classification.inside.telling import shape_text
 from vistazo.engine.reports import Block, Picture, Pictures, Report, Section, Table, Text, number
 from vistazo.language import tr
 from vistazo.pictures import drawing
 from vistazo.pictures.pages import Folder, signed, tiles
 
-__all__ = ["of_filters", "of_likes", "of_maps", "table_lines"]
+__all__ = ["of_filters", "of_likes", "of_maps"]
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 _SIDE = 112  # screen pixels of a liked picture's shorter side
 _FRAME = (255, 140, 0)
-
-
-def table_lines(told: dict[str, Any]) -> list[str]:
-    """The layers as lines of text, from what `look` or `registered` tells."""
-    heading = [tr("layer"), tr("name"), tr("what it does"), tr("output"), tr("parameters"), tr("neurons")]
-    rows = [
-        [
-            str(one["number"]),
-            one["name"],
-            one["about"],
-            _shape(one["shape"]),
-            number(one["parameters"]),
-            number(one["neurons"]),
-        ]
-        for one in told["layers"]
-    ]
-    rows.append(["", "", tr("total"), "", number(told["parameters"]), ""])
-    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
-    sides = (str.rjust, str.ljust, str.ljust, str.rjust, str.rjust, str.rjust)
-    lines = [
-        "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)).rstrip()
-        for row in (heading, *rows)
-    ]
-    if told["statistics"] or told["frozen"]:
-        parts = {name: number(told[name]) for name in ("trainable", "statistics", "frozen")}
-        lines.append(tr("trainable {trainable}, running statistics {statistics}, frozen {frozen}", **parts))
-    return [tr("{name}, pictures of {size}", name=told["network"], size=_shape(told["input"])), *lines]
-
-
-def _shape(shape: Any) -> str:
-    return " × ".join(map(str, shape))
 
 
 def _name(layer: Layer) -> str:
@@ -104,7 +74,7 @@ def _next() -> str:
 
 def _table(layers: tuple[Layer, ...]) -> Table:
     rows: list[list[Any]] = [
-        [_name(one), one.about, _shape(one.shape), one.parameters, one.neurons] for one in layers
+        [_name(one), one.about, shape_text(one.shape), one.parameters, one.neurons] for one in layers
     ]
     total = sum(one.parameters for one in layers)
     headings = [tr("layer"), tr("what it does"), tr("output"), tr("parameters"), tr("neurons")]
@@ -136,7 +106,9 @@ def of_maps(
     for layer, maps_CHW, units in shown:
         sheet = tiles(maps_CHW[units])
         caption = tr("units {units} of {n}, from left to right", units=_told_units(units), n=layer.units)
-        drawn = folder.picture(f"maps-{layer.number}", sheet, caption, _shape(layer.shape), enlarged=False)
+        drawn = folder.picture(
+            f"maps-{layer.number}", sheet, caption, shape_text(layer.shape), enlarged=False
+        )
         facts = tr("{about}; strongest unit: {unit}", about=layer.about, unit=_strongest(maps_CHW))
         sections.append(Section(_name(layer), [Text(facts), Pictures([drawn], large=True)]))
     return Report(tr("What {name} makes of a picture", name=name), sections, title)
