@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from vistazo.engine.reports import clean, number, percent, ticks, ticks_in_words
 from vistazo.engine.search import DONE, Space, Study, Trial, Value
 from vistazo.engine.search_figures import figured, finite, recipe, winner
-from vistazo.engine.search_telling import in_words, is_share, typed
+from vistazo.engine.search_verdict import in_words, is_share, typed
 from vistazo.language import tr
 
 __all__ = ["COLOURS", "Axis", "curves", "figure_axis", "legend", "parallel", "slices", "values_axis"]

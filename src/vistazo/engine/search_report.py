@@ -37,7 +37,7 @@ from vistazo.engine.search_figures import (
     spending,
     winner,
 )
-from vistazo.engine.search_telling import STATES, counted, in_words, typed, values_of, verdict
+from vistazo.engine.search_verdict import STATES, counted, in_words, typed, values_of, verdict
 from vistazo.language import tr
 
 __all__ = ["COLUMNS", "as_csv", "build", "summary"]
