@@ -426,7 +426,10 @@ def resume(
             )
         if "search" in asked:
             raise RunError(
-                tr("{folder} is a search, not a run. Continue it with: vistazo resume {folder}", folder=run.folder)
+                tr(
+                    "{folder} is a search, not a run. Continue it with: vistazo resume {folder}",
+                    folder=run.folder,
+                )
             )
         config_class = tasks[asked["task"]].config()
         config = build(config_class, asked["settings"])

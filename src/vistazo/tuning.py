@@ -9,10 +9,8 @@ A search is a folder that several processes may share:
     trials.csv  best.toml  report.html  metrics.json  model.vistazo
 """
 
-import csv
 import importlib
 import importlib.util
-import io
 import json
 import os
 import re
@@ -36,7 +34,17 @@ from vistazo.errors import ConfigError, DiskError, MissingExtra, RunError
 from vistazo.language import tr
 from vistazo.remote.addresses import is_url, name_of, shown
 
-__all__ = ["FINAL", "PRUNERS", "SAMPLERS", "Tuned", "as_csv", "as_toml", "holds_search", "require_optuna", "resume", "tune"]
+__all__ = [
+    "FINAL",
+    "PRUNERS",
+    "SAMPLERS",
+    "Tuned",
+    "as_toml",
+    "holds_search",
+    "require_optuna",
+    "resume",
+    "tune",
+]
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = (ASHA, HYPERBAND, NONE)
@@ -46,7 +54,7 @@ ENDLESS = 1_000_000  # trials, where the time is what ends a search
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search gave. best: the winner's number, values and validation figure. metrics: of each part, of the winner."""
+    """What a search gave. best: number, values and validation figure of the winner. metrics: of each part, its own."""
 
     run: Path
     model: Path
@@ -85,7 +93,7 @@ def tune(
     """Search for good settings on a source; the same call on an unfinished search goes on with it, or joins in.
 
     source: as `train` takes it. search: name -> space, as in {"learning_rate": "log:1e-4..1e-2"}. trials: sampled ones
-    at most, the recipe not counted. time: for all of it, as in '10m'. most_epochs: of one trial (default: the recipe's).
+    at most, the recipe not counted. time: for all of it, as in '10m'. most_epochs: of a trial (default: the recipe's).
     factor: one trial in so many goes on at a rung. final: the winner as it was trained, or trained anew on training and
     validation pictures together. settings: as `train` takes them; they are the recipe, trial 0.
     Raises VistazoError, each with one sentence; Stopped where a signal or the control file asked for it.
@@ -116,7 +124,13 @@ def tune(
         "settings": config.model_dump(mode="json"),
         "search": options,
     }
-    plain = name_of(source) if is_url(source) else given.name.split(".")[0] if isinstance(given, Path) else "arrays"
+    plain = (
+        name_of(source)
+        if is_url(source)
+        else given.name.split(".")[0]
+        if isinstance(given, Path)
+        else "arrays"
+    )
     identity = {"task": name, **_flat(options), **config.identity()}
     place = os.fspath(out) if out else None
     with runs.shared(place, name=f"tune-{plain}", asked=asked, identity=identity) as run:
@@ -133,7 +147,9 @@ def resume(name: str | os.PathLike[str], *, quiet: bool = False, source: Any = N
     folder = runs.resolve(name)
     asked = runs.read_json(folder / "config.json")
     if not {"task", "source", "settings", "search", "identity"} <= asked.keys():
-        raise RunError(tr("{path} is damaged or is not that of a run. Start a new run.", path=folder / "config.json"))
+        raise RunError(
+            tr("{path} is damaged or is not that of a run. Start a new run.", path=folder / "config.json")
+        )
     config = build(tasks.tasks[asked["task"]].config(), asked["settings"])
     if source is None:
         if asked["source"] is None:
@@ -187,7 +203,9 @@ def _checked(task: str, config: Config, options: Mapping[str, Any]) -> tuple[dic
             )
     if options["final"] != FINAL[0] and getattr(config, "unknown_error", None):
         raise ConfigError(
-            tr("--dont-know needs validation pictures, and --final train+validation learns from them: leave out one.")
+            tr(
+                "--dont-know needs validation pictures, and --final train+validation learns from them: leave out one."
+            )
         )
     if options["time"] and not re.fullmatch(r"\d+(\.\d+)?(s|m|min|h)?", options["time"]):
         raise ConfigError(tr("--time {value}: write a time as in 90s, 5m or 1h.", value=options["time"]))
@@ -203,7 +221,12 @@ def _checked(task: str, config: Config, options: Mapping[str, Any]) -> tuple[dic
     for name, known in (("sampler", SAMPLERS), ("pruner", PRUNERS), ("final", FINAL)):
         if options[name] not in known:
             raise ConfigError(
-                tr("--{name} is one of {known}, not {value}.", name=name, known=", ".join(known), value=options[name])
+                tr(
+                    "--{name} is one of {known}, not {value}.",
+                    name=name,
+                    known=", ".join(known),
+                    value=options[name],
+                )
             )
     texts = options["search"] or search_spaces.parse_all([])
     numbers = fields.numbers(config)
@@ -262,7 +285,8 @@ def _search(run: Run, config: Config, bench: Any, progress: Progress) -> None:
 def _plan_sentence(asked: Any, bench: Any) -> str:
     trials = asked.plan.trials
     return tr(
-        "searching {names} by {pruner} ({sampler}): {trials}, at most {epochs} epochs each, judged by validation {metric}",
+        "searching {names} by {pruner} ({sampler}): {trials}, at most {epochs} epochs each, "
+        "judged by validation {metric}",
         names=", ".join(asked.spaces),
         pruner=asked.plan.pruner,
         sampler=asked.sampler,
@@ -273,8 +297,9 @@ def _plan_sentence(asked: Any, bench: Any) -> str:
 
 
 def _end(run: Run, search: Any, bench: Any, options: Mapping[str, Any], progress: Progress) -> None:
-    """The winner: measured on the test part, which nothing looked at before; tables, page and, last of all, the model."""
+    """The winner, measured on the test part, which nothing looked at before; tables, page and, at last, the model."""
     from vistazo.engine.search_spaces import with_values
+    from vistazo.engine.search_telling import as_csv
     from vistazo.engine.searching import trial_folder
 
     run.status("measuring")
@@ -289,11 +314,12 @@ def _end(run: Run, search: Any, bench: Any, options: Mapping[str, Any], progress
     if entry.keeps == "best":
         kept = 1 + entry.curve.index(entry.judged(study.lower_is_better))
     progress.say(tr("the winner is trial {number}; it is measured now", number=best))
-    folder = bench.finish(
-        trial_folder(run.folder, best), config, len(entry.curve), kept, together=together
-    )
+    folder = bench.finish(trial_folder(run.folder, best), config, len(entry.curve), kept, together=together)
     told = runs.read_json(folder / "metrics.json")
-    said = {name: getattr(study, name) for name in ("metric", "sampler", "pruner", "most_epochs", "factor", "epochs")}
+    said = {
+        name: getattr(study, name)
+        for name in ("metric", "sampler", "pruner", "most_epochs", "factor", "epochs")
+    }
     won = study.trials[best]
     told["search"] = {
         **said,
@@ -339,18 +365,6 @@ def _headline(study: Study) -> str:
         figure=number(won.figure or 0.0, 4),
         epochs=won.epochs,
     )
-
-
-def as_csv(study: Study) -> str:
-    """One line a trial: number, origin, state, figure, epochs, seconds, the values, the reason."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["trial", "origin", "state", study.metric, "epochs", "seconds", *study.space, "reason"])
-    for one in study.trials:
-        values = [one.values.get(name, "") for name in study.space]
-        figure = "" if one.figure is None else repr(one.figure)
-        table.writerow([one.number, one.origin, one.state, figure, one.epochs, one.seconds, *values, one.reason])
-    return text.getvalue()
 
 
 def as_toml(config: Config, headline: str) -> str:

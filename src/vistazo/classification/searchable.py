@@ -13,13 +13,16 @@ _ALIKE = mark("trials are compared by it, so it is the same for all: give it onc
 _PICTURES = mark("all trials learn from the same pictures, read once: give it once, as a setting.")
 _SPEED = mark("it decides how a trial is computed and not what is learnt: give it once, as a setting.")
 _SEVERAL = mark("a trial is one training on the parts of the search; leave it out.")
-_AFTER = mark("it does not change what is learnt; train the winner with it: vistazo train SOURCE --config best.toml")
+_AFTER = mark(
+    "it does not change what is learnt; train the winner with it: vistazo train SOURCE --config best.toml"
+)
 
 _REASONS = {
     "seed": _LUCK,
     **dict.fromkeys(("epochs", "patience", "stop_at", "monitor", "keep", "recipe", "start"), _ALIKE),
     **dict.fromkeys(
-        ("size", "channels", "background", "classes", "group_by", "every", "corrections", "max_broken"), _PICTURES
+        ("size", "channels", "background", "classes", "group_by", "every", "corrections", "max_broken"),
+        _PICTURES,
     ),
     **dict.fromkeys(
         ("device", "threads", "deterministic", "precision", "layout", "checkpoint_seconds"), _SPEED
@@ -36,7 +39,7 @@ def refused() -> dict[str, str]:
 
 
 def numbers(config: ClassificationConfig) -> Mapping[str, Any]:
-    """The numbers of the network in words that a search may change, with their values; none where there are no words."""
+    """The numbers of a network in words that a search may change, with their values; none where it is not in words."""
     words = getattr(config, "network", None)
     if not words:
         return {}

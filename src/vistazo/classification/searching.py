@@ -105,13 +105,17 @@ class Bench:
         train anew on training and validation pictures, for as long and by the same plan.
         """
         config = config.model_copy(update={"beside": "off"})
-        frozen = {name: self._run.config[name] for name in ("parts", "start") if name in self._run.config}
+        frozen: dict[str, Any] = {
+            name: self._run.config[name] for name in ("parts", "start") if name in self._run.config
+        }
         folder: Path = working.train_inside(
             self._run,
             "best",
             settings=config.model_dump(mode="json"),
             identity={"task": "classification", "together": together, **config.identity()},
-            train=lambda best: self._conclude(best, trial, config, kept_epochs if together else epochs, together),
+            train=lambda best: self._conclude(
+                best, trial, config, kept_epochs if together else epochs, together
+            ),
             frozen=frozen,
         )
         return folder

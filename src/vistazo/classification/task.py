@@ -20,7 +20,6 @@ from vistazo.classification.keeping import keep, measure
 from vistazo.classification.models import create, models
 from vistazo.classification.recipes import Decided
 from vistazo.classification.sharing import SHARE
-from vistazo.classification.transfer import HeadAlone
 from vistazo.classification.training import (
     Program,
     beginning,
@@ -31,6 +30,7 @@ from vistazo.classification.training import (
     plan_sentence,
     seen_sentence,
 )
+from vistazo.classification.transfer import HeadAlone
 from vistazo.engine import device as devices
 from vistazo.engine import pacing
 from vistazo.engine.device import Compute
@@ -185,9 +185,7 @@ def learn(
     return Learnt(data, decided, choice, model, fitted, head_alone)
 
 
-def conclude(
-    run: Run, source: Any, config: ClassificationConfig, learnt: Learnt, progress: Progress
-) -> None:
+def conclude(run: Run, source: Any, config: ClassificationConfig, learnt: Learnt, progress: Progress) -> None:
     """Measure what was learnt, on the test part too, and leave its report and its model in the run."""
     data, decided, choice, model = learnt.data, learnt.decided, learnt.compute, learnt.model
     validation = data.part("validation")

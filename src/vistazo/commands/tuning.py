@@ -27,7 +27,9 @@ def _tune(values: dict[str, Any]) -> dict[str, Any]:
     if file:
         kinds = [tasks.tasks[name].config() for name in ([task] if task else tasks.tasks)]
         settings = {**config.read_settings(Path(file), *kinds), **settings}
-    result = tuning.tune(source, search=search, task=task, out=out, quiet=common["quiet"], **given, **settings)
+    result = tuning.tune(
+        source, search=search, task=task, out=out, quiet=common["quiet"], **given, **settings
+    )
     return _told(result, common, wanted=wanted)
 
 
@@ -87,8 +89,8 @@ def show_tuned(told: dict[str, Any]) -> list[str]:
 def _tune_options() -> list[click.Parameter]:
     own = [
         option("search", "--search", "--buscar", multiple=True,
-               help=tr("what is tried, as in learning_rate=log:1e-4..1e-2, batch=64..512/64, filters=16|32,64; again for "
-                       "each name")),
+               help=tr("what is tried, as in learning_rate=log:1e-4..1e-2, batch=64..512/64, filters=16|32,64; again "
+                       "for each name")),
         option("trials", "--trials", "--pruebas", type=whole(1),
                help=tr("trials besides the recipe (default: what the method usually draws)")),
         option("time", "--time", "--tiempo", help=tr("time the whole search may take, as in 10m or 2h")),
@@ -98,8 +100,8 @@ def _tune_options() -> list[click.Parameter]:
         option("sampler", "--sampler", "--muestreo",
                help=tr("how values are drawn: tpe learns from the trials before, random does not (default: tpe)")),
         option("pruner", "--pruner", "--poda",
-               help=tr("who goes on: asha compares at rungs as trials arrive, hyperband in brackets, none trains all to "
-                       "the end (default: asha)")),
+               help=tr("who goes on: asha compares at rungs as trials arrive, hyperband in brackets, none trains all "
+                       "to the end (default: asha)")),
         option("final", "--final",
                help=tr("the model: best keeps the winner's weights; train+validation trains it anew on both")),
     ]  # fmt: skip

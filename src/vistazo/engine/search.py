@@ -51,7 +51,8 @@ class Trial:
     state: "done" (trained to the full length), "stopped" (others were better), "failed", "running" (a process trains it
     or died doing so), "waiting" (paused at a rung, or not begun). curve: the validation figure after each epoch that it
     was trained, None where that epoch gave none. epochs: trained, each once. seconds: of its training, all sittings
-    together. figure: what it is judged by, the best of its curve; None before the first epoch. origin: "recipe" (the
+    together. figure: what it is judged by, the best of its curve, or the last where the last epoch's weights are kept;
+    None before the first epoch. origin: "recipe" (the
     settings as given, always trial 0) or "sampled". reason: why it failed or was stopped, in the user's language.
     """
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -32,12 +33,13 @@ def draw(
     silenced()
     taken = {_key(spaces, one.values) for one in known}
     number = len(known)
+    direction: Literal["minimize", "maximize"] = "minimize" if lower_is_better else "maximize"
+    values: dict[str, Value] = {}
     for attempt in range(TRIES):
         chance = counter_seed(seed, _COUNTER, number, attempt) % 2**32
         method: BaseSampler = RandomSampler(seed=chance)
         if sampler == TPE:
             method = TPESampler(seed=chance, n_startup_trials=BY_CHANCE, multivariate=True)
-        direction = "minimize" if lower_is_better else "maximize"
         study = optuna.create_study(direction=direction, sampler=method)
         study.add_trials(_told(spaces, known, lower_is_better))
         values = study.ask(distributions(spaces)).params
@@ -63,7 +65,9 @@ def _told(
         figure = one.judged(lower_is_better)
         if not inside or (figure is None and one.state != FAILED):
             continue
-        told: dict[int, float] = {len(one.curve) or 1: worst if figure is None or one.state == FAILED else figure}
+        told: dict[int, float] = {
+            len(one.curve) or 1: worst if figure is None or one.state == FAILED else figure
+        }
         found.append(
             create_trial(
                 state=TrialState.COMPLETE if one.state == DONE else TrialState.PRUNED,

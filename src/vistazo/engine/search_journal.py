@@ -149,7 +149,7 @@ def _entry(trial: FrozenTrial) -> Entry:
         number=trial.number,
         values=dict(trial.user_attrs["values"]),
         state=_STATES.get(trial.state, RUNNING),
-        curve=tuple(None if one is None or one != one else float(one) for one in curve),  # noqa: PLR0124 - NaN
+        curve=tuple(None if one is None or one != one else float(one) for one in curve),
         until=int(trial.system_attrs["until"]),
         bracket=int(trial.system_attrs["bracket"]),
         origin=str(trial.user_attrs.get("origin", RECIPE)),

@@ -10,9 +10,25 @@ for Massively Parallel Hyperparameter Tuning" (ASHA), arXiv:1810.05934, algorith
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
-__all__ = ["ASHA", "HYPERBAND", "NONE", "OVER", "WAIT", "Job", "Plan", "Standing", "expected_epochs", "hyperband", "last_lap", "next_job", "rungs", "usual_trials"]
+__all__ = [
+    "ASHA",
+    "HYPERBAND",
+    "NONE",
+    "OVER",
+    "WAIT",
+    "Job",
+    "Plan",
+    "Standing",
+    "expected_epochs",
+    "hyperband",
+    "last_lap",
+    "next_job",
+    "rungs",
+    "usual_trials",
+]
 
 ASHA, HYPERBAND, NONE = "asha", "hyperband", "none"
 WAIT: Literal["wait"] = "wait"
@@ -111,9 +127,7 @@ def expected_epochs(plan: Plan) -> float:
         return plan.most * (1.0 + plan.trials)
     if plan.pruner == HYPERBAND:
         several = hyperband(plan.most, plan.factor)
-        each = sum(
-            n * (r - (one[i - 1][1] if i else 0)) for one in several for i, (n, r) in enumerate(one)
-        )
+        each = sum(n * (r - (one[i - 1][1] if i else 0)) for one in several for i, (n, r) in enumerate(one))
         return plan.most + each * plan.trials / usual_trials(HYPERBAND, plan.most, plan.factor)
     found, before = 0.0, 0
     for k, epochs in enumerate(rungs(plan.most, plan.factor)):
@@ -151,7 +165,9 @@ def _promotion(trials: Sequence[Standing], plan: Plan) -> Job | None:
     """Algorithm 2 of ASHA: from the highest rung down, one of the best part that was not promoted yet."""
     steps = rungs(plan.most, plan.factor)
     for at in range(len(steps) - 2, -1, -1):
-        arrived = sorted((one for one in trials if one.reached(steps[at])), key=lambda one: one.rank(steps[at]))
+        arrived = sorted(
+            (one for one in trials if one.reached(steps[at])), key=lambda one: one.rank(steps[at])
+        )
         for one in arrived[: len(arrived) // plan.factor]:
             if one.waits and one.until == steps[at] and one.rank(steps[at])[0] < math.inf:
                 return Job(one.number, steps[at + 1], one.bracket)
@@ -168,7 +184,7 @@ def _of_brackets(trials: Sequence[Standing], plan: Plan, drawn: int) -> Job | No
         members = [one for one in trials if one.bracket == at]
         if len(members) < bracket[0][0] and drawn < plan.trials:
             return Job(None, bracket[0][1], at)
-        for (_, epochs), (go_on, further) in zip(bracket, bracket[1:], strict=False):
+        for (_, epochs), (go_on, further) in pairwise(bracket):
             here = [one for one in members if one.until >= epochs]
             if any(not one.ended and not one.reached(epochs) for one in here):
                 break

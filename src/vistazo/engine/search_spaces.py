@@ -1,4 +1,4 @@
-"""The values a search may try: written as in `log:1e-4..1e-2`, `8..64/8` or `a,b,c`; checked; counted. Free of torch."""
+"""The values a search may try, written as in `log:1e-4..1e-2`, `8..64/8` or `a,b,c`: checked, counted. No torch."""
 
 import math
 import re
@@ -9,11 +9,20 @@ from typing import Any, TypeVar
 
 from vistazo.config import Config, build, options
 from vistazo.engine.search import Space, Value
-from vistazo.errors import ConfigError
+from vistazo.errors import ConfigError, UsageError
 from vistazo.language import tr
 from vistazo.registry import nearest
 
-__all__ = ["contains", "every_point", "parse", "parse_all", "points", "require_names", "require_possible", "with_values"]
+__all__ = [
+    "contains",
+    "every_point",
+    "parse",
+    "parse_all",
+    "points",
+    "require_names",
+    "require_possible",
+    "with_values",
+]
 
 C = TypeVar("C", bound=Config)
 
@@ -53,7 +62,12 @@ def parse(name: str, text: str) -> Space:
     for at, one in enumerate(choices):
         if one in choices[:at]:
             raise ConfigError(
-                tr("--search {name}={text} has the choice {value} twice.", name=name, text=text, value=words[at])
+                tr(
+                    "--search {name}={text} has the choice {value} twice.",
+                    name=name,
+                    text=text,
+                    value=words[at],
+                )
             )
     if len(choices) == 1:
         raise _single(name, text, words[0])
@@ -65,7 +79,13 @@ def _interval(name: str, text: str, log: bool, first: str, last: str, step: str 
     low, high = Decimal(first), Decimal(last)
     if low > high:
         raise ConfigError(
-            tr("--search {name}={text}: {low} is more than {high}.", name=name, text=text, low=first, high=last)
+            tr(
+                "--search {name}={text}: {low} is more than {high}.",
+                name=name,
+                text=text,
+                low=first,
+                high=last,
+            )
         )
     if low == high:
         raise _single(name, text, first)
@@ -112,7 +132,10 @@ def parse_all(texts: Sequence[str]) -> dict[str, str]:
         name = name.strip().replace("-", "_")
         if not sign or not name:
             raise ConfigError(
-                tr("--search {text}: write NAME=SPACE, as in --search learning_rate=log:1e-4..1e-2.", text=text)
+                tr(
+                    "--search {text}: write NAME=SPACE, as in --search learning_rate=log:1e-4..1e-2.",
+                    text=text,
+                )
             )
         if name in found:
             raise ConfigError(tr("--search has {name} twice: give one space for it.", name=name))
@@ -182,7 +205,9 @@ def require_names(
                 )
             raise ConfigError(
                 tr(
-                    "There is no setting '{name}' to search. Known: {names}.", name=name, names=", ".join(known)
+                    "There is no setting '{name}' to search. Known: {names}.",
+                    name=name,
+                    names=", ".join(known),
                 )
             )
 
@@ -202,7 +227,9 @@ def with_values(config: C, values: Mapping[str, Value], numbers: Mapping[str, ob
             update[name] = str(value) if kinds[name] is str else value
     if within:
         given = getattr(config, "numbers", None)
-        kept = [one for one in (given or "").split(",") if one and one.partition("=")[0].strip() not in within]
+        kept = [
+            one for one in (given or "").split(",") if one and one.partition("=")[0].strip() not in within
+        ]
         update["numbers"] = ",".join([*kept, *(f"{name}={value}" for name, value in within.items())])
     return build(type(config), {**config.model_dump(), **update})
 
@@ -221,5 +248,5 @@ def require_possible(config: Config, spaces: Mapping[str, Space], numbers: Mappi
         for value in ends:
             try:
                 with_values(config, {name: value}, numbers)
-            except ConfigError as error:
+            except UsageError as error:
                 raise ConfigError(tr("--search {name}: {reason}", name=name, reason=error)) from None

@@ -20,13 +20,13 @@ from vistazo.config import Config
 from vistazo.engine import runs, search_rungs
 from vistazo.engine.fitting import Fitted, Pause
 from vistazo.engine.progress import Progress, duration
-from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
-from vistazo.engine.search import DONE, FAILED, RECIPE, RUNNING, SAMPLED, STOPPED, WAITING, Space, Study, Trial, Value
+from vistazo.engine.search import DONE, FAILED, RECIPE, RUNNING, SAMPLED, STOPPED, Space, Study, Value
 from vistazo.engine.search_drawing import draw
 from vistazo.engine.search_journal import Entry, Journal
 from vistazo.engine.search_rungs import OVER, WAIT, Job, Plan, Standing
 from vistazo.engine.search_spaces import with_values
+from vistazo.engine.search_telling import as_trial, best, line, pace
 from vistazo.errors import ConfigError, DiskError, NotFiniteLoss, RunBusy, Stopped, UsageError, VistazoError
 from vistazo.language import tr
 
@@ -78,7 +78,9 @@ class Search:
 
     def __post_init__(self) -> None:
         with self.run.alone():
-            self.journal = Journal(self.run.folder, self.asked.spaces, lower_is_better=self.bench.lower_is_better)
+            self.journal = Journal(
+                self.run.folder, self.asked.spaces, lower_is_better=self.bench.lower_is_better
+            )
 
     # ------------------------------------------------------------ the loop
     def go(self) -> Study:
@@ -108,7 +110,9 @@ class Search:
             if entry is None:
                 return None
             try:
-                config = with_values(self.config, entry.values if entry.origin == SAMPLED else {}, self.asked.numbers)
+                config = with_values(
+                    self.config, entry.values if entry.origin == SAMPLED else {}, self.asked.numbers
+                )
             except VistazoError as error:
                 self._failed(entry, error)
                 return None
@@ -237,7 +241,9 @@ class Search:
         known = len(self._entry(entry.number).curve)
         for at, epoch in enumerate(epochs[known:], known + 1):
             value = epoch.get("validation", {}).get(self.bench.metric)
-            self.journal.report(entry.number, at, value if value is not None and math.isfinite(value) else None)
+            self.journal.report(
+                entry.number, at, value if value is not None and math.isfinite(value) else None
+            )
 
     def _further(self, mine: int, epochs: int) -> int | None:
         """How far the trial that stands at a rung may go on at once; None where something else comes first."""
@@ -269,7 +275,7 @@ class Search:
         Without that a short search would end with many trials at a low rung and none that could win.
         """
         left = self._deadline() - self.run.spent()
-        usual = _pace(entries)
+        usual = pace(entries)
         if usual is None:
             return job
         cost = self._cost(job, entries, usual)
@@ -311,8 +317,8 @@ class Search:
                     reason = tr("the time was used after {n} epochs", n=len(one.curve))
                 self.journal.end(one.number, STOPPED, figure=figure, reason=reason)
         entries = self.journal.entries()
-        best = _best(entries, self.bench.lower_is_better)
-        if best is None:
+        winner = best(entries, self.bench.lower_is_better)
+        if winner is None:
             failed = [one for one in entries if one.state == FAILED]
             raise ConfigError(
                 tr(
@@ -321,27 +327,12 @@ class Search:
                     reason=failed[0].reason if failed else "",
                 )
             )
-        return best
+        return winner
 
     def study(self) -> Study:
         """The search as it stands."""
-        entries = self.journal.entries()
-        lower = self.bench.lower_is_better
-        trials = tuple(
-            Trial(
-                number=one.number,
-                values=one.values,
-                state=one.state if one.state != RUNNING else self._alive(one),
-                curve=one.curve,
-                epochs=len(one.curve),
-                seconds=one.seconds,
-                figure=one.judged(lower),
-                origin=one.origin,
-                reason=one.reason,
-            )
-            for one in entries
-        )
-        plan = self.asked.plan
+        plan, entries, lower = self.asked.plan, self.journal.entries(), self.bench.lower_is_better
+        trials = tuple(as_trial(one, lower, held=self._held(one)) for one in entries)
         return Study(
             metric=self.bench.metric,
             lower_is_better=lower,
@@ -353,43 +344,26 @@ class Search:
             factor=plan.factor,
             seconds=self.run.spent(),
             epochs=sum(one.epochs for one in trials),
-            best=_best(entries, lower),
+            best=best(entries, lower),
         )
 
-    def _alive(self, one: Entry) -> str:
-        return RUNNING if _is_held(trial_folder(self.run.folder, one.number)) else WAITING
+    def _held(self, one: Entry) -> bool:
+        return one.state == RUNNING and _is_held(trial_folder(self.run.folder, one.number))
 
     def _tell(self, entry: Entry) -> None:
-        """One line of a trial that was trained: how far, its figure, its values; the best so far; what is left."""
-        entries, lower = self.journal.entries(), self.bench.lower_is_better
-        metric = tr(self.bench.metric.replace("_", " "))
-        if entry.state == FAILED:
-            told = tr("trial {number} failed: {reason}", number=entry.number, reason=entry.reason)
-        else:
-            told = tr(
-                "trial {number} · epoch {epochs}/{most} · {metric} {figure}",
-                number=entry.number,
-                epochs=len(entry.curve),
-                most=self.asked.plan.most,
-                metric=metric,
-                figure=number(entry.judged(lower) or 0.0, 4),
-            )
-        parts = [told, tr("the recipe") if entry.origin == RECIPE else _written(entry.values)]
-        best = _best(entries, lower)
-        if best is not None and best != entry.number:
-            figure = number(entries[best].judged(lower) or 0.0, 4)
-            parts.append(tr("best so far {figure} (trial {number})", figure=figure, number=best))
+        entries = self.journal.entries()
+        told = line(entry, entries, self.bench.metric, self.asked.plan.most, self.bench.lower_is_better)
         left = self._left(entries)
         if left is not None:
-            parts.append(tr("about {time} left", time=duration(left)))
-        self.progress.say(" · ".join(parts))
+            told += " · " + tr("about {time} left", time=duration(left))
+        self.progress.say(told)
         self.run.status("training", trials=len(entries), epochs=sum(len(one.curve) for one in entries))
 
     def _left(self, entries: Sequence[Entry]) -> float | None:
         """Seconds to the end: what is left of the time, or what the plan still trains for."""
         if self.asked.seconds is not None:
             return max(0.0, self.asked.seconds - self.run.spent())
-        usual = _pace(entries)
+        usual = pace(entries)
         if usual is None:
             return None
         done = sum(len(one.curve) for one in entries)
@@ -426,32 +400,9 @@ def _is_held(folder: Path) -> bool:
     return False
 
 
-def _best(entries: Sequence[Entry], lower_is_better: bool) -> int | None:
-    """The number of the trial with the best figure; of equals, the one that was trained longest, then the first."""
-    sign = 1.0 if lower_is_better else -1.0
-    judged = [
-        (sign * figure, -len(one.curve), one.number)
-        for one in entries
-        if one.state != FAILED and (figure := one.judged(lower_is_better)) is not None
-    ]
-    return min(judged)[2] if judged else None
-
-
-def _pace(entries: Sequence[Entry]) -> float | None:
-    """Seconds an epoch, over all trials so far."""
-    told = [one for one in entries if one.seconds and one.curve]
-    epochs = sum(len(one.curve) for one in told)
-    return sum(one.seconds for one in told) / epochs if epochs else None
-
-
 def _of_memory(error: BaseException) -> bool:
     """Whether a trial failed because its network or batch is too large for the memory here."""
     if isinstance(error, MemoryError):
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
-
-
-def _written(values: Mapping[str, Value]) -> str:
-    """The values of a trial in one line."""
-    return ", ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items())

@@ -1,0 +1,248 @@
+"""A search at work, on trials that are trained in no time: what is recorded, what goes on, who takes what over."""
+
+import json
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from vistazo.config import Config, build, setting
+from vistazo.engine import runs
+from vistazo.engine.fitting import Fitted
+from vistazo.engine.progress import Progress
+from vistazo.engine.search_journal import Journal
+from vistazo.engine.search_rungs import Plan
+from vistazo.engine.search_spaces import parse
+from vistazo.engine.searching import Asked, Search, trial_folder
+from vistazo.errors import ConfigError, NotFiniteLoss, RunDiffers, Stopped
+
+
+class Settings(Config):
+    """What these trials have."""
+
+    width: int = setting(5, help="", ge=1)
+    seed: int = setting(0, help="")
+
+
+class Killed(BaseException):
+    """As if the process had died: nobody catches it."""
+
+
+class Bench:
+    """Trials whose figure after e epochs is 1 - |width - 7| / 10 + e / 1000; every epoch trained is counted."""
+
+    metric, lower_is_better, keeps = "accuracy", False, "best"
+
+    def __init__(self, fails=None, dies_at=None, seconds=0.0):
+        self.trained, self.fails, self.dies_at, self.seconds = [], fails or {}, dies_at, seconds
+
+    def train(self, trial, config, pause):
+        kept = trial.folder / "kept.json"
+        epochs = json.loads(kept.read_text()) if kept.exists() else []
+        while len(epochs) < 9:
+            if epochs and pause(epochs):
+                return Fitted(epochs, len(epochs), "paused", paused=True)
+            trial._earlier += self.seconds  # as if it had taken so long
+            if trial.outer:
+                trial.outer._earlier += self.seconds
+            error = self.fails.get((config.width, len(epochs) + 1))
+            if error:
+                raise error
+            self.trained.append((config.width, len(epochs) + 1))
+            figure = 1 - abs(config.width - 7) / 10 + (len(epochs) + 1) / 1000
+            epochs.append({"epoch": len(epochs) + 1, "validation": {"accuracy": figure}})
+            kept.write_text(json.dumps(epochs))
+            if len(self.trained) == self.dies_at:
+                raise Killed
+            if trial.asked_to_stop():
+                raise Stopped("stopped")
+        return Fitted(epochs, 9, "all epochs done")
+
+
+def searching(run, bench, *, trials=9, pruner="asha", seconds=None, space="1..40", seed=0):
+    asked = Asked({"width": parse("width", space)}, {}, Plan(pruner, 9, 3, trials), "random", seed, seconds)
+    return Search(run, build(Settings, {}), asked, bench, Progress(quiet=True))
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A search's run; another opening of the same folder is another process."""
+    with ExitStack() as stack:
+
+        def open_it(**identity):
+            asked = {"task": "none", "source": None, "settings": {}}
+            made = runs.shared(str(tmp_path / "search"), name="x", asked=asked, identity={"a": 1, **identity})
+            return stack.enter_context(made)
+
+        yield open_it
+
+
+def test_the_recipe_is_the_first_trial_and_the_best_wins(opened):
+    bench = Bench()
+    found = searching(opened(), bench)
+    study = found.go()
+    assert [one.origin for one in study.trials] == ["recipe"] + ["sampled"] * 9
+    assert study.trials[0].values == {"width": 5} and study.trials[0].epochs == 9
+    assert len(bench.trained) == len(set(bench.trained)) == study.epochs
+    best = found.close()
+    study = found.study()
+    assert study.best == best
+    assert study.trials[best].figure == max(one.figure for one in study.trials)
+    assert {one.state for one in study.trials} <= {"done", "stopped"}
+    assert all("better after" in one.reason for one in study.trials if one.state == "stopped")
+    assert sum(one.epochs == 9 for one in study.trials) >= 2
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "none"])
+def test_a_search_that_dies_at_any_epoch_goes_on_and_ends_the_same(opened, tmp_path, pruner):
+    whole = Bench()
+    searching(opened(), whole, pruner=pruner, trials=5).go()
+    wanted = Journal(tmp_path / "search", {}, lower_is_better=False).entries()
+    for dies_at in range(1, len(whole.trained) + 1, 4):
+        folder = tmp_path / f"died-{dies_at}"
+        asked = {"task": "none", "source": None, "settings": {}}
+        bench = Bench(dies_at=dies_at)
+        with runs.shared(str(folder), name="x", asked=asked, identity={}) as run:
+            with pytest.raises(Killed):
+                searching(run, bench, pruner=pruner, trials=5).go()
+        with runs.shared(str(folder), name="x", asked=asked, identity={}) as run:
+            searching(run, bench, pruner=pruner, trials=5).go()
+        found = Journal(folder, {}, lower_is_better=False).entries()
+        assert [(one.values, one.curve, one.until, one.state) for one in found] == [
+            (one.values, one.curve, one.until, one.state) for one in wanted
+        ]
+        assert sorted(bench.trained) == sorted(whole.trained)  # nothing lost, nothing twice
+
+
+def test_failures_are_recorded_and_the_search_goes_on(opened):
+    fails = {
+        (5, 2): NotFiniteLoss("met nan"),
+        **{(width, 1): MemoryError() for width in range(10, 15)},
+        **{(width, 1): RuntimeError("CUDA out of memory. Tried to") for width in range(15, 20)},
+        **{(width, 1): ConfigError("does not fit") for width in range(20, 30)},
+    }
+    found = searching(opened(), Bench(fails), trials=30)
+    found.go()
+    best = found.close()
+    study = found.study()
+    failed = [one for one in study.trials if one.state == "failed"]
+    assert study.trials[0].state == "failed" and study.trials[0].reason == "met nan"
+    assert study.trials[0].curve == (pytest.approx(0.801),)
+    reasons = {one.values["width"]: one.reason for one in failed}
+    assert {reason for width, reason in reasons.items() if 10 <= width < 20} == {"the memory was not enough"}
+    assert {reason for width, reason in reasons.items() if 20 <= width < 30} == {"does not fit"}
+    assert best not in [one.number for one in failed]
+    assert study.trials[best].epochs == 9
+
+
+def test_where_all_fail_one_sentence_says_so_before_all_were_tried(opened):
+    bench = Bench({(width, 1): ConfigError("the room is too small") for width in range(1, 41)})
+    found = searching(opened(), bench, trials=39)
+    found.go()
+    assert len(found.study().trials) == 10
+    with pytest.raises(ConfigError, match="All 10 trials failed.*the room is too small"):
+        found.close()
+
+
+def test_a_bug_is_no_failure_of_a_trial(opened):
+    with pytest.raises(KeyError):
+        searching(opened(), Bench({(5, 1): KeyError("ours")})).go()
+
+
+def test_a_figure_that_is_no_number_counts_for_nothing(opened):
+    class Empty(Bench):
+        def train(self, trial, config, pause):
+            epochs = [{"epoch": 1, "validation": {"accuracy": float("nan")}}, {"epoch": 2}]
+            return (
+                Fitted(epochs, 2, "all epochs done")
+                if config.width != 5
+                else super().train(trial, config, pause)
+            )
+
+    found = searching(opened(), Empty(), trials=3)
+    found.go()
+    assert found.close() == 0
+    assert found.study().trials[1].curve == (None, None)
+    assert found.study().trials[1].state == "failed"
+
+
+def test_a_finite_space_ends_when_every_point_was_tried(opened):
+    study = searching(opened(), Bench(), trials=50, space="4..8").go()
+    assert sorted(one.values["width"] for one in study.trials) == [4, 5, 6, 7, 8]
+    assert max(one.epochs for one in study.trials[1:]) == 9
+
+
+def test_time_ends_a_search_and_one_trial_comes_to_the_full_length(opened):
+    """Each epoch takes ten seconds by the clock of the run: 270 of 300 are for training, so 25 epochs at most."""
+    bench = Bench(seconds=10.0)
+    found = searching(opened(), bench, trials=1000, seconds=300.0)
+    study = found.go()
+    assert 15 <= len(bench.trained) <= 28
+    assert sum(one.epochs == 9 for one in study.trials) >= 2  # the recipe, and another
+    found.close()
+
+
+def test_time_that_is_too_short_for_the_recipe_keeps_what_there_is(opened):
+    found = searching(opened(), Bench(seconds=10.0), trials=1000, seconds=50.0)
+    found.go()
+    assert found.close() == 0
+    (only,) = found.study().trials
+    assert 1 <= only.epochs < 9 and "time was used" in only.reason
+
+
+def test_a_stop_is_told_with_the_folder_of_the_search(opened, tmp_path):
+    run = opened()
+    found = searching(run, Bench())
+    (tmp_path / "search" / "control").write_text("stop")
+    with pytest.raises(Stopped, match=r"vistazo resume .*search$"):
+        found.go()
+
+
+# ---------------------------------------------------------------- several processes
+def test_two_at_once_share_the_trials(opened):
+    """Two threads, each with its own files and locks, as two processes have them."""
+    benches = [Bench(), Bench()]
+    several = [searching(opened(), bench, trials=12) for bench in benches]
+    threads = [threading.Thread(target=one.go) for one in several]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(timeout=120)
+    study = several[0].study()
+    together = benches[0].trained + benches[1].trained
+    assert len(together) == len(set(together)) == study.epochs
+    assert len({one.values["width"] for one in study.trials}) == len(study.trials) == 13
+    assert [one.origin for one in study.trials].count("recipe") == 1
+
+
+def test_a_trial_that_another_holds_is_left_alone_and_waited_for(opened, tmp_path):
+    run = opened()
+    first = searching(run, Bench(dies_at=3))
+    with pytest.raises(Killed):
+        first.go()
+    folder = trial_folder(tmp_path / "search", 0)
+    from filelock import FileLock
+
+    bench = Bench()
+    second = searching(opened(), bench, trials=1)
+    with FileLock(folder / "lock"):  # the first process lives after all
+        taken = second._take()
+        assert taken.entry.number == 1
+        with taken.claim:
+            second._sit(taken)
+        assert second._take() == "wait"
+        assert second.study().trials[0].state == "running"
+    assert second.study().trials[0].state == "waiting"
+    study = second.go()
+    assert study.trials[0].epochs == 9 and study.trials[0].state == "done"
+    assert (5, 3) not in bench.trained and (5, 4) in bench.trained
+
+
+def test_another_search_in_the_same_folder_is_refused_by_its_first_difference(opened):
+    searching(opened(), Bench())
+    run = opened()
+    run.freeze("data", {"fingerprint": "x"})
+    with pytest.raises(RunDiffers, match="another a "):
+        opened(a=2)
+    with pytest.raises(RunDiffers, match="another search of rate "):
+        opened(**{"search of rate": "1..2"})
