@@ -183,12 +183,12 @@ def _known(source: Any, settings: Mapping[str, Any], quiet: bool) -> str:
 def _require_searchable(task: str) -> None:
     tasks.tasks[task]  # or there is no such task
     if task != "classification":
-        kind = tasks.tasks[task].learns_from
+        kind = tr(tasks.tasks[task].learns_from)
         raise ConfigError(
             tr(
                 "This version searches settings for pictures only, and this is about {kind}: try a few with "
                 "vistazo train.",
-                kind=tr(kind),
+                kind=kind,
             )
         )
 
@@ -283,16 +283,19 @@ def _search(run: Run, config: Config, bench: Any, progress: Progress) -> None:
 
 
 def _plan_sentence(asked: Any, bench: Any) -> str:
-    trials = asked.plan.trials
+    metric = tr(bench.metric.replace("_", " "))
+    length = tr("{n} trials besides the recipe", n=asked.plan.trials)
+    if asked.plan.trials >= ENDLESS:
+        length = duration(asked.seconds)
     return tr(
         "searching {names} by {pruner} ({sampler}): {trials}, at most {epochs} epochs each, "
         "judged by validation {metric}",
         names=", ".join(asked.spaces),
         pruner=asked.plan.pruner,
         sampler=asked.sampler,
-        trials=tr("{n} trials besides the recipe", n=trials) if trials < ENDLESS else duration(asked.seconds),
+        trials=length,
         epochs=asked.plan.most,
-        metric=tr(bench.metric.replace("_", " ")),
+        metric=metric,
     )
 
 
@@ -356,12 +359,12 @@ def _page(run: Run, study: Study, bench: Any, config: Config, best: Path) -> str
 
 def _headline(study: Study) -> str:
     assert study.best is not None
-    won = study.trials[study.best]
+    won, metric = study.trials[study.best], tr(study.metric.replace("_", " "))
     return tr(
         "trial {number} of {n}: validation {metric} {figure} after {epochs} epochs",
         number=won.number,
         n=len(study.trials),
-        metric=tr(study.metric.replace("_", " ")),
+        metric=metric,
         figure=number(won.figure or 0.0, 4),
         epochs=won.epochs,
     )

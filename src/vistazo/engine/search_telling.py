@@ -47,7 +47,7 @@ def pace(entries: Sequence[Entry]) -> float | None:
 
 
 def line(entry: Entry, entries: Sequence[Entry], metric: str, most: int, lower_is_better: bool) -> str:
-    """A trial that was trained: how far, its figure, its values, and the best so far."""
+    """A trial that was trained: how far, its figure, its values, and the best so far. metric: as it is called."""
     if entry.state == FAILED:
         told = tr("trial {number} failed: {reason}", number=entry.number, reason=entry.reason)
     else:
@@ -57,7 +57,7 @@ def line(entry: Entry, entries: Sequence[Entry], metric: str, most: int, lower_i
             number=entry.number,
             epochs=len(entry.curve),
             most=most,
-            metric=tr(metric.replace("_", " ")),
+            metric=metric,
             figure="–" if figure is None else number(figure, 4),
         )
     parts = [told, tr("the recipe") if entry.origin == RECIPE else _written(entry.values)]

@@ -208,10 +208,13 @@ class Search:
             if self._late():
                 return True
             if len(epochs) >= until:
+                if self.asked.seconds is not None:  # what it costs to go on is told by what it cost so far
+                    self.journal.note(entry.number, seconds=taken.trial.spent())
                 until = self._further(entry.number, len(epochs)) or until
             return len(epochs) >= until
 
         fitted: Fitted | None = None
+        fault: BaseException | None = None
         try:
             fitted = self.bench.train(taken.trial, taken.config, pause)
         except Stopped:
@@ -222,7 +225,7 @@ class Search:
                 )
             ) from None
         except (NotFiniteLoss, UsageError, MemoryError, RuntimeError, ValueError) as error:
-            self._failed(entry, error)
+            fault = error
         self.journal.note(entry.number, seconds=taken.trial.spent())
         if fitted is not None:
             self._report(entry, fitted.history)
@@ -231,8 +234,10 @@ class Search:
                 figure = self._entry(entry.number).judged(self.bench.lower_is_better)
                 self.journal.end(entry.number, DONE, figure=figure, reason="" if figure is not None else
                                  tr("it gave no figure"))  # fmt: skip
-        else:
+        if fault is not None:
+            self._failed(entry, fault)
             taken.trial.status("failed")
+            del fault
             gc.collect()  # of a network that did not fit into memory
         self._tell(self._entry(entry.number))
 
@@ -352,7 +357,8 @@ class Search:
 
     def _tell(self, entry: Entry) -> None:
         entries = self.journal.entries()
-        told = line(entry, entries, self.bench.metric, self.asked.plan.most, self.bench.lower_is_better)
+        metric = tr(self.bench.metric.replace("_", " "))
+        told = line(entry, entries, metric, self.asked.plan.most, self.bench.lower_is_better)
         left = self._left(entries)
         if left is not None:
             told += " · " + tr("about {time} left", time=duration(left))
