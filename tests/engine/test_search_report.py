@@ -9,7 +9,7 @@ import re
 import pytest
 from defusedxml import ElementTree
 
-from vistazo.engine import search_charts, search_report
+from vistazo.engine import search_axes, search_charts, search_report
 from vistazo.engine.reports import Section, Text
 from vistazo.engine.search import Space, Study, Trial
 from vistazo.engine.search_report import COLUMNS, as_csv, build, summary
@@ -187,26 +187,26 @@ def test_the_table_is_the_same_in_every_language():
 
 # ---------------------------------------------------------------- drawings
 def test_a_logarithmic_axis_is_one_and_values_without_logarithm_stand_below_it():
-    axis = search_charts.values_axis(Space("float", 1e-4, 1e-2, log=True), [1e-3])
+    axis = search_axes.values_axis(Space("float", 1e-4, 1e-2, log=True), [1e-3])
     assert [axis.place(one) for one in (1e-4, 1e-3, 1e-2)] == pytest.approx([0, 0.5, 1])
     assert [word for _, word in axis.labels] == ["0.0001", "0.001", "0.01"]
-    with_none = search_charts.values_axis(Space("float", 1e-4, 1e-2, log=True), [0.0, 1e-3])
+    with_none = search_axes.values_axis(Space("float", 1e-4, 1e-2, log=True), [0.0, 1e-3])
     assert with_none.place(0.0) == 0.0 < with_none.place(1e-4) < with_none.place(1e-2)
 
 
 def test_choices_are_evenly_spaced_in_their_order_and_one_outside_them_follows():
-    axis = search_charts.values_axis(Space("choice", choices=("b", "a")), ["a", "zéro"])
+    axis = search_axes.values_axis(Space("choice", choices=("b", "a")), ["a", "zéro"])
     assert [(round(at, 3), word) for at, word in axis.labels] == [(0.167, "b"), (0.5, "a"), (0.833, "zéro")]
 
 
 def test_a_value_of_the_recipe_outside_the_space_is_on_its_axis():
-    axis = search_charts.values_axis(Space("int", 8, 16), [32, 8])
+    axis = search_axes.values_axis(Space("int", 8, 16), [32, 8])
     assert (axis.place(8), axis.place(32)) == (0.0, 1.0)
 
 
 def test_one_wild_trial_does_not_press_the_others_into_a_line():
     study = of([0.90, 0.91, 0.92, 0.93, 0.94, 0.01])
-    axis = search_charts.figure_axis(study, [0.01, 0.94])
+    axis = search_axes.figure_axis(study, [0.01, 0.94])
     assert axis.outside(0.01)
     assert axis.place(0.94) - axis.place(0.90) > 0.3
 

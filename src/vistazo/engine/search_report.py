@@ -173,7 +173,7 @@ def _row(study: Study, one: Trial, names: Sequence[str]) -> list[Cell]:
     return [
         label,
         in_words(study.metric, figure),
-        state.replace(" ", "\u00a0"),
+        state,
         *values,
         number(one.epochs),
         number(float(one.seconds), 1),

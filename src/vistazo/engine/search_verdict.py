@@ -1,6 +1,7 @@
 """A search in words: values and figures, what became of the trials, the winner beside the recipe."""
 
 import math
+from collections import Counter
 
 from vistazo.engine.reports import number, percent
 from vistazo.engine.search import DONE, FAILED, RUNNING, STOPPED, WAITING, Study, Trial, Value
@@ -53,8 +54,15 @@ def values_of(study: Study, one: Trial) -> str:
 
 def counted(study: Study) -> str:
     """How many trials, and what became of them: '40 trials: 9 done, 29 stopped early, 2 failed'."""
-    counts = {state: sum(one.state == state for one in study.trials) for state in (*STATES,)}
-    parts = [f"{number(count)} {tr(STATES[state])}" for state, count in counts.items() if count]
+    count = Counter(one.state for one in study.trials)
+    said = {
+        DONE: tr("{n} done", n=number(count[DONE])),
+        STOPPED: tr("{n} stopped early", n=number(count[STOPPED])),
+        FAILED: tr("{n} failed", n=number(count[FAILED])),
+        RUNNING: tr("{n} in training", n=number(count[RUNNING])),
+        WAITING: tr("{n} waiting", n=number(count[WAITING])),
+    }
+    parts = [words for state, words in said.items() if count[state]]
     told = tr("{n} trials", n=number(len(study.trials)))
     return f"{told}: {', '.join(parts)}" if parts else told
 
