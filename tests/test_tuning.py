@@ -49,7 +49,7 @@ def source(clothes, tmp_path):
         (("--search", "rate=1,2", "--search", "rate=1,2"), "has rate twice"),
         (("--search", "rate=1,2", "--trials", "0"), "trials"),
         (("--search", "rate=1,2", "--sampler", "luck"), "--sampler is one of tpe, random"),
-        (("--search", "rate=1,2", "--pruner", "luck"), "--pruner is one of asha, hyperband, none"),
+        (("--search", "rate=1,2", "--pruner", "luck"), "--pruner is one of asha, hyperband, median, none"),
         (("--search", "rate=1,2", "--final", "all"), "--final is one of best, train+validation"),
         (("--search", "rate=1,2", "--time", "soon"), "write a time as in"),
         (("--search", "rate=1,2", "--time", "0s"), "more than nothing"),

@@ -471,6 +471,10 @@ def reproduce(
     folder = runs.resolve(name)
     runs.model_file(folder)
     asked = runs.read_json(folder / "config.json")
+    if "search" in asked:
+        raise RunError(
+            tr("{folder} is a search: repeat its winner with: vistazo reproduce {folder}/best", folder=folder)
+        )
     repeated = working.reproduction(folder)
     if runs.read_json(folder / "status.json").get("phase") != "finished":
         raise RunError(

@@ -29,7 +29,7 @@ from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
 from vistazo.engine.search import FAILED, Study
-from vistazo.engine.search_rungs import ASHA, HYPERBAND, NONE, Plan, usual_trials
+from vistazo.engine.search_rungs import ASHA, HYPERBAND, MEDIAN, NONE, Plan, usual_trials
 from vistazo.errors import ConfigError, DiskError, MissingExtra, RunError
 from vistazo.language import tr
 from vistazo.remote.addresses import is_url, name_of, shown
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 SAMPLERS = ("tpe", "random")
-PRUNERS = (ASHA, HYPERBAND, NONE)
+PRUNERS = (ASHA, HYPERBAND, MEDIAN, NONE)
 FINAL = ("best", "train+validation")
 ENDLESS = 1_000_000  # trials, where the time is what ends a search
 

@@ -10,6 +10,7 @@ from vistazo.engine.search_rungs import (
     Job,
     Plan,
     Standing,
+    below_median,
     expected_epochs,
     hyperband,
     next_job,
@@ -147,3 +148,14 @@ def test_a_trial_that_failed_is_never_promoted():
 def test_a_space_of_few_points_still_brings_one_to_the_full_length():
     trials, _ = simulate(Plan("asha", 20, 3, 2), lambda n, e: -n + e / 100)
     assert [len(one.scores) for one in trials] == [20, 20, 1]
+
+
+def test_the_rule_of_the_median_by_hand():
+    others = [(0.2, 0.4, 0.9), (0.3, 0.5, 0.9), (0.4, 0.6), (0.5, 0.7)]  # means of two epochs: .3 .4 .5 .6
+    assert below_median((0.1, 0.44), others)
+    assert not below_median((0.1, 0.46), others)
+    assert not below_median(
+        (0.44, 0.1), [*others, (0.0, 0.0), (0.1, 0.1)]
+    )  # its best counts; the median is .35
+    assert not below_median((0.0, 0.0, 0.0), others)  # only two were trained as long
+    assert not below_median((0.0, 0.0), others[:3])

@@ -93,7 +93,7 @@ def test_the_recipe_is_the_first_trial_and_the_best_wins(opened):
     assert sum(one.epochs == 9 for one in study.trials) >= 2
 
 
-@pytest.mark.parametrize("pruner", ["asha", "hyperband", "none"])
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "median", "none"])
 def test_a_search_that_dies_at_any_epoch_goes_on_and_ends_the_same(opened, tmp_path, pruner):
     whole = Bench()
     searching(opened(), whole, pruner=pruner, trials=5).go()
@@ -188,6 +188,16 @@ def test_time_that_is_too_short_for_the_recipe_keeps_what_there_is(opened):
     assert found.close() == 0
     (only,) = found.study().trials
     assert 1 <= only.epochs < 9 and "time was used" in only.reason
+
+
+def test_the_median_stops_trials_in_the_middle_and_never_the_recipe(opened):
+    found = searching(opened(), Bench(), pruner="median", trials=12)
+    study = found.go()
+    stopped = [one for one in study.trials if one.state == "stopped"]
+    assert stopped and all(one.epochs < 9 and "median" in one.reason for one in stopped)
+    assert study.trials[0].epochs == 9
+    assert all(one.epochs == 9 for one in study.trials if one.state != "stopped")
+    assert found.close() not in [one.number for one in stopped]
 
 
 def test_a_stop_is_told_with_the_folder_of_the_search(opened, tmp_path):

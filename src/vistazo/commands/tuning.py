@@ -101,8 +101,8 @@ def _tune_options() -> list[click.Parameter]:
         option("sampler", "--sampler", "--muestreo",
                help=tr("how values are drawn: tpe learns from the trials before, random does not (default: tpe)")),
         option("pruner", "--pruner", "--poda",
-               help=tr("who goes on: asha compares at rungs as trials arrive, hyperband in brackets, none trains all "
-                       "to the end (default: asha)")),
+               help=tr("who goes on: asha compares at rungs as trials arrive, hyperband in brackets, median by "
+                       "learning curves, none trains all to the end (default: asha)")),
         option("final", "--final",
                help=tr("the model: best keeps the winner's weights; train+validation trains it anew on both")),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ not in the journal did not happen: a process that goes on after a kill reads it 
 Optuna's tools read the file too.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -240,12 +241,18 @@ class _Lock(BaseJournalFileLock):
                 time.sleep(pause)
                 pause = min(0.05, 2 * pause)
                 continue
-            os.write(handle, f"{self._name} {time.time_ns()}".encode())
-            os.close(handle)
+            try:
+                os.write(handle, f"{self._name} {time.time_ns()}".encode())
+            except OSError:  # a full disk; an empty lock would be waited for
+                os.unlink(self._file)
+                raise
+            finally:
+                os.close(handle)
             return True
 
     def release(self) -> None:
-        os.unlink(self._file)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._file)
 
     def _holder(self) -> str:
         try:

@@ -8,6 +8,7 @@ for Massively Parallel Hyperparameter Tuning" (ASHA), arXiv:1810.05934, algorith
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,12 +17,14 @@ from typing import Literal
 __all__ = [
     "ASHA",
     "HYPERBAND",
+    "MEDIAN",
     "NONE",
     "OVER",
     "WAIT",
     "Job",
     "Plan",
     "Standing",
+    "below_median",
     "expected_epochs",
     "hyperband",
     "last_lap",
@@ -30,15 +33,16 @@ __all__ = [
     "usual_trials",
 ]
 
-ASHA, HYPERBAND, NONE = "asha", "hyperband", "none"
+ASHA, HYPERBAND, MEDIAN, NONE = "asha", "hyperband", "median", "none"
 WAIT: Literal["wait"] = "wait"
 OVER: Literal["over"] = "over"
+ENOUGH = 4  # curves that a median is taken of
 WIDTH = 3  # powers of the factor that asynchronous halving usually draws: 27 trials
 
 
 @dataclass(frozen=True)
 class Plan:
-    """pruner: "asha", "hyperband" or "none". most: epochs of a whole trial. factor: one in so many goes on.
+    """pruner: "asha", "hyperband", "median" or "none". most: epochs of a whole trial. factor: one in so many goes on.
 
     trials: sampled ones at most, the recipe not counted.
     """
@@ -123,7 +127,7 @@ def usual_trials(pruner: str, most: int, factor: int) -> int:
 
 def expected_epochs(plan: Plan) -> float:
     """Roughly what the search trains for in all, the recipe included."""
-    if plan.pruner == NONE:
+    if plan.pruner in (NONE, MEDIAN):
         return plan.most * (1.0 + plan.trials)
     if plan.pruner == HYPERBAND:
         several = hyperband(plan.most, plan.factor)
@@ -134,6 +138,18 @@ def expected_epochs(plan: Plan) -> float:
         found += max(1.0, plan.trials / plan.factor**k) * (epochs - before)
         before = epochs
     return plan.most + found
+
+
+def below_median(mine: Sequence[float], others: Sequence[Sequence[float]]) -> bool:
+    """Whether a learning curve is so low that its trial is not worth going on with.
+
+    The best of it so far is less than the median, over the trials that were trained as long, of the mean of their
+    curves up to that epoch; never before there are four of these. Source: Golovin et al. 2017, "Google Vizier",
+    section 3.2.2.
+    """
+    long = [one[: len(mine)] for one in others if len(one) >= len(mine)]
+    means = sorted(sum(one) / len(one) for one in long)
+    return len(means) >= ENOUGH and max(mine) < statistics.median(means)
 
 
 # ---------------------------------------------------------------- what is next

@@ -200,12 +200,14 @@ class Search:
     # ------------------------------------------------------------ one sitting
     def _sit(self, taken: "_Taken") -> None:
         """Train a trial to its rung, and further where it is promoted at once."""
-        entry, until = taken.entry, taken.entry.until
+        entry, until, low = taken.entry, taken.entry.until, False
 
         def pause(epochs: Sequence[Mapping[str, Any]]) -> bool:
             nonlocal until
+            nonlocal low
             self._report(entry, epochs)
-            if self._late():
+            low = entry.origin == SAMPLED and self._is_low(entry.number)
+            if low or self._late():
                 return True
             if len(epochs) >= until:
                 if self.asked.seconds is not None:  # what it costs to go on is told by what it cost so far
@@ -234,6 +236,10 @@ class Search:
                 figure = self._entry(entry.number).judged(self.bench.lower_is_better)
                 self.journal.end(entry.number, DONE, figure=figure, reason="" if figure is not None else
                                  tr("it gave no figure"))  # fmt: skip
+            elif low:
+                figure = self._entry(entry.number).judged(self.bench.lower_is_better)
+                reason = tr("its curve lay below the median of the others")
+                self.journal.end(entry.number, STOPPED, figure=figure, reason=reason)
         if fault is not None:
             self._failed(entry, fault)
             taken.trial.status("failed")
@@ -258,6 +264,13 @@ class Search:
                 return None
             self.journal.promote(mine, job.until)
             return job.until
+
+    def _is_low(self, mine: int) -> bool:
+        """Whether the rule of the median says that a trial is not worth going on with."""
+        if self.asked.plan.pruner != search_rungs.MEDIAN:
+            return False
+        curves = [self._standing(one, mine).scores for one in self.journal.entries()]
+        return search_rungs.below_median(curves[mine], [*curves[:mine], *curves[mine + 1 :]])
 
     def _failed(self, entry: Entry, error: BaseException) -> None:
         reason = tr("the memory was not enough") if _of_memory(error) else str(error) or type(error).__name__
