@@ -89,18 +89,25 @@ def tuned(source: Path, out: Path, *words: str) -> tuple[dict[str, Any], list[di
 
 # ---------------------------------------------------------------- beside KerasTuner
 def arrays(folder: Path, into: Path) -> Path:
-    """The seed program's pictures in its own division, as one .npz file."""
+    """The seed program's pictures in its own division, as one .npz file.
+
+    Six pictures of noise stand as the test part: without one, pictures to learn from would be kept back for it.
+    """
     files = sorted(folder.glob("*.npy"))
     pictures = np.concatenate([np.load(file) for file in files]).reshape(-1, 28, 28)
     labels = np.repeat(np.arange(len(files)), [len(np.load(file)) for file in files])
     order = np.random.default_rng(0).permutation(len(pictures))
     train, valid = np.split(order, [len(order) * 8 // 10])
+    noise = np.random.default_rng(1).integers(0, 256, (len(files), 28, 28), dtype=np.uint8)
+    parts = {"train": (pictures[train], labels[train]), "validation": (pictures[valid], labels[valid])}
+    parts["test"] = noise, np.arange(len(files))
     np.savez(
         into,
-        x_train=pictures[train],
-        y_train=labels[train],
-        x_validation=pictures[valid],
-        y_validation=labels[valid],
+        **{
+            f"{kind}_{part}": one
+            for part, pair in parts.items()
+            for kind, one in zip("xy", pair, strict=True)
+        },
     )
     return into
 
