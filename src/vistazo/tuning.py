@@ -353,7 +353,7 @@ def _page(run: Run, study: Study, bench: Any, config: Config, best: Path) -> str
     figures = Facts([(tr(part), measured(one)) for part, one in parts.items() if one])
     return build_page(
         study,
-        title=run.folder.name,
+        title=tr("Search for good settings: {name}", name=run.folder.name),
         metric_title=tr(study.metric.replace("_", " ")),
         examples=bench.examples,
         settings={name: value for name, value in config.model_dump().items() if value is not None},

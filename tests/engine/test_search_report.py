@@ -5,6 +5,7 @@ import io
 import math
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from defusedxml import ElementTree
@@ -220,3 +221,24 @@ def test_the_best_trials_have_the_last_colour_and_equal_ones_the_same():
 def test_a_value_is_told_as_it_is_typed():
     told = [search_report.typed(one) for one in (1e-5, 0.003, 64, "adam", 0.30000000000000004)]
     assert told == ["1e-5", "0.003", "64", "adam", "0.3"]
+
+
+def test_a_trial_without_a_value_has_a_place_of_its_own_and_is_drawn_whole():
+    """The recipe may leave a setting to itself, so its value is not known."""
+    whole = of([0.5, 0.6])
+    bare = Study(**{**vars(whole), "trials": (replace(whole.trials[0], values={}), whole.trials[1])})
+    assert ">not set<" in search_charts.parallel(bare, "a")
+    assert ">not set<" not in search_charts.parallel(whole, "a")
+    assert len(re.findall(r'class="try recipe" d="M[\d.]+ 352.0L', search_charts.parallel(bare, "a"))) == 1
+
+
+def test_which_epoch_counts_is_said_as_the_trials_have_it():
+    best = of([0.5, 0.6])
+    last = Study(**{**vars(best), "trials": (best.trials[0], replace(best.trials[1], curve=(0.9, 0.6)))})
+    assert "The figure of a trial is the best of its curve." in page(best)
+    assert "The figure of a trial is that of its last epoch." in page(last)
+
+
+def test_a_curve_of_one_epoch_is_a_dot():
+    drawn, _ = search_charts.curves(of([0.5, 0.6], epochs=(1, 20)))
+    assert drawn.count(" alone") == 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from vistazo.engine.reports import clean, number, ticks
-from vistazo.engine.search import DONE, Space, Study, Trial
+from vistazo.engine.search import DONE, Space, Study, Trial, Value
 from vistazo.engine.search_axes import Axis, figure_axis, values_axis
 from vistazo.engine.search_figures import figured, finite, recipe, winner
 from vistazo.engine.search_verdict import in_words, typed
@@ -151,7 +151,8 @@ def curves(study: Study) -> tuple[str, int]:
             path += f"{pen}{across(epoch):.1f} {bottom - axis.place(value) * (bottom - top):.1f}"
             path += "h.1" if pen == "M" else ""  # a point that stands alone is seen too
             pen = "L"
-        sheet.named(path, f"try {_kind(study, one)}", _told(study, one))
+        alone = " alone" if path.count("L") == 0 else ""
+        sheet.named(path, f"try {_kind(study, one)}{alone}", _told(study, one))
     sheet.parts.append("</g>")
     _label_curves(sheet, study, lambda value: bottom - axis.place(value) * (bottom - top), right, bottom)
     return sheet.svg(), sum(map(axis.outside, points))
@@ -207,7 +208,7 @@ def parallel(study: Study, metric_title: str) -> str:
     trials, steps = figured(study), _steps(study)
     if not trials:
         return ""
-    top, bottom, width = 62.0, 330.0, max(880.0, 120.0 * (len(study.space) + 1))
+    top, bottom, below, width = 62.0, 330.0, 352.0, max(880.0, 120.0 * (len(study.space) + 1))
     values = [one.figure for one in trials if one.figure is not None]
     axes = [
         (name, values_axis(space, [one.values[name] for one in trials if name in one.values]))
@@ -216,27 +217,27 @@ def parallel(study: Study, metric_title: str) -> str:
     axes.append((metric_title, figure_axis(study, values)))
     left, right = 60.0, width - 76
     places = [left + at * (right - left) / (len(axes) - 1) for at in range(len(axes))]
-    sheet = _Sheet(width, 350, tr("{n} trials over {names}", n=len(trials), names=", ".join(study.space)))
-    sheet.parts.append(_clip(sheet, "parallel", 0, width, top, bottom, many=len(trials) > _MANY))
+    sheet = _Sheet(width, 364, tr("{n} trials over {names}", n=len(trials), names=", ".join(study.space)))
+    sheet.parts.append(_clip(sheet, "parallel", 0, width, top, below, many=len(trials) > _MANY))
 
     def weight(one: Trial) -> tuple[int, int, int]:
         return max(0, _ORDER.index(_kind(study, one)) - 1), steps[one.number], one.number
 
     for one in sorted(trials, key=weight):
-        path, pen = "", "M"
-        for (name, axis), x in zip(axes, places, strict=True):
-            value = one.figure if name is axes[-1][0] and axis is axes[-1][1] else one.values.get(name)
-            if value is None:
-                pen = "M"
-                continue
-            path += f"{pen}{x:.1f} {bottom - min(max(axis.place(value), -0.02), 1.02) * (bottom - top):.1f}"
-            pen = "L"
+        held: list[Value | None] = [one.values.get(name) for name, _ in axes[:-1]] + [one.figure]
+        points = []
+        for value, (_, axis), x in zip(held, axes, places, strict=True):
+            y = below if value is None else bottom - min(max(axis.place(value), -0.02), 1.02) * (bottom - top)
+            points.append(f"{x:.1f} {y:.1f}")
+        path = "M" + "L".join(points)
         kind = _kind(study, one)
         kind = kind if kind in ("best", "recipe") else f"q{steps[one.number]}"
         sheet.named(path, f"try {kind}", _told(study, one))
     sheet.parts.append("</g>")
     for at, ((name, axis), x) in enumerate(zip(axes, places, strict=True)):
         _upright(sheet, name, axis, x, top, bottom, high=at % 2 == 1)
+        if at < len(study.space) and any(name not in one.values for one in trials):
+            sheet.text(x + 5, below + 4, tr("not set"), kind="over")
     return sheet.svg()
 
 

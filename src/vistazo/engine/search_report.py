@@ -157,10 +157,20 @@ def _table(study: Study, metric_title: str, examples: int | None) -> list[Block]
     if len(rows) > _SHOWN:
         more = tr("{n} more trials", n=number(len(rows) - _SHOWN))
         blocks.append(Table(headings, rows[_SHOWN:], align, folded=more))
-    told = tr("The figure of a trial is the best of its curve.")
+    told = _judged(study)
     if examples:
         told += " " + tr("Each was measured on the same {n} pictures.", n=number(examples))
     return [*blocks, Text(told)]
+
+
+def _judged(study: Study) -> str:
+    """Which epoch's figure a trial is judged by, as the trials themselves tell: its best, or its last."""
+    pick = min if study.lower_is_better else max
+    for one in figured(study):
+        known = [value for value in one.curve if value is not None and finite(value)]
+        if known and one.figure != pick(known):
+            return tr("The figure of a trial is that of its last epoch.")
+    return tr("The figure of a trial is the best of its curve.")
 
 
 def _row(study: Study, one: Trial, names: Sequence[str]) -> list[Cell]:
