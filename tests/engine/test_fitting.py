@@ -221,6 +221,7 @@ def train(
     lookahead: bool = True,
     drawn: list | None = None,
     asked: dict | None = None,
+    pause: Callable | None = None,
     **plan,
 ) -> Outcome:
     """Train to the end, or until `before(run, steps done)` does something about it."""
@@ -243,6 +244,7 @@ def train(
             averager=averager,
             run=run,
             progress=Progress(quiet=True, stream=StringIO()),
+            pause=pause,
         )
     return Outcome(
         bits(program.module.state_dict()),
@@ -985,3 +987,41 @@ def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path):
     first, again, other = (train(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
     assert first == again
     assert first.weights != other.weights
+
+
+# ---------------------------------------------------------------- paused between epochs
+@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize("make", PROGRAMS)
+def test_a_run_paused_after_every_epoch_ends_at_the_bits_of_one_left_alone(tmp_path, make, keep):
+    whole = train(tmp_path / "whole", make, keep=keep)
+    drawn, folder = [], tmp_path / "paused"
+    for epoch in range(1, EPOCHS):
+        paused = train(folder, make, keep=keep, drawn=drawn, pause=lambda done, at=epoch: len(done) >= at)
+        assert len(paused.history.splitlines()) == epoch and paused.reason == "paused"
+        again = train(folder, make, keep=keep, drawn=drawn, pause=lambda done, at=epoch: len(done) >= at)
+        assert again == paused  # asked again before it goes on: nothing is trained
+    assert train(folder, make, keep=keep, drawn=drawn, pause=lambda done: False) == whole
+    assert drawn == list(range(ALL))
+
+
+def test_a_pause_leaves_the_weights_kept_so_far_and_goes_on_with_the_others(tmp_path):
+    losses = iter([1.0, 2.0, 0.5])
+    seen = []
+
+    def validation(program):
+        def validate():
+            seen.append(bits(program.module.state_dict()))
+            return {"loss": next(losses)}
+
+        return validate
+
+    settings = {"keep": "best", "lookahead": False, "validation": validation}
+    paused = train(tmp_path / "run", pause=lambda done: len(done) == 2, **settings)
+    assert paused.epoch == 1 and paused.weights == seen[0] != seen[1]
+    ended = train(tmp_path / "run", **settings)
+    assert ended.epoch == 3 and ended.weights == seen[2]
+
+
+def test_a_pause_after_the_last_epoch_is_the_end(tmp_path):
+    ended = train(tmp_path / "run", pause=lambda done: len(done) == EPOCHS)
+    assert ended == train(tmp_path / "whole") and ended.reason == "all epochs done"

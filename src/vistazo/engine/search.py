@@ -73,7 +73,7 @@ class Study:
 
     metric: of the validation part, such as "accuracy". space: name -> Space. sampler: "tpe" or "random". pruner:
     "asha", "hyperband", "median" or "none". most_epochs: that a trial may be trained for. factor: one in so many goes
-    on. seconds: of wall time so far, all sittings. epochs: trained by all trials together. best: number of the trial that
+    on. seconds: of wall time so far, all sittings. epochs: of all trials together. best: number of the trial that
     leads, None while no trial has a figure.
     """
 
