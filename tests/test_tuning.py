@@ -103,14 +103,11 @@ def test_one_search_from_the_command_line(verb, source, in_tmp):
         assert (in_tmp / "search" / name).exists(), name
     with open(in_tmp / "search" / "trials.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
-    assert rows[0]["origin"] == "recipe" and set(rows[1]) >= {
-        "rate",
-        "batch",
-        "accuracy",
-        "epochs",
-        "seconds",
-    }
+    assert [row["number"] for row in rows] == ["0", "1", "2", "3"]
+    assert rows[0]["origin"] == "recipe"
+    assert {"figure", "epochs", "seconds", "value.rate", "value.batch"} <= set(rows[1])
+    page = (in_tmp / "search" / "report.html").read_text(encoding="utf-8")
+    assert "The winner, measured when the search was over" in page and "<script" not in page
     assert sum(int(row["epochs"]) for row in rows) == told["epochs"]
     lines = [line for line in answer.err.splitlines() if line.startswith("trial ")]
     assert lines[0].startswith("trial 0 · epoch 3/3 · accuracy ") and "the recipe" in lines[0]

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -301,8 +301,9 @@ def _plan_sentence(asked: Any, bench: Any) -> str:
 
 def _end(run: Run, search: Any, bench: Any, options: Mapping[str, Any], progress: Progress) -> None:
     """The winner, measured on the test part, which nothing looked at before; tables, page and, at last, the model."""
+    from vistazo.engine.search_report import as_csv
     from vistazo.engine.search_spaces import with_values
-    from vistazo.engine.search_telling import as_csv
+    from vistazo.engine.search_verdict import verdict
     from vistazo.engine.searching import trial_folder
 
     run.status("measuring")
@@ -331,9 +332,9 @@ def _end(run: Run, search: Any, bench: Any, options: Mapping[str, Any], progress
         "best": {"number": best, "values": won.values, "figure": won.figure, "epochs": won.epochs},
     }
     run.write("metrics.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-    page = _page(run, search.study(), bench, config, folder)
-    if page is not None:
-        run.write("report.html", page)
+    run.write("report.html", _page(run, search.study(), bench, config, folder))
+    for sentence in verdict(study, bench.examples):
+        progress.say(sentence)
     for one in study.trials:  # what promoted trials went on from; the winner's stands in best/
         shutil.rmtree(trial_folder(run.folder, one.number) / "checkpoints", ignore_errors=True)
     try:
@@ -342,18 +343,22 @@ def _end(run: Run, search: Any, bench: Any, options: Mapping[str, Any], progress
         raise DiskError(disk_sentence(run.model, error)) from error
 
 
-def _page(run: Run, study: Study, bench: Any, config: Config, best: Path) -> str | None:
-    """The page of the search; None where this build has none yet."""
-    if importlib.util.find_spec("vistazo.engine.search_report") is None:
-        return None
-    make: Callable[..., str] = importlib.import_module("vistazo.engine.search_report").build
-    return make(
+def _page(run: Run, study: Study, bench: Any, config: Config, best: Path) -> str:
+    """The page of the search, with the winner's figures of every part."""
+    from vistazo.engine.reports import Facts, Section
+    from vistazo.engine.search_report import build as build_page
+
+    measured = tasks.tasks[run.config["task"]].telling().measured
+    parts = runs.read_json(best / "metrics.json")["metrics"]
+    figures = Facts([(tr(part), measured(one)) for part, one in parts.items() if one])
+    return build_page(
         study,
-        title=run.folder.name,
+        title=tr("Search for good settings: {name}", name=run.folder.name),
         metric_title=tr(study.metric.replace("_", " ")),
         examples=bench.examples,
         settings={name: value for name, value in config.model_dump().items() if value is not None},
         environment=runs.read_json(best / "environment.json"),
+        sections=[Section(tr("The winner, measured when the search was over"), [figures])],
     )
 
 

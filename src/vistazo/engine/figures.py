@@ -44,17 +44,17 @@ class ClassScores(NamedTuple):
     support: Integers
 
 
-def wilson_interval(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `right` out of `n`, each end in [0, 1].
+def wilson_interval(right: int, n: int, z: float = _Z95) -> tuple[float, float]:
+    """The 95 % interval of a share of `right` out of `n`, each end in [0, 1]; z: of another level.
 
     Unlike the textbook's p ± 1.96·s it stays in bounds and is sound for small n and for shares near 1.
     Source: Wilson 1927, Journal of the American Statistical Association 22:209-212.
     """
     if not 0 <= right <= n or n == 0:
         raise ValueError(f"{right} right out of {n} is no share")
-    share, z2 = right / n, _Z95**2
+    share, z2 = right / n, z**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     low = 0.0 if right == 0 else float(middle - half)  # exact at the ends, where rounding would leave 1e-17
     high = 1.0 if right == n else float(middle + half)
     return low, high

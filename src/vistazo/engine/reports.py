@@ -5,6 +5,7 @@
                       ├─ Facts      name: value
                       ├─ Table      headings and rows
                       ├─ Curves     lines over a common x
+                  ├─ Drawing    an SVG element made elsewhere
                       ├─ Matrix     how often each class was answered for each
                       ├─ Pictures   pictures with captions
                       └─ Gallery    groups of pictures, each shown when something that links to it is clicked
@@ -32,6 +33,7 @@ __all__ = [
     "Block",
     "Cell",
     "Curves",
+    "Drawing",
     "Facts",
     "Gallery",
     "Group",
@@ -48,6 +50,8 @@ __all__ = [
     "named",
     "number",
     "percent",
+    "ticks",
+    "ticks_in_words",
     "to_html",
     "to_json",
     "to_notebook",
@@ -90,12 +94,14 @@ class Facts:
 class Table:
     """Headings and rows. Numbers are written in the language in force; None is shown as a dash.
 
-    align: one 'l' or 'r' per column; columns of numbers stand to the right by themselves.
+    align: one 'l' or 'r' per column; columns of numbers stand to the right by themselves. folded: on the page, words
+    that open the table when they are clicked.
     """
 
     headings: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     align: str = ""
+    folded: str = ""
 
     def __post_init__(self) -> None:
         columns = len(self.headings)
@@ -140,6 +146,24 @@ class Curves:
             f"bands have {len(self.x)} points",
         )
         _require(self.bands.keys() <= self.series.keys(), "a band lies around a line")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing under its caption: one SVG element as a text, in which names are escaped already.
+
+    wide: over the whole width of the page; where that is narrow it may be moved sideways instead of becoming tiny.
+    note: small words beneath. colours: (class, words) of each colour used.
+    """
+
+    caption: str
+    svg: str
+    wide: bool = False
+    note: str = ""
+    colours: Sequence[tuple[str, str]] = ()
+
+    def __post_init__(self) -> None:
+        _require(self.svg.startswith("<svg ") and self.svg.endswith("</svg>"), "a drawing is one SVG element")
 
 
 @dataclass(frozen=True)
@@ -210,7 +234,7 @@ class Gallery:
     hint: str
 
 
-Block = Headline | Text | Facts | Table | Curves | Matrix | Pictures | Gallery
+Block = Headline | Text | Facts | Table | Curves | Drawing | Matrix | Pictures | Gallery
 
 
 @dataclass(frozen=True)
@@ -445,8 +469,8 @@ def _ends(curves: Curves) -> list[str]:
     return told
 
 
-def _ticks(low: float, high: float, most: int, whole: bool) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten) from `low` to `high` or one step beyond."""
+def ticks(low: float, high: float, most: int, whole: bool) -> list[float]:
+    """An axis' marks: round numbers (1, 2 or 5 times a power of ten) from `low` to `high` or one step beyond."""
     rough = max((high - low) / most, 1 if whole else 0)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(times * power for times in (1, 2, 5, 10) if times * power >= rough * (1 - 1e-9))
@@ -454,12 +478,13 @@ def _ticks(low: float, high: float, most: int, whole: bool) -> list[float]:
     return [float(f"{at * step:.12g}") for at in range(first, last + 1)]
 
 
-def _tick_words(ticks: Sequence[float]) -> list[str]:
-    if len(ticks) == 1:
-        return [_whole_or_not(ticks[0])]
-    step = ticks[1] - ticks[0]
+def ticks_in_words(marks: Sequence[float]) -> list[str]:
+    """The marks of an axis in the language in force, all with as many decimals as their step needs."""
+    if len(marks) == 1:
+        return [_whole_or_not(marks[0])]
+    step = marks[1] - marks[0]
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [number(round(tick), 0) if digits == 0 else number(float(tick), digits) for tick in ticks]
+    return [number(round(one), 0) if digits == 0 else number(float(one), digits) for one in marks]
 
 
 def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
@@ -477,8 +502,8 @@ def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):  # one point, or a flat line
         room = abs(low) / 10 or 1.0
         low, high = low - room, high + room
-    y_ticks = _ticks(low, high, 5, whole=False)
-    y_words = _tick_words(y_ticks)
+    y_ticks = ticks(low, high, 5, whole=False)
+    y_words = ticks_in_words(y_ticks)
     left = 14 + 6.6 * max(map(len, y_words))
     width = _WIDTH * 2 if curves.wide else _WIDTH
     right = width - 14 - 7.8 * min(max(map(len, lines)), _NAME)
@@ -488,13 +513,13 @@ def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
     start, end = min(curves.x), max(curves.x)
     x_ticks = [start]
     if end > start:
-        ticks = _months(start, end) if curves.dates else _ticks(start, end, 6, whole)
-        x_ticks = [tick for tick in ticks if start <= tick <= end]
+        found = _months(start, end) if curves.dates else ticks(start, end, 6, whole)
+        x_ticks = [tick for tick in found if start <= tick <= end]
     else:
         start, end = start - 1, end + 1
 
     told_x = _date_word if curves.dates else _whole_or_not
-    x_words = [_date_word(tick) for tick in x_ticks] if curves.dates else _tick_words(x_ticks)
+    x_words = [_date_word(tick) for tick in x_ticks] if curves.dates else ticks_in_words(x_ticks)
 
     def across(x: float) -> float:
         return round(left + (x - start) / (end - start) * (right - left), 1)
@@ -545,7 +570,7 @@ def _plot(curves: Curves, names: Sequence[str]) -> dict[str, Any] | None:
 def _months(start: float, end: float) -> list[float]:
     """The first days of months from `start` to `end`, about six of them; single days where the span is short."""
     if end - start < 60:
-        return _ticks(start, end, 6, whole=True)
+        return ticks(start, end, 6, whole=True)
     first, last = (datetime.date(1970, 1, 1) + datetime.timedelta(days=int(day)) for day in (start, end))
     months = (last.year - first.year) * 12 + last.month - first.month
     step = next((one for one in (1, 2, 3, 6, 12, 24, 60, 120) if months / one <= 7), 240)
@@ -651,7 +676,7 @@ def _plain(block: Block) -> str:
         case Pictures():
             lines = [" ".join(", ".join(picture.caption).split()) for picture in block.pictures]
             return _shortened("\n".join(lines[:5]), max(0, len(lines) - 5))
-        case Gallery():
+        case Gallery() | Drawing():
             return ""
 
 

@@ -1,15 +1,13 @@
-"""What is told of a search from its journal: a line a trial, the records of a page, the table."""
+"""What is told of a search from its journal: a line a trial, the records of a page."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 
 from vistazo.engine.reports import number
-from vistazo.engine.search import FAILED, RECIPE, RUNNING, WAITING, Study, Trial, Value
+from vistazo.engine.search import FAILED, RECIPE, RUNNING, WAITING, Trial, Value
 from vistazo.engine.search_journal import Entry
 from vistazo.language import tr
 
-__all__ = ["as_csv", "as_trial", "best", "line", "pace"]
+__all__ = ["as_trial", "best", "line", "pace"]
 
 
 def as_trial(entry: Entry, lower_is_better: bool, *, held: bool) -> Trial:
@@ -71,17 +69,3 @@ def line(entry: Entry, entries: Sequence[Entry], metric: str, most: int, lower_i
 def _written(values: Mapping[str, Value]) -> str:
     told = {name: f"{one:.4g}" if isinstance(one, float) else one for name, one in values.items()}
     return ", ".join(f"{name}={value}" for name, value in told.items())
-
-
-def as_csv(study: Study) -> str:
-    """One line a trial: number, origin, state, figure, epochs, seconds, the values, the reason."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["trial", "origin", "state", study.metric, "epochs", "seconds", *study.space, "reason"])
-    for one in study.trials:
-        values = [one.values.get(name, "") for name in study.space]
-        figure = "" if one.figure is None else repr(one.figure)
-        table.writerow(
-            [one.number, one.origin, one.state, figure, one.epochs, one.seconds, *values, one.reason]
-        )
-    return text.getvalue()
