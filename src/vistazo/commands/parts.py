@@ -52,13 +52,13 @@ KINDS: dict[str, Kind] = {
         "--loss",
     ),
     "activations": Kind(
-        mark("activations: what bends the line between layers"),
+        mark("activations: what stands between two layers"),
         "activaciones",
         "vistazo.networks.activations",
         "activations",
         mark(
-            "Write one in a network of words, as in --network 'conv 32 3x3 relu; flatten; dense classes softmax'. x: what "
-            "a unit adds up."
+            "Written after a layer in the words of --network, as in conv 32 3x3 relu. x: a layer's numbers. A softmax at "
+            "the end is the loss's own."
         ),
         "--network",
     ),
@@ -79,18 +79,19 @@ KINDS: dict[str, Kind] = {
         "vistazo.engine.regularizers",
         "regularizers",
         mark(
-            "Choose one with --dropout 0.3, --l1 1e-5, --l2 1e-5 or --weight-decay 0.01; elastic net is --l1 and --l2 "
-            "together. Words of a network take l1= and l2= layer by layer. w: a weight; biases and norms are left out."
+            "Choose with --dropout 0.3, --l1 1e-5, --l2 1e-4 (both: elastic net) or --weight-decay 0.01. w: weights of "
+            "layers, without biases and norms; lr: learning rate."
         ),
-        "--l2",
+        "--dropout",
     ),
     "optimizers": Kind(
-        mark("optimisers: how a step follows from a gradient"),
+        mark("optimisers: how weights follow the slope"),
         "optimizadores",
         "vistazo.engine.optimizers",
         "methods",
         mark(
-            "Choose one with --optimizer NAME; --learning-rate sets its rate. w: a weight; g: its gradient."
+            "Choose one with --optimizer NAME; --learning-rate sets its rate. w: weights; g: slope of the loss; lr: "
+            "learning rate; m, v, s: what is remembered of earlier slopes; c: weight decay."
         ),
         "--optimizer",
     ),
@@ -100,7 +101,7 @@ KINDS: dict[str, Kind] = {
         "vistazo.engine.schedules",
         "schedules",
         mark(
-            "Choose one with --schedule NAME. f: what each rate is multiplied by; t: the share of training done."
+            "Choose one with --schedule NAME. f multiplies the learning rate; t: the share of training that is done."
         ),
         "--schedule",
     ),
