@@ -57,8 +57,8 @@ KINDS: dict[str, Kind] = {
         "vistazo.networks.activations",
         "activations",
         mark(
-            "Written after a layer in the words of --network, as in conv 32 3x3 relu. x: a layer's numbers. A softmax at "
-            "the end is the loss's own."
+            "Written after a layer in the words of --network, as in conv 32 3x3 relu. x: a layer's numbers. A softmax "
+            "at the end is the loss's own."
         ),
         "--network",
     ),

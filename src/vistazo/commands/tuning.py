@@ -52,7 +52,8 @@ def show_tuned(told: dict[str, Any]) -> list[str]:
     best, run = told["best"], shlex.quote(told["run"])
     telling = tasks.tasks[told["task"]].telling()
     values = ", ".join(f"{name}={value}" for name, value in best["values"].items())
-    metric = tr(told["metric"].replace("_", " "))
+    name: str = told["metric"]
+    metric = tr(name.replace("_", " "))
     lines = [
         tr(
             "the winner: trial {number} after {epochs} epochs, validation {metric} {figure}",

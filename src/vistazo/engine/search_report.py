@@ -179,7 +179,8 @@ def _row(study: Study, one: Trial, names: Sequence[str]) -> list[Cell]:
         label = tr("{n} (the recipe)", n=one.number)
     figure = None if one.state == FAILED else one.figure
     values = [typed(one.values[name]) if name in one.values else None for name in names]
-    state = tr(STATES["winner"]) if one is winner(study) else tr(STATES[one.state])
+    name = "winner" if one is winner(study) else one.state
+    state = tr(STATES[name])
     return [
         label,
         in_words(study.metric, figure),
