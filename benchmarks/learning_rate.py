@@ -9,7 +9,7 @@ networks are asked about the test part too, once, at the end: of MNIST and Fashi
 drawings a class. The gap is the best of the grid less the suggested rate, in points: below 0 where the suggestion is
 better than all nine. The best of nine on the pictures it is chosen by is flattered: of equal networks the best of nine
 lies 1.5 standard errors above their mean. The rule of the suggestion was chosen with the seeds 0 and 1, and other
-pictures; seeds here begin at 100. The default takes about ten minutes on two idle cores.
+pictures; seeds here begin at 100. The default should take about ten minutes on two idle cores (not yet timed there).
 """
 
 import argparse

@@ -124,7 +124,7 @@ def blocks(found: RangeTest) -> list[Block]:
     curve = Curves(x, lines, tr("learning rate, as a power of ten"), tr("loss"), wide=True)
     told = tr(
         "The rate grows from step to step, and each step's loss is drawn over it. On the left nothing is learnt, on "
-        "the right the loss no longer falls; the chosen rate is 1.5 times the one where it first turns. What training "
-        "began with was put back afterwards."
+        "the right the loss no longer falls. The chosen rate lies near the place where it first turns, and below it "
+        "where the loss shoots up there. What training began with was put back afterwards."
     )
     return [Text(f"{sentence(found)}.\n\n{told}"), curve]
