@@ -33,12 +33,18 @@ class WordNetwork(nn.Module):
         for name, module in _steps(rows):
             self.add_module(name, module)
         begin_as_keras(self)
+        self._head = next(row.name for row in rows if row.last)
         # Weights whose size is punished: [name of the layer, its L1, its L2].
         self._punished = [
             (row.name, float(row.layer.numbers["l1"]), float(row.layer.numbers["l2"]))
             for row in rows
             if row.layer.numbers.get("l1") or row.layer.numbers.get("l2")
         ]
+
+    @property
+    def head(self) -> nn.Module:
+        """The dense layer that gives the scores, under the name that it has in every network."""
+        return self.get_submodule(self._head)
 
     def forward(self, pictures_NCHW: Tensor) -> Tensor:
         """Scores, (N, K), before any softmax or sigmoid."""
