@@ -12,11 +12,12 @@ Importing this package imports neither torch nor numpy; the first verb does.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vistazo.rates import find_rate
     from vistazo.tasks import Trained, load, reproduce, resume, train
     from vistazo.tuning import Tuned, tune
 
 __version__ = "0.1.0"
-__all__ = ["Trained", "Tuned", "load", "reproduce", "resume", "train", "tune"]
+__all__ = ["Trained", "Tuned", "find_rate", "load", "reproduce", "resume", "train", "tune"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +25,10 @@ def __getattr__(name: str) -> Any:
         from vistazo import tuning
 
         return getattr(tuning, name)
+    if name == "find_rate":
+        from vistazo import rates
+
+        return rates.find_rate
     if name in __all__:
         from vistazo import tasks
 

@@ -28,9 +28,16 @@ def _train(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resume(values: dict[str, Any]) -> dict[str, Any]:
-    from vistazo import tasks, tuning
+    from vistazo import rates, tasks, tuning
 
     common = take_common(values)
+    if rates.holds_rates(values["run"]):
+        if values["epochs"] is not None:
+            raise UsageError(
+                tr("{folder} compares two learning rates: leave out --epochs.", folder=values["run"])
+            )
+        found = rates.resume(values["run"], quiet=common["quiet"])
+        return {**found.to_json(), "sentences": found.sentences()}
     if tuning.holds_search(values["run"]):
         if values["epochs"] is not None:
             raise UsageError(tr("{folder} is a search: leave out --epochs.", folder=values["run"]))
@@ -83,7 +90,7 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
     from vistazo.engine.progress import duration
     from vistazo.engine.reports import number
 
-    if "best" in told:  # a search that was gone on with
+    if "best" in told or "range_test" in told:  # a search that was gone on with
         from vistazo.commands.tuning import show_tuned
 
         return show_tuned(told)

@@ -8,10 +8,12 @@ import click
 
 from vistazo.commands.options import Verb, option, take_common, whole
 from vistazo.commands.training import settings_of_tasks
+from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
 __all__ = ["VERBS", "show_tuned"]
 
+_FIND = "find"
 _OWN = ("trials", "time", "most_epochs", "factor", "sampler", "pruner", "final")
 
 
@@ -21,16 +23,60 @@ def _tune(values: dict[str, Any]) -> dict[str, Any]:
 
     task, source, out, file = (values.pop(name) for name in ("task", "source", "out", "config"))
     common, wanted = take_common(values), not values.pop("no_open")
-    search = parse_all(values.pop("search"))
+    finds = values.get("learning_rate") == _FIND
+    search = {} if finds and not values["search"] else parse_all(values["search"])
+    values.pop("search")
     given = {name: value for name in _OWN if (value := values.pop(name)) is not None}
     settings = {name: value for name, value in values.items() if value is not None}
     if file:
         kinds = [tasks.tasks[name].config() for name in ([task] if task else tasks.tasks)]
         settings = {**config.read_settings(Path(file), *kinds), **settings}
+    if finds:
+        return _find(source, task, out, settings, common, wanted=wanted, unused=[*given, *search])
     result = tuning.tune(
         source, search=search, task=task, out=out, quiet=common["quiet"], **given, **settings
     )
     return _told(result, common, wanted=wanted)
+
+
+def _find(
+    source: Any,
+    task: str | None,
+    out: str | None,
+    settings: dict[str, Any],
+    common: dict[str, Any],
+    *,
+    wanted: bool,
+    unused: list[str],
+) -> dict[str, Any]:
+    """--learning-rate without a value: not a search, but a range test and two trainings."""
+    from vistazo import platform, rates
+
+    if unused:
+        raise UsageError(
+            tr(
+                "--learning-rate without a value finds a rate and searches nothing else: leave out {name}, or give it "
+                "a value.",
+                name=", ".join(unused).replace("_", "-"),
+            )
+        )
+    plain = {name: value for name, value in settings.items() if name != "learning_rate"}
+    found = rates.find_rate(source, task=task, out=out, quiet=common["quiet"], **plain)
+    told = {**found.to_json(), "sentences": found.sentences()}
+    if wanted and not common["json"] and not common["quiet"] and platform.watched():
+        platform.show_page(Path(told["page"]))
+    return told
+
+
+def show_found(told: dict[str, Any]) -> list[str]:
+    """What a person reads when a learning rate was found."""
+    better = told["difference"] is not None and told["difference"] > told["noise"]
+    following = f" --learning-rate {told['suggested']:.3g}" if better else ""
+    return [
+        *told["sentences"],
+        tr("page: {path}", path=told["page"]),
+        tr("next:   vistazo train SOURCE{words}", words=following),
+    ]
 
 
 def _told(result: Any, common: dict[str, Any], *, wanted: bool) -> dict[str, Any]:
@@ -45,6 +91,8 @@ def _told(result: Any, common: dict[str, Any], *, wanted: bool) -> dict[str, Any
 
 def show_tuned(told: dict[str, Any]) -> list[str]:
     """What a person reads when a search is over."""
+    if "range_test" in told:
+        return show_found(told)
     from vistazo import tasks
     from vistazo.engine.progress import duration
     from vistazo.engine.reports import number
@@ -104,6 +152,8 @@ def _tune_options() -> list[click.Parameter]:
         option("pruner", "--pruner", "--poda",
                help=tr("who goes on: asha compares at rungs as trials arrive, hyperband in brackets, median by "
                        "learning curves, none trains all to the end (default: asha)")),
+        option("learning_rate", "--learning-rate", "--tasa", is_flag=False, flag_value=_FIND, default=None,
+               help=tr("without a value: find a rate by a range test, and train at it and at the recipe's own; else as for train")),
         option("final", "--final",
                help=tr("the model: best keeps the winner's weights; train+validation trains it anew on both")),
     ]  # fmt: skip
