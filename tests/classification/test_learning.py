@@ -12,10 +12,14 @@ from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.models import create, models
 from vistazo.classification.recipe import Given
 from vistazo.classification.recipes import Decided, decide
+from vistazo.classification.training import Program
 from vistazo.config import build, options
+from vistazo.engine.batches import Batch
+from vistazo.engine.device import Compute
 from vistazo.engine.optimizers import methods, schedules
 from vistazo.engine.regularizers import dropouts
 from vistazo.errors import ConfigError
+from vistazo.pictures.loading import Normaliser
 
 GREY = Given(1000, 28, 28, 1)
 
@@ -113,6 +117,35 @@ def test_penalties_are_added_and_l2_takes_the_place_of_the_networks_own():
     assert penalty(l1=0.5, l2=0.25) == pytest.approx(0.5 * absolute + 0.25 * squared, rel=1e-5)
     assert learning.penalty_of(decided(recipe="tutorial-quickdraw", l2=0.0)) is None
     assert learning.penalty_of(decided()) is None
+
+
+@pytest.mark.parametrize("method", list(methods))
+@pytest.mark.parametrize("recipe", ["tutorial-mnist", "quick"])
+def test_both_networks_learn_by_every_method(clothes, recipe, method):
+    """Sixteen steps on one batch: plain descent and Adagrad at their usual rates hardly move, but downwards."""
+    pictures, labels = clothes
+    one = decide(
+        build(ClassificationConfig, {"recipe": recipe, "optimizer": method, "batch": 64}),
+        GREY, tuple("abcdefghij"),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = create(one.model, one.arguments)
+    config, compute = build(ClassificationConfig, {}), Compute("cpu", "fp32", "contiguous", 1)
+    program = Program(network, one, config, Normaliser.of(pictures[..., None]), compute)
+    inputs = torch.from_numpy(pictures[:64].copy())[:, None]
+    batch = Batch(
+        {"pictures": inputs}, {"label": torch.from_numpy(labels[:64].astype(np.int64))}, torch.arange(64)
+    )
+    losses = []
+    for _ in range(16):
+        for optimizer in program.optimizers[0]:
+            optimizer.zero_grad()
+        loss = program.step(batch, 0)
+        loss.backward()
+        losses.append(loss.item())
+        for optimizer in program.optimizers[0]:
+            optimizer.step()
+    assert losses[-1] < losses[0]
 
 
 # ---------------------------------------------------------------- impossible pairs

@@ -167,6 +167,25 @@ def test_a_slow_network_takes_fewer_steps_over_a_narrower_range(monkeypatch):
     assert len(examples.drawn) <= 62
 
 
+def test_a_batch_in_slices_sees_the_same():
+    def plain():
+        program = Supervised()
+        program.module[1], program.module[3] = nn.Identity(), nn.Identity()
+        groups = [Group("all", tuple(program.module.parameters()), "sgd", 0.02, 0.9)]
+        program.optimizers = [build_optimizers(groups)]
+        return program
+
+    whole, sliced = (try_rates(plain(), Examples(), accumulate=one) for one in (1, 3))
+    assert sliced.losses[:40] == pytest.approx(whole.losses[:40], rel=1e-4)
+    assert sliced.suggested == pytest.approx(whole.suggested)
+
+
+def test_clipped_gradients_bear_higher_rates():
+    free, clipped = (try_rates(Supervised(), Examples(), clip=one) for one in (0.0, 0.01))
+    assert clipped.losses != free.losses
+    assert clipped.suggested > free.suggested
+
+
 def test_it_stops_where_it_is_asked_to():
     asked = iter([False, False, True])
     found = try_rates(Supervised(), Examples(), stop=lambda: next(asked))

@@ -65,6 +65,8 @@ def settle_rate(
                 usual=usual,
                 seconds=allowed(run, config),
                 seed=config.seed,
+                accumulate=config.accumulate,
+                clip=config.clip,
                 steps=min(
                     ranges.STEPS, max(ranges.FEWEST, whole // 2)
                 ),  # more would cost more than they gain

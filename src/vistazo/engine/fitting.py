@@ -28,7 +28,7 @@ from vistazo.engine.schedules import Plateau
 from vistazo.errors import NotFiniteLoss, Stopped
 from vistazo.language import tr
 
-__all__ = ["LOWER_IS_BETTER", "Averager", "Fitted", "Paced", "Pause", "Plan", "Program", "fit"]
+__all__ = ["LOWER_IS_BETTER", "Averager", "Fitted", "Paced", "Pause", "Plan", "Program", "fit", "share_of"]
 
 LOWER_IS_BETTER = frozenset({"loss", "mae", "rmse", "log_loss", "rps"})
 Pause = Callable[[Sequence[history.Epoch]], bool]  # whether to stand still after these epochs
@@ -273,7 +273,7 @@ class _Loop:
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             for part in parts:
-                loss = self.program.step(part, k) * _share(part, batch)
+                loss = self.program.step(part, k) * share_of(part, batch)
                 loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
                 total = loss.detach() if total is None else total + loss.detach()
             if plan.clip:
@@ -443,7 +443,7 @@ def _improves(metric: str, value: float | None, best: float | None) -> bool:
     return best is None or (value < best if metric in LOWER_IS_BETTER else value > best)
 
 
-def _share(part: Batch, batch: Batch) -> Tensor | float:
+def share_of(part: Batch, batch: Batch) -> Tensor | float:
     """How much of a batch's mean loss is a part's: by weights where examples have them."""
     if part.weights is None or batch.weights is None:
         return len(part) / len(batch)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vistazo.engine.batches import Batches, counter_seed
-from vistazo.engine.fitting import Paced, Program
+from vistazo.engine.fitting import Paced, Program, share_of
 from vistazo.engine.optimizers import set_rates
 
 __all__ = [
@@ -87,15 +87,18 @@ def range_test(
     seconds: float,
     seed: int,
     steps: int = STEPS,
+    accumulate: int = 1,
+    clip: float = 0.0,
     stop: Callable[[], bool] = lambda: False,
 ) -> RangeTest:
     """Step at growing rates until the loss diverges, and put everything back.
 
     usual: the rate of the first group as the program has it. steps: at most; fewer, but not fewer than 50, where the
-    first two say that so many would take more than `seconds`. stop: asked before each step.
+    first two say that so many would take more than `seconds`. accumulate, clip: as training has them
+    (`Plan`). stop: asked before each step.
     """
     with untouched(program):
-        taken = _Steps(program, batches, seed)
+        taken = _Steps(program, batches, seed, accumulate, clip)
         began = time.monotonic()
         for _ in range(2):  # at the lowest rate: they warm up, and tell how long a step takes
             taken(1e-3)
@@ -119,8 +122,9 @@ def range_test(
 class _Steps:
     """Steps of a program at a multiple of its rates, on the batches that training begins with."""
 
-    def __init__(self, program: Program, batches: Batches, seed: int) -> None:
+    def __init__(self, program: Program, batches: Batches, seed: int, accumulate: int, clip: float) -> None:
         self.program, self.batches, self.seed, self.done = program, batches, seed, 0
+        self.accumulate, self.clip = accumulate, clip
 
     def __call__(self, factor: float) -> float:
         """One step; the loss before it."""
@@ -134,9 +138,14 @@ class _Steps:
             set_rates(optimizers, factor, progress=0.0)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            loss = self.program.step(batch, k)
-            loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
-            total += float(loss.detach())
+            for part in batch.parts(self.accumulate) if self.accumulate > 1 else [batch]:
+                loss = self.program.step(part, k) * share_of(part, batch)
+                loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+                total += float(loss.detach())
+            if self.clip:
+                groups = [group for one in optimizers for group in one.param_groups]
+                stepped = [one for group in groups for one in group["params"]]
+                torch.nn.utils.clip_grad_norm_(stepped, self.clip)
             for optimizer in optimizers:
                 optimizer.step()
         return total
