@@ -123,6 +123,7 @@ def neutral(command: str) -> str:
         "revision": "review", "revision/review.csv": "review/review.csv", "runs/revisada": "runs/checked",
         "evaluacion": "evaluation", "por-que": "why", "dentro": "inside", "visto": "seen", "nucleos": "kernels",
         "leccion": "lesson",
+        "runs/hallada": "runs/found", "runs/tasa": "runs/rate",
         "ordenadas": "sorted", "runs/otra": "runs/again", "runs/girada": "runs/turned",
     }  # fmt: skip
     return shlex.join(names.get(word, word) for word in shlex.split(in_english(command)))

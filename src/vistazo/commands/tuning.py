@@ -153,7 +153,8 @@ def _tune_options() -> list[click.Parameter]:
                help=tr("who goes on: asha compares at rungs as trials arrive, hyperband in brackets, median by "
                        "learning curves, none trains all to the end (default: asha)")),
         option("learning_rate", "--learning-rate", "--tasa", is_flag=False, flag_value=_FIND, default=None,
-               help=tr("without a value: find a rate by a range test, and train at it and at the recipe's own; else as for train")),
+               help=tr("without a value: find a rate by a range test, and train at it and at the recipe's own; else as "
+                       "for train")),
         option("final", "--final",
                help=tr("the model: best keeps the winner's weights; train+validation trains it anew on both")),
     ]  # fmt: skip
