@@ -24,7 +24,7 @@ def _tune(values: dict[str, Any]) -> dict[str, Any]:
     task, source, out, file = (values.pop(name) for name in ("task", "source", "out", "config"))
     common, wanted = take_common(values), not values.pop("no_open")
     finds = values.get("learning_rate") == _FIND
-    search = {} if finds and not values["search"] else parse_all(values["search"])
+    search = {} if finds and not values["search"] else _by_field(parse_all(values["search"]))
     values.pop("search")
     given = {name: value for name in _OWN if (value := values.pop(name)) is not None}
     settings = {name: value for name, value in values.items() if value is not None}
@@ -37,6 +37,20 @@ def _tune(values: dict[str, Any]) -> dict[str, Any]:
         source, search=search, task=task, out=out, quiet=common["quiet"], **given, **settings
     )
     return _told(result, common, wanted=wanted)
+
+
+def _by_field(search: dict[str, str]) -> dict[str, str]:
+    """The same, by the names of fields: an option may be called as it is typed, in either language."""
+    from vistazo import config, tasks
+
+    kinds = [tasks.tasks[name].config() for name in tasks.tasks]
+    fields = {
+        flag.lstrip("-").replace("-", "_"): one.name
+        for kind in kinds
+        for one in config.options(kind)
+        for flag in one.flags
+    }
+    return {fields.get(name.replace("-", "_"), name): space for name, space in search.items()}
 
 
 def _find(
