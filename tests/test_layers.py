@@ -18,6 +18,7 @@ TORCH_FREE = (
     "vistazo.config",
     "vistazo.bundle",
     "vistazo.tasks",
+    "vistazo.tuning",
     "vistazo.cli",
     "vistazo.commands",
     "vistazo.engine.runs",
@@ -76,6 +77,8 @@ def test_the_public_names_are_there_without_torch():
         pytest.param(["recipes"], id="recipes"),
         pytest.param(["train", "nowhere-at-all"], id="a source that is not there"),
         pytest.param(["train", ".", "--epochs", "0"], id="a setting out of bounds"),
+        pytest.param(["tune", "--help"], id="help of tune"),
+        pytest.param(["tune", "nowhere-at-all", "--search", "rate=1,2"], id="a search of nothing"),
         pytest.param(["predict", "nowhere.vistazo", "x.png"], id="a model that is not there"),
     ],
 )

@@ -54,6 +54,7 @@ def source(clothes, tmp_path):
         (("--search", "rate=1,2", "--time", "soon"), "write a time as in"),
         (("--search", "rate=1,2", "--time", "0s"), "more than nothing"),
         (("--search", "rate=1,2", "--folds", "5"), "leave out --folds"),
+        (("--search", "rate=1,2", "--recipe", "fastest"), "There is no recipe 'fastest'"),
         (("--search", "rate=1,2", "--epochs", "3", "--most-epochs", "5"), "mean the same here"),
         (("--search", "rate=1,2", "--dont-know", "5%", "--final", "train+validation"), "--dont-know needs"),
     ],

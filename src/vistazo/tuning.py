@@ -232,7 +232,8 @@ def _checked(task: str, config: Config, options: Mapping[str, Any]) -> tuple[dic
     numbers = fields.numbers(config)
     search_spaces.require_names(list(texts), type(config), numbers, fields.refused())
     spaces = {name: search_spaces.parse(name, str(text)) for name, text in texts.items()}
-    search_spaces.require_possible(config, spaces, numbers)
+    fields.require_sense(config)
+    search_spaces.require_possible(config, spaces, numbers, fields.require_sense)
     return spaces, dict(numbers)
 
 

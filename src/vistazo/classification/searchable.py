@@ -1,12 +1,13 @@
 """What of a classifier's settings a search may change, and why not the others. Free of torch."""
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
 from vistazo.language import mark, tr
 
-__all__ = ["numbers", "refused"]
+__all__ = ["numbers", "refused", "require_sense"]
 
 _LUCK = mark("another seed is luck and no better setting; use train --repeats to see how much luck there is.")
 _ALIKE = mark("trials are compared by it, so it is the same for all: give it once, as a setting.")
@@ -38,12 +39,15 @@ def refused() -> dict[str, str]:
     return {name: tr(reason) for name, reason in said.items()}
 
 
+def require_sense(config: ClassificationConfig) -> None:
+    """Raise UsageError where settings cannot mean anything together, before a picture is read."""
+    importlib.import_module("vistazo.classification.recipes").require_sense(config)  # of torch only later
+
+
 def numbers(config: ClassificationConfig) -> Mapping[str, Any]:
     """The numbers of a network in words that a search may change, with their values; none where it is not in words."""
     words = getattr(config, "network", None)
     if not words:
         return {}
-    import importlib
-
     found: Mapping[str, Any] = importlib.import_module("vistazo.networks.words").numbers(words)
     return found

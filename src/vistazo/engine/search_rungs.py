@@ -122,7 +122,8 @@ def usual_trials(pruner: str, most: int, factor: int) -> int:
     """How many trials are drawn where nobody says: enough for one to win every rung, or one pass of Hyperband."""
     if pruner == HYPERBAND:
         return sum(one[0][0] for one in hyperband(most, factor))
-    return int(factor ** min(WIDTH, len(rungs(most, factor)) - 1)) if pruner == ASHA else factor * factor
+    levels = len(rungs(most, factor)) - 1 if pruner == ASHA else 2
+    return int(factor ** min(WIDTH, max(2, levels)))
 
 
 def expected_epochs(plan: Plan) -> float:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import product
 from typing import Any, TypeVar
@@ -234,8 +234,16 @@ def with_values(config: C, values: Mapping[str, Value], numbers: Mapping[str, ob
     return build(type(config), {**config.model_dump(), **update})
 
 
-def require_possible(config: Config, spaces: Mapping[str, Space], numbers: Mapping[str, object]) -> None:
-    """Raise ConfigError where a setting refuses a choice of its space, or one of its ends."""
+def require_possible(
+    config: C,
+    spaces: Mapping[str, Space],
+    numbers: Mapping[str, object],
+    sense: Callable[[C], None] = lambda config: None,
+) -> None:
+    """Raise ConfigError where a setting refuses a choice of its space, or one of its ends.
+
+    sense: raises UsageError for settings that do not go together.
+    """
     kinds = {one.name: one.kind for one in options(type(config))}
     for name, space in spaces.items():
         if space.kind == "float" and name not in numbers and kinds[name] is int:
@@ -247,6 +255,6 @@ def require_possible(config: Config, spaces: Mapping[str, Space], numbers: Mappi
             ends = tuple(int(one) if space.kind == "int" else one for one in (space.low, space.high))
         for value in ends:
             try:
-                with_values(config, {name: value}, numbers)
+                sense(with_values(config, {name: value}, numbers))
             except UsageError as error:
                 raise ConfigError(tr("--search {name}: {reason}", name=name, reason=error)) from None

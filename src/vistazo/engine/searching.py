@@ -315,7 +315,8 @@ class Search:
         return each * (job.until - len(one.curve))
 
     def _wait(self) -> None:
-        self.run.status("training", at_once=False)
+        if not self.run.model.exists():  # another may have ended the search a moment ago
+            self.run.status("training", at_once=False)
         if self.run.asked_to_stop():
             self.run.stop()
         time.sleep(0.3)
