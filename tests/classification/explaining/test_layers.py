@@ -24,8 +24,8 @@ CHOSEN = [
     pytest.param("mnist_cnn", (1, 28, 28), {}, "convolution", (26, 26), id="digits"),
     pytest.param("fashion_cnn", (1, 28, 28), {}, "second", (8, 8), id="clothes"),
     pytest.param("cifar_cnn", (3, 32, 32), {}, "norms.3", (8, 8), id="cifar"),
-    pytest.param("sports_cnn", (3, 21, 28), {}, "convolution", (21, 28), id="sports"),
-    pytest.param("quickdraw_cnn", (1, 64, 64), {"filters": [8]}, "seconds.2", (16, 16), id="drawings"),
+    pytest.param("sports_cnn", (3, 21, 28), {}, "drops.0", (11, 14), id="sports"),
+    pytest.param("quickdraw_cnn", (1, 64, 64), {"filters": [8]}, "drops.1", (8, 8), id="drawings"),
     pytest.param(
         "efficientnet_lite0", (3, 32, 32), {"size": 128, "frozen": 4}, "blocks.11.expand", (8, 8), id="128"
     ),
