@@ -47,7 +47,10 @@ def source(clothes, tmp_path):
         (("--search", "batch=1,16"), "--search batch: "),
         (("--search", "schedule=cosine,up"), "--search schedule: "),
         (("--search", "rate=1,2", "--search", "rate=1,2"), "has rate twice"),
-        (("--search", "tasa=log:1e-3..1e-4"), "--search learning_rate=log:1e-3..1e-4"),  # as an option is typed
+        (
+            ("--search", "tasa=log:1e-3..1e-4"),
+            "--search learning_rate=log:1e-3..1e-4",
+        ),  # as an option is typed
         (("--search", "rate=1,2", "--trials", "0"), "trials"),
         (("--search", "rate=1,2", "--sampler", "luck"), "--sampler is one of tpe, random"),
         (("--search", "rate=1,2", "--pruner", "luck"), "--pruner is one of asha, hyperband, median, none"),
