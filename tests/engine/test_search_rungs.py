@@ -37,7 +37,7 @@ def test_twenty_epochs_give_three_brackets():
         ((3, 20),),
     )
     assert usual_trials("hyperband", 20, 3) == 15
-    assert [usual_trials("asha", most, 3) for most in (1, 5, 20, 81)] == [9, 9, 27, 27]
+    assert [usual_trials("asha", most, 3) for most in (1, 5, 20, 81)] == [9, 9, 18, 18]
 
 
 @pytest.mark.parametrize(
