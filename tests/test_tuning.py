@@ -47,7 +47,10 @@ def source(clothes, tmp_path):
         (("--search", "batch=1,16"), "--search batch: "),
         (("--search", "schedule=cosine,up"), "--search schedule: "),
         (("--search", "rate=1,2", "--search", "rate=1,2"), "has rate twice"),
-        (("--search", "tasa=log:1e-3..1e-4"), "--search learning_rate=log:1e-3..1e-4"),  # as an option is typed
+        (
+            ("--search", "tasa=log:1e-3..1e-4"),
+            "--search learning_rate=log:1e-3..1e-4",
+        ),  # as an option is typed
         (("--search", "rate=1,2", "--trials", "0"), "trials"),
         (("--search", "rate=1,2", "--sampler", "luck"), "--sampler is one of tpe, random"),
         (("--search", "rate=1,2", "--pruner", "luck"), "--pruner is one of asha, hyperband, median, none"),
@@ -69,13 +72,6 @@ def test_what_cannot_be_is_refused_before_anything_is_read(verb, in_tmp, words, 
     assert told in answer.err
     assert len(answer.err.strip().splitlines()) <= 4
     assert not (in_tmp / "runs").exists()
-
-
-def test_tables_are_refused_in_one_sentence(verb, in_tmp):
-    (in_tmp / "t.csv").write_text("a,b\n" + "".join(f"{n},{n % 2}\n" for n in range(50)))
-    answer = verb("tune", "t.csv", "--target", "b", "--search", "batch=8,16")
-    assert answer.code == 2
-    assert "searches settings for pictures only" in answer.err
 
 
 def test_without_optuna_one_sentence_names_the_command(verb, monkeypatch):
