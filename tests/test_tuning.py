@@ -74,13 +74,6 @@ def test_what_cannot_be_is_refused_before_anything_is_read(verb, in_tmp, words, 
     assert not (in_tmp / "runs").exists()
 
 
-def test_tables_are_refused_in_one_sentence(verb, in_tmp):
-    (in_tmp / "t.csv").write_text("a,b\n" + "".join(f"{n},{n % 2}\n" for n in range(50)))
-    answer = verb("tune", "t.csv", "--target", "b", "--search", "batch=8,16")
-    assert answer.code == 2
-    assert "searches settings for pictures only" in answer.err
-
-
 def test_without_optuna_one_sentence_names_the_command(verb, monkeypatch):
     import importlib.util
 

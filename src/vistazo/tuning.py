@@ -28,7 +28,7 @@ from vistazo.engine.pacing import seconds as as_seconds
 from vistazo.engine.progress import Progress, duration
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run
-from vistazo.engine.search import FAILED, Study
+from vistazo.engine.search import FAILED, Space, Study
 from vistazo.engine.search_rungs import ASHA, HYPERBAND, MEDIAN, NONE, Plan, usual_trials
 from vistazo.errors import ConfigError, DiskError, MissingExtra, RunError
 from vistazo.language import tr
@@ -85,7 +85,7 @@ def tune(
     most_epochs: int | None = None,
     factor: int = 3,
     sampler: str = "tpe",
-    pruner: str = ASHA,
+    pruner: str | None = None,
     final: str = "best",
     quiet: bool = False,
     **settings: Any,
@@ -94,14 +94,14 @@ def tune(
 
     source: as `train` takes it. search: name -> space, as in {"learning_rate": "log:1e-4..1e-2"}. trials: sampled ones
     at most, the recipe not counted. time: for all of it, as in '10m'. most_epochs: of a trial (default: the recipe's).
-    factor: one trial in so many goes on at a rung. final: the winner as it was trained, or trained anew on training and
+    factor: one trial in so many goes on at a rung. pruner: asha where None is given, or none where trials are not
+    equally long. final: the winner as it was trained, or trained anew on training and
     validation pictures together. settings: as `train` takes them; they are the recipe, trial 0.
     Raises VistazoError, each with one sentence; Stopped where a signal or the control file asked for it.
     """
     platform.command_begins()
     require_optuna()
     name = task or _known(source, settings, quiet)
-    _require_searchable(name)
     if most_epochs is not None:
         if settings.get("epochs") not in (None, most_epochs):
             raise ConfigError(tr("--epochs and --most-epochs mean the same here: give one of them."))
@@ -180,19 +180,6 @@ def _known(source: Any, settings: Mapping[str, Any], quiet: bool) -> str:
     return name
 
 
-def _require_searchable(task: str) -> None:
-    tasks.tasks[task]  # or there is no such task
-    if task != "classification":
-        kind = tr(tasks.tasks[task].learns_from)
-        raise ConfigError(
-            tr(
-                "This version searches settings for pictures only, and this is about {kind}: try a few with "
-                "vistazo train.",
-                kind=kind,
-            )
-        )
-
-
 def _checked(task: str, config: Config, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(spaces, numbers of the network in words). Raises ConfigError for whatever cannot be, before data is read."""
     fields = importlib.import_module(f"{tasks.tasks[task].package}.searchable")
@@ -219,7 +206,7 @@ def _checked(task: str, config: Config, options: Mapping[str, Any]) -> tuple[dic
                    value=value)
             )  # fmt: skip
     for name, known in (("sampler", SAMPLERS), ("pruner", PRUNERS), ("final", FINAL)):
-        if options[name] not in known:
+        if options[name] not in known and (name, options[name]) != ("pruner", None):
             raise ConfigError(
                 tr(
                     "--{name} is one of {known}, not {value}.",
@@ -270,17 +257,47 @@ def _search(run: Run, config: Config, bench: Any, progress: Progress) -> None:
     options = run.config["search"]
     spaces, numbers = _checked(run.config["task"], config, options)
     limited = options["trials"] or (ENDLESS if options["time"] else None)
-    trials = limited or usual_trials(options["pruner"], bench.most, options["factor"])
-    plan = Plan(options["pruner"], bench.most, options["factor"], trials)
+    pruner = _pruner(options["pruner"], bench, spaces, progress)
+    trials = limited or usual_trials(pruner, bench.most, options["factor"])
+    plan = Plan(pruner, bench.most, options["factor"], trials)
     within = as_seconds(options["time"]) if options["time"] else None
     asked = Asked(spaces, numbers, plan, options["sampler"], int(getattr(config, "seed", 0)), within)
     progress.say(_plan_sentence(asked, bench))
-    search = Search(run, bench.config.model_copy(update={"epochs": bench.most}), asked, bench, progress)
+    search = Search(run, bench.config, asked, bench, progress)
     search.go()
     with run.alone():  # one process ends it; the others find it finished
         if not run.finished:
             _end(run, search, bench, options, progress)
             run.status("finished")
+
+
+def _pruner(asked: str | None, bench: Any, spaces: Mapping[str, Space], progress: Progress) -> str:
+    """Who goes on; where trials are not equally long there are no rungs, and all do.
+
+    Raises ConfigError where such trials are to be compared at rungs.
+    """
+    few, many = bench.lengths(spaces)
+    if few == many or asked == NONE:
+        return asked or ASHA
+    if asked:
+        raise ConfigError(
+            tr(
+                "--pruner {pruner} compares trials after as many epochs, and here their recipes have {few} to {many} "
+                "of them: leave --pruner out, or give all as many with --most-epochs.",
+                pruner=asked,
+                few=few,
+                many=many,
+            )
+        )
+    progress.say(
+        tr(
+            "each trial is trained to its own end, because the recipes here have {few} to {many} epochs (as with "
+            "--pruner none)",
+            few=few,
+            many=many,
+        )
+    )
+    return NONE
 
 
 def _plan_sentence(asked: Any, bench: Any) -> str:

@@ -5,29 +5,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from vistazo.classification.config import ClassificationConfig
+from vistazo.engine.search_reasons import ALIKE, LUCK, SHARED, SPEED
 from vistazo.language import mark, tr
 
 __all__ = ["numbers", "refused", "require_sense"]
 
-_LUCK = mark("another seed is luck and no better setting; use train --repeats to see how much luck there is.")
-_ALIKE = mark("trials are compared by it, so it is the same for all: give it once, as a setting.")
 _PICTURES = mark("all trials learn from the same pictures, read once: give it once, as a setting.")
-_SPEED = mark("it decides how a trial is computed and not what is learnt: give it once, as a setting.")
 _SEVERAL = mark("a trial is one training on the parts of the search; leave it out.")
 _AFTER = mark(
     "it does not change what is learnt; train the winner with it: vistazo train SOURCE --config best.toml"
 )
 
 _REASONS = {
-    "seed": _LUCK,
-    **dict.fromkeys(("epochs", "patience", "stop_at", "monitor", "keep", "recipe", "start"), _ALIKE),
+    **SHARED,
+    "seed": LUCK,
+    **dict.fromkeys(("stop_at", "monitor", "keep", "recipe", "start"), ALIKE),
     **dict.fromkeys(
         ("size", "channels", "background", "classes", "group_by", "every", "corrections", "max_broken"),
         _PICTURES,
     ),
-    **dict.fromkeys(
-        ("device", "threads", "deterministic", "precision", "layout", "checkpoint_seconds"), _SPEED
-    ),
+    **dict.fromkeys(("precision", "layout"), SPEED),
     **dict.fromkeys(("repeats", "folds", "fold", "time"), _SEVERAL),
     **dict.fromkeys(("views", "unknown_error", "beside"), _AFTER),
 }
@@ -35,7 +32,7 @@ _REASONS = {
 
 def refused() -> dict[str, str]:
     """Settings that no search changes, with the reason, in the language in force."""
-    said = {**_REASONS, "network": _ALIKE, "numbers": _ALIKE, "out": _SPEED, "task": _ALIKE}
+    said = {**_REASONS, "network": ALIKE, "numbers": ALIKE}
     return {name: tr(reason) for name, reason in said.items()}
 
 

@@ -5,7 +5,7 @@ measured, once, when the search is over.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from vistazo.engine.device import Compute
 from vistazo.engine.fitting import LOWER_IS_BETTER, Fitted, Pause
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
+from vistazo.engine.search import Space
 from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.pictures.index import TRAIN, VALIDATION, write_index
@@ -58,9 +59,16 @@ class Bench:
         self.config = self._data.config
         decided = decide_from(self.config, self._data, self._start)
         self.metric, self.keeps, self.most = decided.monitor, decided.keep, decided.epochs
+        self.config = self.config.model_copy(
+            update={"epochs": decided.epochs}
+        )  # of all trials, whatever they try
         self.lower_is_better = decided.monitor in LOWER_IS_BETTER
         self.examples = len(self._data.rows(VALIDATION))
         self._scaled: dict[str, Normaliser] = {}
+
+    def lengths(self, spaces: Mapping[str, Space]) -> tuple[int, int]:
+        """The least and most epochs that a whole trial has: all have as many as the recipe."""
+        return self.most, self.most
 
     def train(self, trial: Run, config: ClassificationConfig, pause: Pause) -> Fitted:
         """One trial, or the next part of it; see `Bench` of the engine."""

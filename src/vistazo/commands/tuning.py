@@ -165,7 +165,8 @@ def _tune_options() -> list[click.Parameter]:
                help=tr("how values are drawn: tpe learns from the trials before, random does not (default: tpe)")),
         option("pruner", "--pruner", "--poda",
                help=tr("who goes on: asha compares at rungs as trials arrive, hyperband in brackets, median by "
-                       "learning curves, none trains all to the end (default: asha)")),
+                       "learning curves, none trains all to the end (default: asha, or none where trials are not "
+                       "equally long)")),
         option("learning_rate", "--learning-rate", "--tasa", is_flag=False, flag_value=_FIND, default=None,
                help=tr("without a value: find a rate by a range test, and train at it and at the recipe's own; else as "
                        "for train")),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import product
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from vistazo.registry import nearest
 
 __all__ = [
     "contains",
+    "corners",
     "every_point",
     "parse",
     "parse_all",
@@ -169,6 +170,20 @@ def every_point(spaces: Mapping[str, Space]) -> Iterator[dict[str, Value]]:
     """All combinations of spaces that have finitely many values."""
     for several in product(*map(_values, spaces.values())):
         yield dict(zip(spaces, several, strict=True))
+
+
+def corners(spaces: Mapping[str, Space], names: Iterable[str]) -> Iterator[dict[str, Value]]:
+    """All combinations of the choices and ends of some names; nothing where none of them is searched."""
+    found: dict[str, tuple[Value, ...]] = {}
+    for name in names:
+        if name in spaces:
+            one = spaces[name]
+            whole = one.kind == "int"
+            ends = tuple(int(end) if whole else end for end in (one.low, one.high))
+            found[name] = one.choices if one.kind == "choice" else ends
+    if found:
+        for several in product(*found.values()):
+            yield dict(zip(found, several, strict=True))
 
 
 def contains(space: Space, value: object) -> bool:

@@ -21,7 +21,7 @@ from vistazo.bundle import Bundle
 from vistazo.engine import device as devices
 from vistazo.engine.batches import Batch, counter_seed
 from vistazo.engine.device import Compute
-from vistazo.engine.fitting import Fitted, Plan, fit
+from vistazo.engine.fitting import Fitted, Pause, Plan, fit
 from vistazo.engine.optimizers import build_optimizers, schedule
 from vistazo.engine.parameters import count_parameters
 from vistazo.engine.progress import Progress
@@ -60,7 +60,20 @@ from vistazo.networks.packed import take_members
 from vistazo.tables.config import TableConfig
 from vistazo.tables.reading import read_table
 
-__all__ = ["Decided", "Program", "Read", "Trial", "open_model", "read", "train"]
+__all__ = [
+    "Decided",
+    "Learnt",
+    "Program",
+    "Read",
+    "Trial",
+    "conclude",
+    "decide",
+    "learn",
+    "open_model",
+    "read",
+    "train",
+    "write_index",
+]
 
 Floats = NDArray[np.float64]
 MODEL = "tide"
@@ -116,13 +129,34 @@ class Trial:
     rules: dict[str, Floats]
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What training gave, not yet measured. tried: the windows that moments are measured on."""
+
+    found: Read
+    decided: Decided
+    compute: Compute
+    network: nn.Module
+    tried: Windows
+    fitted: Fitted
+
+
 # ---------------------------------------------------------------- training
 @devices.without_compiler()
 def train(run: Run, source: Any, config: ForecastingConfig, progress: Progress) -> None:
     """One whole run: from a source to model.vistazo, metrics.json and report.html in the run's folder."""
-    found = read(run, source, config, progress)
+    conclude(run, config, learn(run, config, read(run, source, config, progress), progress), progress)
+
+
+def learn(
+    run: Run, config: ForecastingConfig, found: Read, progress: Progress, pause: Pause | None = None
+) -> Learnt:
+    """Train the networks of all moments side by side, or go on with them; the test part is not measured.
+
+    pause: asked between epochs (see `fit`).
+    """
     panel = found.panel
-    decided = Decided(**run.freeze("decided", asdict(_decide(config, panel))))
+    decided = Decided(**run.freeze("decided", asdict(decide(config, panel))))
     moments = [Moment(*one) for one in decided.moments]
     choice = Compute(devices.resolve_device(config.device), devices.FP32, "contiguous",
                      config.threads or platform.physical_cores())  # fmt: skip
@@ -177,13 +211,22 @@ def train(run: Run, source: Any, config: ForecastingConfig, progress: Progress) 
         averager=None,
         run=run,
         progress=progress,
+        pause=pause,
     )
+    return Learnt(found, decided, choice, network, tried, fitted)
+
+
+def conclude(run: Run, config: ForecastingConfig, learnt: Learnt, progress: Progress) -> None:
+    """Measure, and write the figures, the report and, last of all, the model."""
     run.status("measuring")
+    decided = learnt.decided
+    moments = [Moment(*one) for one in decided.moments]
     trials = [
-        _try(network, tried, moment, group, config, decided) for group, moment in enumerate(moments[:-1])
+        _try(learnt.network, learnt.tried, moment, group, config, decided)
+        for group, moment in enumerate(moments[:-1])
     ]
     trials = [one for one in trials if len(one.origins)]
-    _keep(run, config, found, decided, choice, network, tried, fitted, trials, progress)
+    _keep(run, config, learnt, trials, progress)
 
 
 def read(run: Run, source: Any, config: ForecastingConfig, progress: Progress) -> Read:
@@ -207,7 +250,7 @@ def read(run: Run, source: Any, config: ForecastingConfig, progress: Progress) -
                value=f"{low:g}")
         )  # fmt: skip
     run.freeze("data", {"fingerprint": _fingerprint(panel)})
-    _write_index(run, panel)
+    write_index(run, panel)
     return Read(panel, roles)
 
 
@@ -265,7 +308,8 @@ class Program:
             one.mul_(factors_M.view(-1, *(1,) * (one.dim() - 1)))
 
 
-def _decide(config: ForecastingConfig, panel: Panel) -> Decided:
+def decide(config: ForecastingConfig, panel: Panel) -> Decided:
+    """Settle every open setting from the network's recipe and the series. Raises TooFewExamples, ConfigError."""
     name = config.model or MODEL
     recipe = models[name].recipe
     found = moments_of(
@@ -376,8 +420,8 @@ def _fingerprint(panel: Panel) -> str:
     return digest.hexdigest()
 
 
-def _write_index(run: Run, panel: Panel) -> None:
-    """index.parquet: every step as it was understood; itself a source."""
+def write_index(run: Run, panel: Panel) -> None:
+    """index.parquet: every step as it was understood; itself a source. Raises DiskError."""
     path = run.folder / "index.parquet"
     if path.exists():
         return
@@ -477,18 +521,11 @@ def _in_units(windows: Windows, trial: Trial, corrections: Floats) -> tuple[Floa
 
 
 def _keep(
-    run: Run,
-    config: ForecastingConfig,
-    found: Read,
-    decided: Decided,
-    compute: Compute,
-    network: nn.Module,
-    windows: Windows,
-    fitted: Fitted,
-    trials: list[Trial],
-    progress: Progress,
+    run: Run, config: ForecastingConfig, learnt: Learnt, trials: list[Trial], progress: Progress
 ) -> None:
     """Write the report, the figures and, last of all, the model."""
+    found, decided, compute = learnt.found, learnt.decided, learnt.compute
+    network, windows, fitted = learnt.network, learnt.tried, learnt.fitted
     validation = [one for one in trials if one.moment.name == "validation"]
     test = [one for one in trials if one.moment.name == "test"]
     # An origin's own misses must not widen its interval: each is corrected by the other ones.

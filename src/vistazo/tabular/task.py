@@ -1,7 +1,8 @@
 """Learning a table's column, told in its own words: read, divide, train, measure, explain, keep."""
 
 import json
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from vistazo import platform
 from vistazo.bundle import Bundle
 from vistazo.engine import device as devices
 from vistazo.engine.device import Compute
-from vistazo.engine.fitting import Fitted, Plan, fit
+from vistazo.engine.fitting import Fitted, Pause, Plan, fit
+from vistazo.engine.objectives import Asked
 from vistazo.engine.optimizers import schedule
 from vistazo.engine.parameters import count_parameters
 from vistazo.engine.progress import Progress
@@ -35,24 +37,71 @@ from vistazo.tabular.objective import MONITORS, choose_loss, require_loss, targe
 from vistazo.tabular.predictor import COVERED, Predictor, open_model
 from vistazo.tabular.training import Decided, Program, TableBatches, decide, initial
 
-__all__ = ["open_model", "read", "train"]
+__all__ = ["Learnt", "Prepared", "conclude", "learn", "open_model", "prepare", "read", "train"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows ready to be learnt from. loss: what training minimises. scaler: of a number to learn. encoded: all rows."""
+
+    rows: Rows
+    loss: Asked
+    encoder: Encoder
+    scaler: Scaler | None
+    encoded: Encoded
+    settled: TableConfig
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What training gave, not yet measured."""
+
+    prepared: Prepared
+    decided: Decided
+    model: Predictor
+    fitted: Fitted
 
 
 @devices.without_compiler()
 def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> None:
     """One whole run: from a table to model.vistazo, metrics.json and report.html in the run's folder."""
-    rows = read(run, source, config, progress)
+    prepared = prepare(read(run, source, config, progress), config, TableConfig(**run.config["settled"]))
+    if prepared.loss.called:
+        progress.say(prepared.loss.sentence())
+    conclude(run, config, learn(run, config, prepared, progress), progress)
+
+
+def prepare(rows: Rows, config: TabularConfig, settled: TableConfig) -> Prepared:
+    """Rows as numbers, scaled by what the training part shows. Raises ConfigError where the loss does not suit them.
+
+    settled: how the file was read, with what its columns showed in place of `auto`.
+    """
     loss = choose_loss(config, rows)
-    if loss.called:
-        progress.say(loss.sentence())
-    device = devices.resolve_device(config.device)
     learnt = rows.rows("train")
     encoder = Encoder.fit(rows.table.take(learnt), config.scaler)
-    scaler = target_scaler(rows, learnt, loss)
-    encoded = encoder.encode(rows.table)
-    found = decide(config, encoder, loss, rows=len(learnt), classes=len(rows.classes))
+    return Prepared(
+        rows, loss, encoder, target_scaler(rows, learnt, loss), encoder.encode(rows.table), settled
+    )
+
+
+def learn(
+    run: Run,
+    config: TabularConfig,
+    prepared: Prepared,
+    progress: Progress,
+    pause: Pause | None = None,
+    also: Sequence[str] = (),
+) -> Learnt:
+    """Train the networks, or go on with them; the test part is not looked at.
+
+    pause: asked between epochs (see `fit`). also: validation figures that the history tells besides the usual ones.
+    """
+    rows, encoded, scaler = prepared.rows, prepared.encoded, prepared.scaler
+    learnt = rows.rows("train")
+    found = decide(config, prepared.encoder, prepared.loss, rows=len(learnt), classes=len(rows.classes))
     decided = Decided(**run.freeze("decided", asdict(found)))
     threads = config.threads or platform.physical_cores()
+    device = devices.resolve_device(config.device)
     compute = Compute(**run.freeze("compute", asdict(Compute(device, "fp32", "contiguous", threads))))
     compute.start()
     run.write("environment.json", json.dumps(compute.environment(vistazo.__version__), indent=2) + "\n")
@@ -64,12 +113,12 @@ def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> N
         arguments=decided.arguments,
         target=rows.target_name,
         classes=rows.classes,
-        encoder=encoder,
+        encoder=prepared.encoder,
         scaler=scaler,
         reach=None,
         background=encoded.take(measuring.pick(learnt, measuring.BACKGROUND, config.seed)),
         reading=_reading(config),
-        settled=TableConfig(**run.config["settled"]),
+        settled=prepared.settled,
         compute=compute,
         objective=decided.objective,
         loss_arguments=decided.loss_arguments,
@@ -86,11 +135,12 @@ def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> N
     program = Program(network, decided, compute)
     progress.say(_plan_sentence(decided, compute, model, batches))
     validation = rows.rows("validation")
+    watched = encoded.take(validation)
 
     def validate() -> dict[str, float]:
-        figures = model.measure(model.answers(encoded.take(validation)), rows.target[validation])
+        figures = model.measure(model.answers(watched), rows.target[validation])
         shown = ("accuracy", "loss", "macro_f1") if rows.classes else ("loss", "mae", "rmse")
-        return {name: float(figures[name]) for name in shown}
+        return {name: float(figures[name]) for name in dict.fromkeys((*shown, *also))}
 
     fitted = fit(
         program,
@@ -111,9 +161,9 @@ def train(run: Run, source: Any, config: TabularConfig, progress: Progress) -> N
         averager=None,
         run=run,
         progress=progress,
+        pause=pause,
     )
-    run.status("measuring")
-    _finish(run, config, rows, encoded, decided, model, fitted, progress)
+    return Learnt(prepared, decided, model, fitted)
 
 
 def read(run: Run, source: Any, config: TabularConfig, progress: Progress) -> Rows:
@@ -167,17 +217,11 @@ def _plan_sentence(decided: Decided, compute: Compute, model: Predictor, batches
 
 
 # ---------------------------------------------------------------- measuring and keeping
-def _finish(
-    run: Run,
-    config: TabularConfig,
-    rows: Rows,
-    encoded: Encoded,
-    decided: Decided,
-    model: Predictor,
-    fitted: Fitted,
-    progress: Progress,
-) -> None:
+def conclude(run: Run, config: TabularConfig, learnt: Learnt, progress: Progress) -> None:
     """Measure, and write the figures, the report and, last of all, the model."""
+    run.status("measuring")
+    rows, encoded, fitted = learnt.prepared.rows, learnt.prepared.encoded, learnt.fitted
+    decided, model = learnt.decided, learnt.model
     at = rows.rows("validation")
     if not rows.classes and len(at):
         answers = model.answers(encoded.take(at))[:, 0]
