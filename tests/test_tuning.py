@@ -47,7 +47,10 @@ def source(clothes, tmp_path):
         (("--search", "batch=1,16"), "--search batch: "),
         (("--search", "schedule=cosine,up"), "--search schedule: "),
         (("--search", "rate=1,2", "--search", "rate=1,2"), "has rate twice"),
-        (("--search", "tasa=log:1e-3..1e-4"), "--search learning_rate=log:1e-3..1e-4"),  # as an option is typed
+        (
+            ("--search", "tasa=log:1e-3..1e-4"),
+            "--search learning_rate=log:1e-3..1e-4",
+        ),  # as an option is typed
         (("--search", "rate=1,2", "--trials", "0"), "trials"),
         (("--search", "rate=1,2", "--sampler", "luck"), "--sampler is one of tpe, random"),
         (("--search", "rate=1,2", "--pruner", "luck"), "--pruner is one of asha, hyperband, median, none"),
@@ -223,11 +226,14 @@ def test_kill_9_at_fifty_random_moments(launch, source, in_tmp, verb):
 
 
 def test_two_processes_share_one_search(launch, source, in_tmp):
+    began = time.monotonic()
     both = [started(launch, source, "--sampler", "random") for _ in range(2)]
     answers = [one.communicate(timeout=280) for one in both]
+    elapsed = time.monotonic() - began
     assert [one.returncode for one in both] == [0, 0], answers
     told = [json.loads(out) for out, _ in answers]
     assert told[0]["best"] == told[1]["best"] and told[0]["metrics"] == told[1]["metrics"]
+    assert told[0]["seconds"] == told[1]["seconds"] <= elapsed  # two at once are counted once
     found = entries(in_tmp / "search")
     assert len(found) == 5
     assert [one.origin for one in found] == ["recipe", *["sampled"] * 4]
