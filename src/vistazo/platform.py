@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import ctypes
 import errno
+import functools
 import hashlib
 import locale
 import os
@@ -271,6 +272,7 @@ def process_lives(name: str) -> bool | None:
     return None if not found or began == "-" else began == found
 
 
+@functools.cache
 def _numbering() -> str:
     """What number processes together: on Linux the kernel since it was started, and the namespace on it."""
     with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ from vistazo.commands.training import settings_of_tasks
 from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
-__all__ = ["VERBS", "show_tuned"]
+__all__ = ["VERBS", "show_found", "show_tuned"]
 
 _FIND = "find"
 _OWN = ("trials", "time", "most_epochs", "factor", "sampler", "pruner", "final")

@@ -27,7 +27,7 @@ from vistazo.engine.search_rungs import OVER, WAIT, Job, Plan, Standing
 from vistazo.engine.search_spaces import with_values
 from vistazo.engine.search_telling import as_trial, best, line, pace
 from vistazo.engine.search_trials import is_held, of_memory, place, trial_folder
-from vistazo.errors import ConfigError, DiskError, NotFiniteLoss, RunBusy, Stopped, UsageError, VistazoError
+from vistazo.errors import ConfigError, NotFiniteLoss, RunBusy, Stopped, UsageError, VistazoError
 from vistazo.language import tr
 
 __all__ = ["Asked", "Bench", "Search"]
@@ -224,7 +224,7 @@ class Search:
         try:
             self._sit(taken)
         except (Exception, KeyboardInterrupt):
-            with contextlib.suppress(DiskError):
+            with contextlib.suppress(VistazoError, RuntimeError):  # a full disk; a trial that has ended
                 self.journal.take(taken.entry.number, "", 0)
             raise
 
