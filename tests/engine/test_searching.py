@@ -293,6 +293,23 @@ def test_stops_and_errors_that_end_the_search_are_no_kills(opened):
     assert ended_after(opened, Interrupted(5, error=Stopped), Stopped).state == "done"
 
 
+def test_a_kill_between_the_last_epoch_and_the_word_that_it_is_done_changes_nothing(opened, monkeypatch):
+    ended = Journal.end
+
+    def dies(*words, **rest):
+        monkeypatch.setattr(Journal, "end", ended)
+        raise Killed
+
+    monkeypatch.setattr(Journal, "end", dies)
+    with pytest.raises(Killed):
+        searching(opened(), Bench(), trials=2).go()
+    found = searching(opened(), Bench(), trials=2)
+    found.go()
+    found.close()
+    recipe = found.study().trials[0]
+    assert (recipe.state, recipe.epochs, recipe.reason) == ("done", 9, "")
+
+
 def test_three_kills_of_the_whole_search_are_too_few(opened):
     assert ended_after(opened, Interrupted(2), Killed).state == "done"
 

@@ -263,9 +263,7 @@ class Search:
             self._report(entry, fitted.history)
             taken.trial.status("stopped" if fitted.paused else "finished")
             if not fitted.paused:
-                figure = self._entry(entry.number).judged(self.bench.lower_is_better)
-                self.journal.end(entry.number, DONE, figure=figure, reason="" if figure is not None else
-                                 tr("it gave no figure"))  # fmt: skip
+                self._done(entry.number)
             elif low:
                 figure = self._entry(entry.number).judged(self.bench.lower_is_better)
                 reason = tr("its curve lay below the median of the others")
@@ -301,6 +299,11 @@ class Search:
             return False
         curves = [self._standing(one, mine).scores for one in self.journal.entries()]
         return search_rungs.below_median(curves[mine], [*curves[:mine], *curves[mine + 1 :]])
+
+    def _done(self, number: int) -> None:
+        figure = self._entry(number).judged(self.bench.lower_is_better)
+        reason = "" if figure is not None else tr("it gave no figure")
+        self.journal.end(number, DONE, figure=figure, reason=reason)
 
     def _failed(self, entry: Entry, error: BaseException) -> None:
         reason = tr("the memory was not enough") if of_memory(error) else str(error) or type(error).__name__
@@ -361,6 +364,11 @@ class Search:
         for one in self.journal.entries():
             if one.state == RUNNING:
                 figure = one.judged(self.bench.lower_is_better)
+                if (
+                    len(one.curve) >= self.asked.plan.most
+                ):  # killed between its last epoch and the word that it is done
+                    self._done(one.number)
+                    continue
                 reason = tr("others were better after {n} epochs", n=len(one.curve))
                 if self._late():
                     reason = tr("the time was used after {n} epochs", n=len(one.curve))
