@@ -418,3 +418,25 @@ def test_leaving_does_what_was_registered_and_says_all_that_was_said():
     assert (said.returncode, len(long), registered) == (3, 200_000, "registered")
     assert said.stderr.endswith("no line end")
     assert not Path(folder).exists()
+
+
+def test_a_process_is_known_by_its_name_as_long_as_it_runs():
+    assert platform.process_lives(platform.process_name()) is True
+    code = "import sys; from vistazo import platform; print(platform.process_name(), flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        name = other.stdout.readline().strip()
+        assert name.split(" ")[1] == str(other.pid)
+        assert platform.process_lives(name) is True
+        if sys.platform == "linux":
+            assert platform.process_lives(f"{name}1") is False  # the number was given to another one
+        other.kill()
+        time.sleep(0.3)
+        if sys.platform == "linux":
+            assert platform.process_lives(name) is False  # though nobody has asked how it ended
+    assert platform.process_lives(name) is False
+
+
+@pytest.mark.parametrize("name", ["", "elsewhere 1 5", "elsewhere", " 1 5"])
+def test_of_another_computers_process_nothing_is_known(name):
+    assert platform.process_lives(name) is None

@@ -219,11 +219,14 @@ def test_kill_9_at_fifty_random_moments(launch, source, in_tmp, verb):
 
 
 def test_two_processes_share_one_search(launch, source, in_tmp):
+    began = time.monotonic()
     both = [started(launch, source, "--sampler", "random") for _ in range(2)]
     answers = [one.communicate(timeout=280) for one in both]
+    elapsed = time.monotonic() - began
     assert [one.returncode for one in both] == [0, 0], answers
     told = [json.loads(out) for out, _ in answers]
     assert told[0]["best"] == told[1]["best"] and told[0]["metrics"] == told[1]["metrics"]
+    assert told[0]["seconds"] == told[1]["seconds"] <= elapsed  # two at once are counted once
     found = entries(in_tmp / "search")
     assert len(found) == 5
     assert [one.origin for one in found] == ["recipe", *["sampled"] * 4]

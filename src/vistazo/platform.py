@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import ctypes
 import errno
+import functools
 import hashlib
 import locale
 import os
@@ -36,6 +37,8 @@ __all__ = [
     "peak_memory",
     "physical_cores",
     "process_alive",
+    "process_lives",
+    "process_name",
     "replace_file",
     "return_freed_blocks",
     "safe_streams",
@@ -245,6 +248,54 @@ def process_alive(number: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def process_name(number: int | None = None) -> str:
+    """What a process (this one) is called among several computers: where it runs, its number, when it began.
+
+    Three words. Containers that share a computer's name, and even its kernel, number their processes for themselves:
+    the first word tells them apart. The last one is '-' where the system does not tell.
+    """
+    number = os.getpid() if number is None else number
+    return f"{_numbering()} {number} {_process_began(number) or '-'}"
+
+
+def process_lives(name: str) -> bool | None:
+    """Whether the process of that name (`process_name`) runs; None where this computer cannot know."""
+    where, _, rest = name.partition(" ")
+    number, _, began = rest.partition(" ")
+    if where != _numbering() or not number.isdecimal():
+        return None
+    if not process_alive(int(number)):
+        return False
+    found = _process_began(int(number))
+    return None if not found or began == "-" else began == found
+
+
+@functools.cache
+def _numbering() -> str:
+    """What number processes together: on Linux the kernel since it was started, and the namespace on it."""
+    with contextlib.suppress(OSError):
+        booted = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{booted}/{Path('/proc/self/ns/pid').readlink()}"
+    import socket
+    import uuid
+
+    return f"{socket.gethostname()}/{uuid.getnode():x}".replace(" ", "-")
+
+
+def _process_began(number: int) -> str:
+    """Ticks from the kernel's start to the process's; 'ended' of one that is only counted yet; '' where unknown."""
+    try:
+        fields = (
+            Path(f"/proc/{number}/stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rsplit(")", 1)[1]
+            .split()
+        )
+        return "ended" if fields[0] in ("Z", "X") else fields[19]
+    except (OSError, IndexError):
+        return ""
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ A search is a folder that several processes may share:
     config.json     what was asked, as of a run, and what is searched
     study.journal   every trial and its figures (Optuna's journal)
     trials/0007/    a trial: its settings, its history, the checkpoint it goes on from
+    sittings/       the processes that worked on it, and for how long
     best/           the winner as a whole run, measured on the test part
     trials.csv  best.toml  report.html  metrics.json  model.vistazo
 """
@@ -321,8 +322,8 @@ def _end(run: Run, search: Any, bench: Any, options: Mapping[str, Any], progress
     """The winner, measured on the test part, which nothing looked at before; tables, page and, at last, the model."""
     from vistazo.engine.search_report import as_csv
     from vistazo.engine.search_spaces import with_values
+    from vistazo.engine.search_trials import trial_folder
     from vistazo.engine.search_verdict import verdict
-    from vistazo.engine.searching import trial_folder
 
     run.status("measuring")
     best = search.close()

@@ -1,16 +1,18 @@
 """A search over classifiers: the same bits as training alone, one look at the test part, a lean trial."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import vistazo
-from vistazo import bundle
-from vistazo.classification import keeping, task
-from vistazo.engine import checkpoints, history
+from vistazo import bundle, tuning
+from vistazo.classification import keeping, searching, task
+from vistazo.engine import checkpoints, history, range_test
 from vistazo.engine.search_journal import Journal
+from vistazo.errors import ConfigError
 
 TINY = {"filters": "8,16", "epochs": 4, "precision": "fp32", "layout": "contiguous", "threads": 1}
 SPACE = {"rate": "log:0.5..2", "batch": "16,32"}
@@ -170,3 +172,75 @@ def test_all_trials_compute_alike(source, in_tmp):
     assert list(frozen) == ["airbench"]
     for path in (found.run / "trials").glob("*/config.json"):
         assert json.loads(path.read_text())["compute"] == frozen["airbench"]
+
+
+def test_a_winner_whose_checkpoint_a_kill_prevented_is_trained_again_to_the_same_bits(
+    source, in_tmp, monkeypatch
+):
+    """An epoch is in the journal before it is in a checkpoint, and the process may die in between."""
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*words):
+        raise Killed
+
+    words = {"search": SPACE, "trials": 3, "quiet": True, **TINY}
+    whole = vistazo.tune(source, out="whole", **words)
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "_end", dies)
+        with pytest.raises(Killed):
+            vistazo.tune(source, out="search", **words)
+    shutil.rmtree(in_tmp / "search" / "trials" / f"{whole.best['number']:04d}" / "checkpoints")
+    again = tuning.resume("search", quiet=True)
+    assert again.best == whole.best and again.metrics == whole.metrics
+    assert tensors(again.model) == tensors(whole.model)
+    assert history.read(again.run / "best" / "history.jsonl") == history.read(
+        whole.run / "best" / "history.jsonl"
+    )
+
+
+def test_auto_is_one_range_test_whose_rate_all_trials_share(source, in_tmp, monkeypatch):
+    """It is the rate that `train --learning-rate auto` finds; a search that goes on does not look for it again."""
+    tests, tested = [], range_test.range_test
+    monkeypatch.setattr(
+        range_test, "range_test", lambda *words, **rest: tests.append(1) or tested(*words, **rest)
+    )
+    alone = vistazo.train(source, out="alone", quiet=True, learning_rate="auto", **TINY)
+    rate = json.loads((alone.run / "config.json").read_text())["decided"]["learning_rate"]
+    tests.clear()
+    ends, end = [], tuning._end
+
+    def stops_once(*words):
+        ends.append(1)
+        if len(ends) == 1:
+            raise KeyboardInterrupt
+        end(*words)
+
+    monkeypatch.setattr(tuning, "_end", stops_once)
+    words = {
+        "search": {"batch": "16,32"},
+        "trials": 2,
+        "out": "search",
+        "quiet": True,
+        "learning_rate": "auto",
+    }
+    with pytest.raises(KeyboardInterrupt):
+        vistazo.tune(source, **words, **TINY)
+    found = vistazo.tune(source, **words, **TINY)
+    assert len(tests) == 1
+    for path in (found.run / "trials").glob("*/config.json"):
+        told = json.loads(path.read_text())
+        assert float(told["decided"]["learning_rate"]) == rate and "range_test" not in told
+    assert f'learning_rate = "{rate!r}"' in (found.run / "best.toml").read_text()
+    whole = history.read(found.run / "trials" / "0000" / "history.jsonl")
+    assert whole == history.read(alone.run / "history.jsonl")
+
+
+def test_settings_that_do_not_suit_the_network_are_told_before_a_picture_is_read(source, in_tmp, monkeypatch):
+    def reads(*words, **rest):
+        raise AssertionError("a picture was read")
+
+    monkeypatch.setattr(searching, "load", reads)
+    with pytest.raises(ConfigError, match="--dropout: the network airbench has no dropout layer"):
+        vistazo.tune(source, search=SPACE, quiet=True, model="airbench", dropout=0.5, **TINY)

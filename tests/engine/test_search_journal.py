@@ -1,13 +1,14 @@
 """The journal: nothing half, nothing twice, and readable after whatever a kill left."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
+from vistazo import platform
+from vistazo.engine import search_journal
 from vistazo.engine.search_drawing import draw
 from vistazo.engine.search_journal import Journal
 from vistazo.engine.search_spaces import parse
@@ -75,26 +76,108 @@ def test_a_line_that_was_torn_is_put_right(tmp_path, torn):
 
 def test_the_lock_of_a_dead_process_is_taken_away_at_once(tmp_path):
     one = journal(tmp_path)
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
-    )
+    code = "from vistazo import platform; print(platform.process_name())"
+    dead = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     lock = tmp_path / "study.journal.lock"
-    lock.write_text(f"{socket.gethostname()} {int(dead.stdout)} 1")
+    lock.write_text(f"{dead.stdout.strip()} 1")
     began = time.monotonic()
     add(one, rate=0.001, batch=16)
     assert time.monotonic() - began < 5
     assert not lock.exists()
 
 
-def test_the_lock_of_a_living_process_is_waited_for(tmp_path):
+def test_the_number_of_a_dead_process_may_be_another_ones_by_now(tmp_path):
+    one = journal(tmp_path)
+    where, number, _ = platform.process_name(os.getppid()).split(" ")
+    (tmp_path / "study.journal.lock").write_text(f"{where} {number} 1 x")  # began with the kernel
+    began = time.monotonic()
+    add(one, rate=0.001, batch=16)
+    assert time.monotonic() - began < 5
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from vistazo.engine.search_journal import Journal
+kept = Journal(Path(sys.argv[1]), {}, lower_is_better=False)
+kept._storage._backend._lock.acquire()
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+kept._storage._backend._lock.release()
+"""
+
+
+def test_the_lock_of_a_living_process_is_waited_for_however_old_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(search_journal, "_STALE", 0.2)
+    one = journal(tmp_path)
+    words = [sys.executable, "-c", HOLDS, str(tmp_path), "1"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as held:
+        assert held.stdout.readline() == b"held\n"
+        began = time.monotonic()
+        add(one, rate=0.001, batch=16)
+        assert time.monotonic() - began > 0.8
+    assert held.returncode == 0
+    assert len(one.entries()) == 1
+
+
+def test_the_lock_of_another_computer_is_taken_away_by_its_age_alone(tmp_path, monkeypatch):
+    """Its number belongs to nobody here, and that says nothing."""
+    monkeypatch.setattr(search_journal, "_STALE", 1.0)
+    one = journal(tmp_path)
+    (tmp_path / "study.journal.lock").write_text("elsewhere/pid:[1] 4000000 5 x")
+    began = time.monotonic()
+    add(one, rate=0.001, batch=16)
+    assert 1.0 <= time.monotonic() - began < 20
+
+
+WRITES = """
+import sys
+from pathlib import Path
+from vistazo.engine.search_journal import Journal
+kept = Journal(Path(sys.argv[1]), {}, lower_is_better=False)
+print("ready", flush=True)
+kept.report(0, 1, 0.5)
+"""
+
+
+def test_a_container_does_not_take_away_what_it_cannot_see(tmp_path):
+    """In a container with this computer's name the holder's number belongs to nobody, though it lives."""
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    try:
+        subprocess.run([*inside, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("processes can be numbered apart by root on Linux only")
+    one = journal(tmp_path)
+    add(one, rate=0.001, batch=16)
+    held = one._storage._backend._lock
+    held.acquire()
+    words = [*inside, sys.executable, "-c", WRITES, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"ready\n"
+        time.sleep(1)
+        assert other.poll() is None and one.entries()[0].curve == ()
+        held.release()
+    assert other.returncode == 0
+    assert one.entries()[0].curve == (0.5,)
+
+
+@pytest.mark.parametrize("stale", [30.0, 0.0])
+def test_a_lock_that_another_has_taken_over_is_left_to_it(tmp_path, monkeypatch, stale):
+    monkeypatch.setattr(search_journal, "_STALE", stale)
     one = journal(tmp_path)
     lock = tmp_path / "study.journal.lock"
-    lock.write_text(f"{socket.gethostname()} {os.getppid()} 1")
-    freed = subprocess.Popen(
-        [sys.executable, "-c", f"import time, os; time.sleep(0.5); os.unlink({str(lock)!r})"]
-    )
+    held = one._storage._backend._lock
+    held.acquire()
+    lock.unlink()  # another computer found it too old
+    lock.write_text("elsewhere/pid:[1] 7 5 x")
+    held.release()
+    assert lock.read_text() == "elsewhere/pid:[1] 7 5 x"
+
+
+def test_a_lock_that_this_process_forgot_is_no_obstacle(tmp_path):
+    one = journal(tmp_path)
+    (tmp_path / "study.journal.lock").write_text(f"{platform.process_name()} forgotten")
     add(one, rate=0.001, batch=16)
-    assert freed.wait() == 0
     assert len(one.entries()) == 1
 
 

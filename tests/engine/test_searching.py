@@ -1,11 +1,15 @@
 """A search at work, on trials that are trained in no time: what is recorded, what goes on, who takes what over."""
 
 import json
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from vistazo import platform
 from vistazo.config import Config, build, setting
 from vistazo.engine import runs
 from vistazo.engine.fitting import Fitted
@@ -13,7 +17,8 @@ from vistazo.engine.progress import Progress
 from vistazo.engine.search_journal import Journal
 from vistazo.engine.search_rungs import Plan
 from vistazo.engine.search_spaces import parse
-from vistazo.engine.searching import Asked, Search, trial_folder
+from vistazo.engine.search_trials import trial_folder
+from vistazo.engine.searching import Asked, Search
 from vistazo.errors import ConfigError, NotFiniteLoss, RunDiffers, Stopped
 
 
@@ -67,6 +72,7 @@ def searching(run, bench, *, trials=9, pruner="asha", seconds=None, space="1..40
 @pytest.fixture
 def opened(tmp_path):
     """A search's run; another opening of the same folder is another process."""
+    platform.command_begins()
     with ExitStack() as stack:
 
         def open_it(**identity):
@@ -208,7 +214,169 @@ def test_a_stop_is_told_with_the_folder_of_the_search(opened, tmp_path):
         found.go()
 
 
+# ---------------------------------------------------------------- killed from outside
+# One process imports, and each child that it forks is a process of the search.
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[2])
+from test_searching import Bench, searching
+from vistazo.engine import runs
+
+class Hungry(Bench):
+    def train(self, trial, config, pause):
+        if trial.config["trial"] == 1:
+            os.kill(os.getpid(), signal.SIGKILL)  # as the system does where the memory is used up
+        return super().train(trial, config, pause)
+
+for _ in range(4):
+    child = os.fork()
+    if not child:
+        with runs.shared(sys.argv[1], name="x", asked={"task": "none", "source": None}, identity={}) as run:
+            searching(run, Hungry(), trials=3).go()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_trial_that_kills_its_process_is_given_up_after_three(tmp_path):
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "search"), str(Path(__file__).parent)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=240)
+    assert told.stdout.split() == ["-9", "-9", "-9", "0"], told.stderr
+    found = Journal(tmp_path / "search", {}, lower_is_better=False).entries()
+    assert [one.state == "failed" for one in found] == [False, True, False, False]
+    assert "killed 3 times" in found[1].reason and found[1].curve == ()
+    assert len(found[0].curve) == 9 and all(one.curve for one in found[2:])
+
+
+class Interrupted(Bench):
+    """Dies, or is stopped, so many times; where it `saves`, a checkpoint is written before."""
+
+    def __init__(self, times, *, saves=False, error=Killed):
+        super().__init__()
+        self.times, self.saves, self.error = times, saves, error
+
+    def train(self, trial, config, pause):
+        if self.times:
+            self.times -= 1
+            if self.saves:
+                trial.checkpoints.mkdir(exist_ok=True)
+                (trial.checkpoints / f"step-{100 - self.times:09d}.safetensors").write_bytes(b"")
+            raise self.error("interrupted")
+        return super().train(trial, config, pause)
+
+
+def ended_after(opened, bench, kinds):
+    """The first trial of a search that is begun again whenever it was interrupted."""
+    for _ in range(20):
+        try:
+            return searching(opened(), bench, trials=2).go().trials[0]
+        except kinds:
+            continue
+    raise AssertionError("never ended")
+
+
+def test_a_trial_that_got_further_before_each_kill_is_not_given_up(opened):
+    assert ended_after(opened, Interrupted(8, saves=True), Killed).state == "done"
+
+
+def test_epochs_between_kills_count_as_getting_further(opened):
+    class Slow(Bench):
+        def train(self, trial, config, pause):
+            self.dies_at = len(self.trained) + 1 if len(self.trained) < 8 else None
+            return super().train(trial, config, pause)
+
+    first = ended_after(opened, Slow(), Killed)
+    assert first.state == "done" and first.epochs == 9
+
+
+def test_stops_and_errors_that_end_the_search_are_no_kills(opened):
+    assert ended_after(opened, Interrupted(5, error=Stopped), Stopped).state == "done"
+
+
+def test_a_kill_between_the_last_epoch_and_the_word_that_it_is_done_changes_nothing(opened, monkeypatch):
+    ended = Journal.end
+
+    def dies(*words, **rest):
+        monkeypatch.setattr(Journal, "end", ended)
+        raise Killed
+
+    monkeypatch.setattr(Journal, "end", dies)
+    with pytest.raises(Killed):
+        searching(opened(), Bench(), trials=2).go()
+    found = searching(opened(), Bench(), trials=2)
+    found.go()
+    found.close()
+    recipe = found.study().trials[0]
+    assert (recipe.state, recipe.epochs, recipe.reason) == ("done", 9, "")
+
+
+def test_three_kills_of_the_whole_search_are_too_few(opened):
+    assert ended_after(opened, Interrupted(2), Killed).state == "done"
+
+
 # ---------------------------------------------------------------- several processes
+ELSEWHERE = """
+import sys, time
+from vistazo.engine import runs
+asked = {"task": "none", "source": None, "settings": {}}
+with runs.shared(sys.argv[1], name="x", asked=asked, identity={"a": 1}) as run:
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_nobody_begins_anew_what_another_computer_has_begun(opened, tmp_path):
+    """In the seconds before any data was read; the number of the other's process belongs to nobody here."""
+    folder = tmp_path / "search"
+    words = [sys.executable, "-c", ELSEWHERE, str(folder)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"begun\n"
+        status = json.loads((folder / "status.json").read_text())
+        (folder / "status.json").write_text(json.dumps({**status, "process": 4_000_000}))
+        with pytest.raises(RunDiffers, match="another a "):
+            opened(a=2)
+        opened()  # the same search may be joined
+        other.stdin.close()
+    with pytest.raises(RunDiffers, match="another a "):
+        opened(a=2)  # the one that joined is still at it
+
+
+def test_who_was_killed_before_data_was_read_leaves_nothing_to_respect(opened, tmp_path):
+    words = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "search")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"begun\n"
+        other.kill()
+    run = opened(a=2)
+    assert run.config["identity"] == {"a": 2}
+    assert len(list((tmp_path / "search" / "sittings").glob("*.json"))) == 1
+
+
+def test_a_search_takes_the_seconds_in_which_anybody_worked_on_it(opened, monkeypatch):
+    """Two processes at once for a while: neither the sum, nor what the last one counted on from the first."""
+    first, second = searching(opened(), Bench()), searching(opened(), Bench())
+    began = first.run.sitting.began
+    monkeypatch.setattr(first.run.sitting, "began", began)
+    monkeypatch.setattr(second.run.sitting, "began", began + 40)
+    monkeypatch.setattr(runs.Run, "seconds", lambda run: 100.0 if run is first.run else 90.0)
+    for one in (first, second):
+        one.run.status("training")
+    for one in (first, second):
+        one.run.sitting._read = float("-inf")
+        assert one.study().seconds == pytest.approx(130, abs=0.01)
+
+
+def test_who_runs_out_of_time_waits_for_the_trials_of_others(opened, tmp_path):
+    """Or the search would end under their hands."""
+    from filelock import FileLock
+
+    with pytest.raises(Killed):
+        searching(opened(), Bench(dies_at=3, seconds=10.0), trials=3, seconds=100.0).go()
+    second = searching(opened(), Bench(), trials=3, seconds=100.0)
+    second.run._earlier = 99.0
+    with FileLock(trial_folder(tmp_path / "search", 0) / "lock"):
+        assert second._take() == "wait"
+
+
 def test_two_at_once_share_the_trials(opened):
     """Two threads, each with its own files and locks, as two processes have them."""
     benches = [Bench(), Bench()]

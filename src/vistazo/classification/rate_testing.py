@@ -1,7 +1,8 @@
 """`--learning-rate auto`: a range test before the first step; what it chose is frozen in the run.
 
 A run that is resumed or reproduced takes the rate that was found and tests nothing. Each of several runs (repeats,
-folds) tests for itself: the choice is part of what is repeated.
+folds) tests for itself: the choice is part of what is repeated. A search tests once, for the recipe that its trials
+are compared with.
 """
 
 import math
@@ -22,7 +23,7 @@ from vistazo.engine.runs import Run
 from vistazo.errors import Stopped
 from vistazo.language import tr
 
-__all__ = ["RANGE", "allowed", "blocks", "section", "sentence", "settle_rate", "written"]
+__all__ = ["RANGE", "allowed", "blocks", "section", "sentence", "settle_rate", "tested", "written"]
 
 RANGE = "range_test"  # in config.json
 SECONDS = 60.0  # what a test may take where nobody set a time
@@ -53,35 +54,40 @@ def settle_rate(
     """
     if config.learning_rate != AUTO:
         return decided, None
-    if RANGE in run.config or run.repeats(RANGE):
-        found = RangeTest.from_json(run.freeze(RANGE, {}))
-    else:
-        whole = decided.steps or decided.epochs * batches.steps
-        usual = learning.groups_of(replace(decided, learning_rate=None), program.module, rate=1.0)[0].rate
-        with run.polling():
-            found = ranges.range_test(
-                program,
-                batches,
-                usual=usual,
-                seconds=allowed(run, config),
-                seed=config.seed,
-                accumulate=config.accumulate,
-                clip=config.clip,
-                steps=min(
-                    ranges.STEPS, max(ranges.FEWEST, whole // 2)
-                ),  # more would cost more than they gain
-                stop=run.asked_to_stop,
-            )
-        if found.ended == "stopped":
-            raise Stopped(
-                tr("Stopped; everything is saved. Continue with: vistazo resume {folder}", folder=run.folder)
-            )
-        run.freeze(RANGE, found.to_json())
+    found = tested(run, program, batches, decided, config)
     progress.say(sentence(found))
     decided = replace(decided, learning_rate=found.suggested)
     if run.config["decided"] != asdict(decided):
         run.rewrite({**run.config, "decided": asdict(decided)})
     return decided, found
+
+
+def tested(
+    run: Run, program: Program, batches: Batches, decided: Decided, config: ClassificationConfig
+) -> RangeTest:
+    """The range test of a run: the one that is frozen in it, else made now. Raises Stopped."""
+    if RANGE in run.config or run.repeats(RANGE):
+        return RangeTest.from_json(run.freeze(RANGE, {}))
+    whole = decided.steps or decided.epochs * batches.steps
+    usual = learning.groups_of(replace(decided, learning_rate=None), program.module, rate=1.0)[0].rate
+    with run.polling():
+        found = ranges.range_test(
+            program,
+            batches,
+            usual=usual,
+            seconds=allowed(run, config),
+            seed=config.seed,
+            accumulate=config.accumulate,
+            clip=config.clip,
+            steps=min(ranges.STEPS, max(ranges.FEWEST, whole // 2)),  # more would cost more than they gain
+            stop=run.asked_to_stop,
+        )
+    if found.ended == "stopped":
+        raise Stopped(
+            tr("Stopped; everything is saved. Continue with: vistazo resume {folder}", folder=run.folder)
+        )
+    run.freeze(RANGE, found.to_json())
+    return found
 
 
 def written(rate: float) -> str:

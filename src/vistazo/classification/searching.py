@@ -11,22 +11,23 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from vistazo.classification import task
-from vistazo.classification.config import ClassificationConfig
+from vistazo.classification import learning, task
+from vistazo.classification.config import AUTO, ClassificationConfig
 from vistazo.classification.correcting import kept
 from vistazo.classification.data import Data, load, read, settled_recipe
 from vistazo.classification.evaluating import settling
 from vistazo.classification.models import create
+from vistazo.classification.rate_testing import sentence
 from vistazo.classification.recipes import Decided
 from vistazo.classification.training import beginning, choose_compute, decide_from, normaliser_of
 from vistazo.engine import device as devices
-from vistazo.engine import working
+from vistazo.engine import runs, working
 from vistazo.engine.device import Compute
 from vistazo.engine.fitting import LOWER_IS_BETTER, Fitted, Pause
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.engine.search import Space
-from vistazo.errors import ConfigError
+from vistazo.errors import ConfigError, Stopped
 from vistazo.language import tr
 from vistazo.pictures.index import TRAIN, VALIDATION, write_index
 from vistazo.pictures.loading import Normaliser
@@ -34,12 +35,14 @@ from vistazo.pictures.loading import Normaliser
 __all__ = ["Bench", "opened"]
 
 COMPUTES = "computes"  # in config.json: model -> how it computes; all trials alike
+RATE = "learning_rate"  # in config.json: what `--learning-rate auto` is in this search
 _QUIET = Progress(quiet=True)
 
 
 @contextmanager
 def opened(run: Run, source: Any, config: ClassificationConfig, progress: Progress) -> Iterator["Bench"]:
     """The pictures of a search, read once. Raises what `train` raises for them; ConfigError without validation."""
+    learning.require_early(config)
     with devices.without_compiler():
         yield Bench(run, source, config, progress)
 
@@ -65,6 +68,35 @@ class Bench:
         self.lower_is_better = decided.monitor in LOWER_IS_BETTER
         self.examples = len(self._data.rows(VALIDATION))
         self._scaled: dict[str, Normaliser] = {}
+        if self.config.learning_rate == AUTO:
+            rate = self._found_rate(self.config, decided, progress)
+            self.config = self.config.model_copy(update={"learning_rate": rate})
+
+    def _found_rate(self, config: ClassificationConfig, decided: Decided, progress: Progress) -> str:
+        """What `auto` means here: one range test, with the settings as given, holds for all trials and processes."""
+        normaliser = self._normaliser(decided)
+        compute = self._compute(config, decided, normaliser)
+        with self._run.alone():
+            if RATE not in self._run.config:
+                config = config.model_copy(update={"time": self._run.config["search"]["time"]})
+                asked = {name: self._run.config.get(name) for name in ("task", "source")}
+                asked["settings"] = config.model_dump(mode="json")
+                compute.start()
+                try:
+                    with runs.inside(self._run, "range-test", asked=asked, identity=config.identity()) as run:
+                        found = task.range_test(
+                            run, config, self._data, self._start, decided, normaliser, compute
+                        )
+                except Stopped:
+                    raise Stopped(
+                        tr(
+                            "Stopped; everything is saved. Continue with: vistazo resume {folder}",
+                            folder=self._run.folder,
+                        )
+                    ) from None
+                progress.say(sentence(found))
+                self._run.freeze(RATE, repr(found.suggested))
+        return str(self._run.config[RATE])
 
     def lengths(self, spaces: Mapping[str, Space]) -> tuple[int, int]:
         """The least and most epochs that a whole trial has: all have as many as the recipe."""
@@ -137,7 +169,8 @@ class Bench:
             split = data.index.split.copy()
             split[split == VALIDATION] = TRAIN
             data = replace(data, index=data.index.replace(split=split))
-        elif not best.checkpoints.exists():
+        elif not best.checkpoints.exists() and (trial / "checkpoints").exists():
+            # Without one it is trained anew here, to the same bits: a kill between an epoch and its checkpoint.
             for name in ("history.jsonl", "times.jsonl"):
                 if (trial / name).exists():
                     shutil.copyfile(trial / name, best.folder / name)

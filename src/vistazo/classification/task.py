@@ -42,9 +42,9 @@ from vistazo.engine.range_test import RangeTest
 from vistazo.engine.runs import MODEL, Run
 from vistazo.networks.airbench import Airbench
 from vistazo.networks.efficientnet_lite import EfficientNetLite0
-from vistazo.pictures.loading import Normaliser
+from vistazo.pictures.loading import Normaliser, PictureBatches
 
-__all__ = ["Learnt", "conclude", "learn", "open_model", "read", "settle", "train"]
+__all__ = ["Learnt", "conclude", "learn", "open_model", "range_test", "read", "settle", "train"]
 
 WHITENED_ON = 5000  # pictures, as published (arXiv:2404.00498)
 
@@ -116,6 +116,82 @@ def learn(
 
     pause: see `fit`.
     """
+    begun = _begin(run, config, data, start, decided, normaliser, choice, progress)
+    data, program, batches, watching = begun.data, begun.program, begun.batches, begun.watching
+    validation = data.part("validation")
+
+    def validate() -> dict[str, float]:
+        figures = watching.figures(watching.probabilities(validation), data.labels("validation"))
+        return {name: float(figures[name] or 0.0) for name in ("accuracy", "loss", "macro_f1")}
+
+    decided, tested = rate_testing.settle_rate(run, program, batches, decided, config, progress)
+    if tested:
+        program = Program(program.module, decided, config, normaliser, choice)
+    fitted = fit(
+        program,
+        batches,
+        validate=validate if len(validation) else None,
+        plan=Plan(
+            epochs=decided.epochs,
+            seed=config.seed,
+            monitor=decided.monitor,
+            patience=decided.patience,
+            patience_on=decided.patience_on,
+            keep=decided.keep,
+            stop_at=_stop_at(decided.stop_at),
+            accumulate=config.accumulate,
+            clip=config.clip,
+            checkpoint_seconds=config.checkpoint_seconds,
+            seconds=decided.seconds,
+            steps=decided.steps,
+            most=decided.most,
+        ),
+        schedule=schedule(decided.schedule),
+        averager=Lookahead(program.module) if decided.average == "lookahead" else None,
+        run=run,
+        progress=progress,
+        pause=pause,
+    )
+    return Learnt(data, decided, choice, begun.model, fitted, begun.head_alone, tested)
+
+
+def range_test(
+    run: Run,
+    config: ClassificationConfig,
+    data: Data,
+    start: Classifier | None,
+    decided: Decided,
+    normaliser: Normaliser,
+    choice: Compute,
+) -> RangeTest:
+    """The range test that `learn` would begin with, alone; frozen in the run. Raises Stopped."""
+    begun = _begin(run, config, data, start, decided, normaliser, choice, Progress(quiet=True))
+    return rate_testing.tested(run, begun.program, begun.batches, decided, config)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What stands before the first step. model: as it will be kept. watching: as it is validated while it learns."""
+
+    data: Data
+    program: Program
+    model: Classifier
+    watching: Classifier
+    batches: PictureBatches
+    head_alone: HeadAlone | None
+
+
+def _begin(
+    run: Run,
+    config: ClassificationConfig,
+    data: Data,
+    start: Classifier | None,
+    decided: Decided,
+    normaliser: Normaliser,
+    choice: Compute,
+    progress: Progress,
+) -> _Begun:
+    """The network with its first weights, how it learns and from what; of a pretrained one, its head has learnt."""
     torch.manual_seed(config.seed)
     network = create(decided.model, decided.arguments)
     _first_weights(network, start, data, normaliser)
@@ -153,7 +229,6 @@ def learn(
         progress.say(sentence)
     if uneven:
         progress.say(uneven)
-    validation = data.part("validation")
     # While training, one view in the training precision: it only ranks epochs. The figures reported are fp32.
     watching = replace(model, views=model.views[:1], compute=choice)
 
@@ -162,40 +237,7 @@ def learn(
         head_alone = transfer.warm_start(
             run, data, watching, flip=decided.flip, seed=config.seed, progress=progress
         )
-
-    def validate() -> dict[str, float]:
-        figures = watching.figures(watching.probabilities(validation), data.labels("validation"))
-        return {name: float(figures[name] or 0.0) for name in ("accuracy", "loss", "macro_f1")}
-
-    decided, tested = rate_testing.settle_rate(run, program, batches, decided, config, progress)
-    if tested:
-        program = Program(program.module, decided, config, normaliser, choice)
-    fitted = fit(
-        program,
-        batches,
-        validate=validate if len(validation) else None,
-        plan=Plan(
-            epochs=decided.epochs,
-            seed=config.seed,
-            monitor=decided.monitor,
-            patience=decided.patience,
-            patience_on=decided.patience_on,
-            keep=decided.keep,
-            stop_at=_stop_at(decided.stop_at),
-            accumulate=config.accumulate,
-            clip=config.clip,
-            checkpoint_seconds=config.checkpoint_seconds,
-            seconds=decided.seconds,
-            steps=decided.steps,
-            most=decided.most,
-        ),
-        schedule=schedule(decided.schedule),
-        averager=Lookahead(network) if decided.average == "lookahead" else None,
-        run=run,
-        progress=progress,
-        pause=pause,
-    )
-    return Learnt(data, decided, choice, model, fitted, head_alone, tested)
+    return _Begun(data, program, model, watching, batches, head_alone)
 
 
 def conclude(run: Run, source: Any, config: ClassificationConfig, learnt: Learnt, progress: Progress) -> None:

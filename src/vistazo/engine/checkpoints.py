@@ -15,7 +15,7 @@ from torch import Tensor
 from vistazo.bundle import disk_sentence, read_container, write_container
 from vistazo.errors import BundleDamaged, DiskError
 
-__all__ = ["flatten", "load_newest", "save", "unflatten"]
+__all__ = ["flatten", "load_newest", "newest", "save", "unflatten"]
 
 _NAME = re.compile(r"step-(\d{9})\.safetensors")
 KEPT = 2
@@ -58,6 +58,11 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
                 assert isinstance(state, dict)
                 return state
     return None
+
+
+def newest(folder: Path) -> str:
+    """The name of the newest checkpoint, whole or not; '' where there is none."""
+    return next((path.name for path in _newest_first(folder)), "")
 
 
 def _newest_first(folder: Path) -> list[Path]:

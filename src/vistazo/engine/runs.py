@@ -1,6 +1,7 @@
 """The run folder: everything a run decides and produces, in files other tools can read.
 
     status.json       phase, process, heartbeat, seconds of all processes so far; rewritten while the run works
+    sittings/         of a run that several processes share: who works and worked on it
     lock              held by the working process; a killed process lets go of it by dying
     control           write 'stop' or 'pause' into it and the run obeys within a second
     config.json       what was asked (settings, source), what the data was, what a probe, a budget or the clock decided
@@ -32,6 +33,7 @@ from typing import Any, Literal
 from vistazo import platform
 from vistazo.bundle import disk_sentence
 from vistazo.config import differing
+from vistazo.engine import sittings
 from vistazo.errors import DiskError, RunBusy, RunDiffers, RunError, Stopped
 from vistazo.language import tr
 
@@ -61,12 +63,14 @@ class Run:
     """One run folder, locked by this process between `create`/`open_existing` and `close`.
 
     outer: the run in whose folder this one stands; whoever watches or stops that one watches and stops this one.
+    sitting: what this process tells of its work on a run that several share.
     """
 
     folder: Path
     config: dict[str, Any]
     _lock: Any = field(repr=False)
     outer: "Run | None" = None
+    sitting: sittings.Sitting | None = None
     _beat: float = 0.0
     _asked: float = 0.0
     _stop: bool = False
@@ -140,6 +144,10 @@ class Run:
         if not at_once and now - self._beat < 1.0:
             return
         self._beat = now
+        if self.sitting is not None:
+            self.sitting.tell(self.seconds())
+            if self.finished:  # another process has ended it
+                return
         if self.outer is not None:
             about = {"inside": self.folder.name, "inside_phase": phase}
             self.outer.status("training", at_once=at_once, **{**progress, **about})
@@ -210,8 +218,12 @@ class Run:
         return platform.seconds_since_start() if self.outer is None else self.worked()
 
     def spent(self) -> float:
-        """Seconds of all processes that worked on this run; of one that was killed, up to its last status."""
-        return self._earlier + self.seconds()
+        """Seconds of all processes that worked on this run; of one that was killed, up to its last status.
+
+        Where several share the run: those in which at least one of them worked on it.
+        """
+        own = self.seconds()
+        return self._earlier + (own if self.sitting is None else self.sitting.spent(own))
 
     def count_from(self, seconds: float, reading: float) -> None:
         """What the processes before this one took, all in all and to read the data."""
@@ -337,16 +349,22 @@ def shared(
             if "identity" not in read_json(folder / "config.json"):  # else another began it just now
                 raise
     with run.alone():
-        kept = read_json(folder / "status.json")
-        process = int(_number(kept.get("process")))
-        at_it = process != os.getpid() and platform.process_alive(process)
-        key = differing(run.config.get("identity", {}), identity)
-        if run.config and key is not None and at_it:  # nobody may begin anew what another works on
+        before = run.config.get("identity", {})
+        key = differing(before, identity)
+        if (
+            run.config and key is not None and sittings.at_work(folder)
+        ):  # nobody may begin anew what another works on
             raise _differs(run, key, identity)
-        run.count_from(*(_number(kept.get(name)) for name in ("seconds", "reading")))
+        run.count_from(0.0, _number(read_json(folder / "status.json").get("reading")))
         _settle(run, asked, identity)
-    run.remember()
-    yield run
+        if run.config["identity"] != before:
+            sittings.forget(folder)
+        run.sitting = sittings.Sitting(folder, run.seconds())
+    try:
+        run.remember()
+        yield run
+    finally:
+        run.sitting.end(run.seconds())
 
 
 class _Unlocked:
@@ -394,7 +412,7 @@ def _make_folder(out: str | None, name: str) -> Path:
 
 
 def _refuse_strangers(folder: Path) -> None:
-    ours = ("lock", "status.json", "control")
+    ours = ("lock", "status.json", "control", sittings.FOLDER)
     strangers = sorted(
         path.name for path in folder.iterdir() if path.name not in ours and not path.name.startswith(".")
     )

@@ -73,8 +73,8 @@ class Study:
 
     metric: of the validation part, such as "accuracy". space: name -> Space. sampler: "tpe" or "random". pruner:
     "asha", "hyperband", "median" or "none". most_epochs: that a trial may be trained for. factor: one in so many goes
-    on. seconds: of wall time so far, all sittings. epochs: of all trials together. best: number of the trial that
-    leads, None while no trial has a figure.
+    on. seconds: by the clock, in which at least one process worked on it; two at once for a minute are one minute.
+    epochs: of all trials together. best: number of the trial that leads, None while no trial has a figure.
     """
 
     metric: str

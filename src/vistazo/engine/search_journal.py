@@ -8,7 +8,7 @@ Optuna's tools read the file too.
 import contextlib
 import json
 import os
-import socket
+import secrets
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,8 @@ class Entry:
     """A trial as the journal has it. curve: the figure after each epoch, None for none. until: see Standing.
 
     state: "done", "stopped", "failed" or "running", which says nothing of whether a process is at it.
-    keeps: "best" or "last", whose epoch's weights are kept. seconds: of its training so far.
+    keeps: "best" or "last", whose epoch's weights are kept. seconds: of its training so far. tries: (where it stood,
+    how often a process took it up there), see `Journal.take`.
     """
 
     number: int
@@ -61,6 +62,7 @@ class Entry:
     keeps: str
     seconds: float
     reason: str
+    tries: tuple[str, int] = ("", 0)
 
     def judged(self, lower_is_better: bool, epochs: int | None = None) -> float | None:
         """The figure it is judged by after so many epochs: the best, or the last where that one's weights are kept."""
@@ -121,6 +123,13 @@ class Journal:
         """It is to be trained until it has so many epochs."""
         self._write("set_trial_system_attr", self._id(number), "until", until)
 
+    def take(self, number: int, place: str, times: int) -> None:
+        """A process begins to train it from that place, for the so many-th time; 0 where one left it in order.
+
+        A process that is killed writes nothing more, so what stands here counts the kills, and one more.
+        """
+        self._write("set_trial_system_attr", self._id(number), "tries", [place, times])
+
     def note(self, number: int, *, seconds: float) -> None:
         """What the sittings of a trial took so far, all together."""
         self._write("set_trial_user_attr", self._id(number), "seconds", round(seconds, 3))
@@ -145,6 +154,7 @@ class Journal:
 
 def _entry(trial: FrozenTrial) -> Entry:
     reported = trial.intermediate_values
+    tries = trial.system_attrs.get("tries", ("", 0))
     curve = [reported.get(epoch) for epoch in range(1, max(reported, default=0) + 1)]
     return Entry(
         number=trial.number,
@@ -157,6 +167,7 @@ def _entry(trial: FrozenTrial) -> Entry:
         keeps=str(trial.system_attrs["keeps"]),
         seconds=float(trial.user_attrs.get("seconds", 0.0)),
         reason=str(trial.user_attrs.get("reason", "")),
+        tries=(str(tries[0]), int(tries[1])),
     )
 
 
@@ -190,12 +201,14 @@ class _Backend(JournalFileBackend):
         super().__init__(path, lock_obj=_Lock(path))
 
     def append_logs(self, logs: Sequence[dict[str, Any]]) -> None:
-        self._lock.acquire()
+        lines = "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in logs)
         try:
-            lines = "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in logs)
+            self._lock.acquire()
             with open(self._file_path, "r+b") as file:
-                file.seek(_whole(file))
-                file.truncate()
+                end = _whole(file)
+                if end < file.seek(0, os.SEEK_END):
+                    file.truncate(end)
+            with open(self._file_path, "ab") as file:  # at the end, wherever that is by now
                 file.write(lines.encode("utf-8"))
                 file.flush()
                 os.fsync(file.fileno())
@@ -216,43 +229,58 @@ def _whole(file: Any) -> int:
     return 0 if end else int(end)
 
 
+_HELD: set[str] = set()  # the locks of this process
+
+
 class _Lock(BaseJournalFileLock):
     """A file that only one process can make, on network folders too; it names its maker.
 
-    Where its maker is dead it is taken away: at once where that was a process of this computer, else when it is
-    thirty seconds old, while nobody holds it for longer than one line takes to write.
+    Where its maker is dead it is taken away: at once where that was a process of this computer. One that lives here is
+    waited for, however long. Of another computer, or container, nobody knows: its lock is taken away when it has stood
+    for thirty seconds, while nobody holds it for longer than one line takes to write.
     """
 
     def __init__(self, path: str) -> None:
-        self._file = path + ".lock"
-        self._name = f"{socket.gethostname()} {os.getpid()}"
+        self._file, self._mine, self._since = path + ".lock", "", 0.0
 
     def acquire(self) -> bool:
         pause, seen, since = 0.001, "", time.monotonic()
-        while True:
-            try:
-                handle = os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileExistsError:
-                holder = self._holder()
-                if holder != seen:
-                    seen, since = holder, time.monotonic()
-                if self._left(holder, time.monotonic() - since):
-                    self._break(holder)
-                time.sleep(pause)
-                pause = min(0.05, 2 * pause)
-                continue
-            try:
-                os.write(handle, f"{self._name} {time.time_ns()}".encode())
-            except OSError:  # a full disk; an empty lock would be waited for
-                os.unlink(self._file)
-                raise
-            finally:
-                os.close(handle)
-            return True
+        self._mine = f"{platform.process_name()} {secrets.token_hex(8)}"
+        _HELD.add(self._mine)
+        while not self._made():
+            holder = self._holder()
+            if holder != seen:
+                seen, since = holder, time.monotonic()
+            if _left(holder, time.monotonic() - since):
+                self._remove(holder)
+            time.sleep(pause)
+            pause = min(0.05, 2 * pause)
+        self._since = time.monotonic()
+        return True
+
+    def _made(self) -> bool:
+        """Whether the file could be made, and is ours."""
+        try:
+            handle = os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            return False
+        try:
+            os.write(handle, self._mine.encode())
+        except OSError:  # a full disk; an empty lock would be waited for
+            os.unlink(self._file)
+            raise
+        finally:
+            os.close(handle)
+        return self._holder() == self._mine  # else this process stood still before it could name itself
 
     def release(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._file)
+        """Let go of the lock; one that another process has taken over meanwhile stays."""
+        mine, self._mine = self._mine, ""
+        if mine and time.monotonic() - self._since < _STALE / 2:
+            self._unlink(mine)
+        elif mine:  # others may be about to take it away
+            self._remove(mine)
+        _HELD.discard(mine)
 
     def _holder(self) -> str:
         try:
@@ -261,19 +289,26 @@ class _Lock(BaseJournalFileLock):
         except OSError:
             return ""
 
-    def _left(self, holder: str, seconds: float) -> bool:
-        host, _, rest = holder.partition(" ")
-        process = rest.partition(" ")[0]
-        if host == socket.gethostname() and process.isdecimal():
-            return not platform.process_alive(int(process)) or seconds > _STALE
-        return seconds > (_STALE if holder else 2.0)  # killed between making the file and naming itself
-
-    def _break(self, holder: str) -> None:
+    def _remove(self, holder: str) -> None:
         from filelock import FileLock
 
-        with FileLock(self._file + ".broken"):  # two that find it dead must not take the next one's away
-            if self._holder() == holder:
-                try:
-                    os.unlink(self._file)
-                except FileNotFoundError:
-                    return
+        with contextlib.ExitStack() as stack:  # two that find it dead must not take the next one's away
+            with contextlib.suppress(OSError):  # a full disk has no place for one more file
+                stack.enter_context(FileLock(self._file + ".broken"))
+            self._unlink(holder)
+
+    def _unlink(self, holder: str) -> None:
+        if self._holder() == holder:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._file)
+
+
+def _left(holder: str, seconds: float) -> bool:
+    """Whether a lock was left behind. holder: what stands in it, since so many seconds."""
+    name = holder.rpartition(" ")[0]
+    if name == platform.process_name():
+        return holder not in _HELD
+    lives = platform.process_lives(name)
+    if lives is None:
+        return seconds > (_STALE if holder else 2.0)  # killed between making the file and naming itself
+    return not lives

@@ -313,7 +313,11 @@ def _spent(study: Study) -> list[Block]:
         tr("seconds of training"),
         tr("share of seconds"),
     ]
-    told = tr("The search took {time} in all.", time=duration(study.seconds))
+    told = tr(
+        "Processes worked on the search for {time} in all; several at once are counted once here, and each by itself "
+        "in the seconds of training.",
+        time=duration(study.seconds),
+    )
     if study.most_epochs and study.trials:
         full = study.most_epochs * len(study.trials)
         told += " " + tr(

@@ -2,7 +2,8 @@
 
 Everything that matters is in two places: the journal (which trials there are, their figures, how far each is to go) and
 the trials' own folders (the checkpoint each goes on from). A process that dies lets go of the lock of its trial, and
-whoever looks next takes that trial over. So a search goes on after any kill, and several processes may work on one.
+whoever looks next takes that trial over. So a search goes on after any kill, and several processes may work on one. A
+trial that gets nothing done between several kills, as where the system has no memory for it, is given up.
 """
 
 import contextlib
@@ -13,8 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
-
-from filelock import FileLock, Timeout
 
 from vistazo.config import Config
 from vistazo.engine import runs, search_rungs
@@ -27,14 +26,16 @@ from vistazo.engine.search_journal import Entry, Journal
 from vistazo.engine.search_rungs import OVER, WAIT, Job, Plan, Standing
 from vistazo.engine.search_spaces import with_values
 from vistazo.engine.search_telling import as_trial, best, line, pace
-from vistazo.errors import ConfigError, DiskError, NotFiniteLoss, RunBusy, Stopped, UsageError, VistazoError
+from vistazo.engine.search_trials import is_held, of_memory, place, trial_folder
+from vistazo.errors import ConfigError, NotFiniteLoss, RunBusy, Stopped, UsageError, VistazoError
 from vistazo.language import tr
 
-__all__ = ["Asked", "Bench", "Search", "trial_folder"]
+__all__ = ["Asked", "Bench", "Search"]
 
 HOPELESS = 10  # trials that fail, and none that does not, before a search gives up
 RESERVE = 0.05  # of the time, kept for measuring and telling
 REST = 4.0  # seconds kept besides
+TRIES = 3  # processes that may be killed at one place of a trial before it counts as what kills them
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Search:
             elif isinstance(taken, _Taken):
                 waiting = False
                 with taken.claim:
-                    self._sit(taken)
+                    self._watched(taken)
 
     def _take(self) -> "_Taken | Literal['wait', 'over'] | None":
         """Decide what this process does next and claim it, while no other decides; None where it came to nothing."""
@@ -121,6 +122,9 @@ class Search:
                 trial = claim.enter_context(self._claimed(entry, config))
             except RunBusy:  # a process that holds on to it on another computer
                 return WAIT
+            if self._killed_too_often(entry, trial):
+                claim.close()
+                return None
             return _Taken(entry, config, trial, claim)
 
     def _next(self, mine: int | None = None) -> Job | Literal["wait", "over"]:
@@ -136,7 +140,7 @@ class Search:
         if self.asked.seconds is None or not isinstance(job, Job) or not entries:
             return job
         held = any(one.held for one in standings)
-        return self._in_time(job, entries, standings) or (WAIT if held and not self._late() else OVER)
+        return self._in_time(job, entries, standings) or (WAIT if held else OVER)
 
     def _standing(self, entry: Entry, mine: int | None) -> Standing:
         sign = -1.0 if self.bench.lower_is_better else 1.0
@@ -147,7 +151,7 @@ class Search:
             tuple(-math.inf if one is None else sign * one for one in judged),
             entry.until,
             entry.bracket,
-            held=not ended and entry.number != mine and _is_held(trial_folder(self.run.folder, entry.number)),
+            held=not ended and entry.number != mine and is_held(trial_folder(self.run.folder, entry.number)),
             ended=ended,
             failed=entry.state == FAILED,
             sampled=entry.origin == SAMPLED,
@@ -197,7 +201,33 @@ class Search:
         with runs.inside(self.run, name, asked=asked, identity=identity) as trial:
             yield trial
 
+    def _killed_too_often(self, entry: Entry, trial: Run) -> bool:
+        """Whether so many processes died at a trial, with nothing got done in between; it has failed then."""
+        stands = place(trial.folder, len(entry.curve))
+        times = entry.tries[1] if entry.tries[0] == stands else 0
+        if times < TRIES:
+            self.journal.take(entry.number, stands, times + 1)
+            return False
+        reason = tr(
+            "the process that trained it was killed {n} times without getting any further, as where the system runs "
+            "out of memory",
+            n=times,
+        )
+        self.journal.end(entry.number, FAILED, reason=reason)
+        trial.status("failed")
+        self._tell(self._entry(entry.number))
+        return True
+
     # ------------------------------------------------------------ one sitting
+    def _watched(self, taken: "_Taken") -> None:
+        """Sit, and write down where it was no kill that ended it."""
+        try:
+            self._sit(taken)
+        except (Exception, KeyboardInterrupt):
+            with contextlib.suppress(VistazoError, RuntimeError):  # a full disk; a trial that has ended
+                self.journal.take(taken.entry.number, "", 0)
+            raise
+
     def _sit(self, taken: "_Taken") -> None:
         """Train a trial to its rung, and further where it is promoted at once."""
         entry, until, low = taken.entry, taken.entry.until, False
@@ -233,9 +263,7 @@ class Search:
             self._report(entry, fitted.history)
             taken.trial.status("stopped" if fitted.paused else "finished")
             if not fitted.paused:
-                figure = self._entry(entry.number).judged(self.bench.lower_is_better)
-                self.journal.end(entry.number, DONE, figure=figure, reason="" if figure is not None else
-                                 tr("it gave no figure"))  # fmt: skip
+                self._done(entry.number)
             elif low:
                 figure = self._entry(entry.number).judged(self.bench.lower_is_better)
                 reason = tr("its curve lay below the median of the others")
@@ -272,8 +300,13 @@ class Search:
         curves = [self._standing(one, mine).scores for one in self.journal.entries()]
         return search_rungs.below_median(curves[mine], [*curves[:mine], *curves[mine + 1 :]])
 
+    def _done(self, number: int) -> None:
+        figure = self._entry(number).judged(self.bench.lower_is_better)
+        reason = "" if figure is not None else tr("it gave no figure")
+        self.journal.end(number, DONE, figure=figure, reason=reason)
+
     def _failed(self, entry: Entry, error: BaseException) -> None:
-        reason = tr("the memory was not enough") if _of_memory(error) else str(error) or type(error).__name__
+        reason = tr("the memory was not enough") if of_memory(error) else str(error) or type(error).__name__
         self.journal.end(entry.number, FAILED, reason=reason[:500])
 
     def _entry(self, number: int) -> Entry:
@@ -295,7 +328,7 @@ class Search:
         left = self._deadline() - self.run.spent()
         usual = pace(entries)
         if usual is None:
-            return job
+            return job if left > 0 or not any(one.curve for one in entries) else None
         cost = self._cost(job, entries, usual)
         whole = any(one.sampled and one.until >= self.asked.plan.most for one in standings)
         if not whole and not (job.until >= self.asked.plan.most and job.number is not None):
@@ -331,6 +364,11 @@ class Search:
         for one in self.journal.entries():
             if one.state == RUNNING:
                 figure = one.judged(self.bench.lower_is_better)
+                if (
+                    len(one.curve) >= self.asked.plan.most
+                ):  # killed between its last epoch and the word that it is done
+                    self._done(one.number)
+                    continue
                 reason = tr("others were better after {n} epochs", n=len(one.curve))
                 if self._late():
                     reason = tr("the time was used after {n} epochs", n=len(one.curve))
@@ -367,7 +405,7 @@ class Search:
         )
 
     def _held(self, one: Entry) -> bool:
-        return one.state == RUNNING and _is_held(trial_folder(self.run.folder, one.number))
+        return one.state == RUNNING and is_held(trial_folder(self.run.folder, one.number))
 
     def _tell(self, entry: Entry) -> None:
         entries = self.journal.entries()
@@ -398,31 +436,3 @@ class _Taken:
     config: Any
     trial: Run
     claim: contextlib.ExitStack
-
-
-def trial_folder(search: Path, number: int) -> Path:
-    """The folder of a trial."""
-    return search / "trials" / f"{number:04d}"
-
-
-def _is_held(folder: Path) -> bool:
-    """Whether a living process works in a run folder."""
-    if not folder.is_dir():
-        return False
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError as error:
-        raise DiskError(str(error)) from error
-    lock.release()
-    return False
-
-
-def _of_memory(error: BaseException) -> bool:
-    """Whether a trial failed because its network or batch is too large for the memory here."""
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
