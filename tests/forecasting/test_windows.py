@@ -8,6 +8,7 @@ from vistazo.errors import TooFewExamples
 from vistazo.forecasting import data
 from vistazo.forecasting import windows as shapes
 from vistazo.forecasting.data import Known, Panel
+from vistazo.forecasting.models import of_the_year
 from vistazo.forecasting.windows import (
     Moment,
     Scales,
@@ -261,6 +262,17 @@ def test_a_profile_tells_a_series_that_follows_the_calendar():
     follows = Panel(panel.names, panel.starts, panel.at, 10 + day, panel.known, {}, (), "day", False, ())
     windows = windows_of(follows, moments(follows), log=False)
     assert windows.ahead(torch.from_numpy(windows.origins)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("count", [330, 500])
+def test_less_than_a_year_says_nothing_of_the_year(count):
+    panel = make_panel(count)
+    cut = Moment("test", int(panel.at.min()) + count - 30, int(panel.at.max()) + 1)
+    weights = windows_of(panel, [cut]).profile.weights_GC[0]
+    year = of_the_year("day")
+    assert len(year) == 12 + 6
+    assert bool((weights[year].abs() > 1e-9).any()) == (count > 395)
+    assert (np.delete(weights.numpy(), year) != 0).any()
 
 
 def test_negative_values_that_come_later_count_as_zero_where_logarithms_were_learnt():

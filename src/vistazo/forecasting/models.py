@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vistazo.engine.optimizers import Group
 from vistazo.engine.parameters import tell_parameters
+from vistazo.forecasting import steps as time
 from vistazo.forecasting.steps import TURNS
 from vistazo.language import mark, tr
 from vistazo.networks.packed import PackedEmbedding, PackedLinear, PackedNorm
@@ -37,6 +38,7 @@ __all__ = [
     "create",
     "listing",
     "models",
+    "of_the_year",
 ]
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -162,6 +164,14 @@ def calendar_features(moments: Moments, cycles: Sequence[int], series: int) -> T
     if series:
         parts.append(F.one_hot(moments.series, series).float()[:, None].expand(-1, short.shape[1], -1))
     return torch.cat(parts, -1)
+
+
+def of_the_year(step: time.Step) -> list[int]:
+    """Which of `calendar_features` tell where in the year a step lies: the months, and the waves over the year."""
+    (_, short), (name, long) = time.CYCLES[step]
+    months = range(3 * short, 3 * short + long) if name == "month" else range(0)
+    end = 3 * short + long + 6 + TURNS
+    return [*months, *range(end - 6, end)]
 
 
 class Calendar(nn.Module):

@@ -9,7 +9,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CYCLES", "TURNS", "Step", "calendar", "codes_of", "dates_of", "recognise", "steps_of", "upcoming"]
+__all__ = [
+    "CYCLES",
+    "TURNS",
+    "YEAR",
+    "Step",
+    "calendar",
+    "codes_of",
+    "dates_of",
+    "recognise",
+    "steps_of",
+    "upcoming",
+]
 
 Step = Literal["hour", "day", "week", "month"]
 Ints = NDArray[np.int64]
@@ -25,6 +36,8 @@ CYCLES: dict[Step, tuple[tuple[str, int], tuple[str, int]]] = {
 TURNS = 12  # numbers that `calendar` gives
 _UNITS: dict[Step, str] = {"hour": "h", "day": "D", "week": "W", "month": "M"}
 _MONTH, _YEAR = 30.44, 365.25  # days
+YEAR: dict[Step, int] = {"hour": 8760, "day": 365, "week": 52, "month": 12}
+"""Steps of a year."""
 # Steps after which opening times repeat: each week, or as "every fourth Sunday" does; each day, or each week.
 _PERIODS: dict[Step, tuple[int, int]] = {"day": (7, 28), "hour": (24, 7 * 24)}
 
