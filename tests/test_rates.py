@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+import vistazo
+from vistazo.errors import RunError
+
 SMALL = ("--epochs=1", "--filters=8,16", "--threads=1")
 
 
@@ -21,6 +24,12 @@ def test_a_rate_is_found_and_trained_beside_the_recipes(verb, wardrobe, in_tmp):
     assert said.code == 0 and said.out.splitlines()[-1].startswith("siguiente: vistazo train FUENTE")
     assert verb("resume", "lr", "--json").json["suggested"] == told["suggested"]
     assert verb("resume", "lr", "--epochs=2").code == 2
+    with pytest.raises(RunError, match="is a search, not a run"):
+        vistazo.resume("lr")
+    asked = json.loads((in_tmp / "lr/config.json").read_text())
+    (in_tmp / "lr/config.json").write_text(json.dumps({"finds": asked["finds"]}))
+    damaged = verb("resume", "lr")
+    assert damaged.code == 1 and "config.json is damaged" in damaged.err
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,10 @@ def resume(name: str | os.PathLike[str], *, quiet: bool = False, source: Any = N
     platform.command_begins()
     folder = runs.resolve(name)
     asked = runs.read_json(folder / "config.json")
+    if not {"task", "source", "settings", "identity", FINDS} <= asked.keys():
+        raise RunError(
+            tr("{path} is damaged or is not that of a run. Start a new run.", path=folder / "config.json")
+        )
     if source is None:
         if asked.get("source") is None:
             raise RunError(tr("{folder} was trained on arrays: give them again with source=.", folder=folder))
