@@ -4,7 +4,6 @@ A trial is as light as training can be: no report, no calibration, no look at th
 measured, once, when the search is over.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -27,6 +26,7 @@ from vistazo.engine.fitting import LOWER_IS_BETTER, Fitted, Pause
 from vistazo.engine.progress import Progress
 from vistazo.engine.runs import Run
 from vistazo.engine.search import Space
+from vistazo.engine.search_winner import take_over
 from vistazo.errors import ConfigError, Stopped
 from vistazo.language import tr
 from vistazo.pictures.index import TRAIN, VALIDATION, write_index
@@ -169,15 +169,8 @@ class Bench:
             split = data.index.split.copy()
             split[split == VALIDATION] = TRAIN
             data = replace(data, index=data.index.replace(split=split))
-        elif not best.checkpoints.exists() and (trial / "checkpoints").exists():
-            # Without one it is trained anew here, to the same bits: a kill between an epoch and its checkpoint.
-            for name in ("history.jsonl", "times.jsonl"):
-                if (trial / name).exists():
-                    shutil.copyfile(trial / name, best.folder / name)
-            aside = best.folder / "checkpoints.part"
-            shutil.rmtree(aside, ignore_errors=True)
-            shutil.copytree(trial / "checkpoints", aside)
-            aside.rename(best.checkpoints)
+        else:
+            take_over(trial, best)
         write_index(data.index, best.folder / "index.parquet")
         best.has_read()
         learnt = self._learn(best, config, data, lambda history: len(history) >= epochs)

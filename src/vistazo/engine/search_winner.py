@@ -37,8 +37,11 @@ def as_run(
 
 
 def take_over(trial: Path, best: Run) -> None:
-    """Copy a trial's history and checkpoints, so that the run goes on where the trial stands."""
-    if best.checkpoints.exists():
+    """Copy a trial's history and checkpoints, so that the run goes on where the trial stands.
+
+    Without one it is trained anew, to the same bits: a kill between an epoch and its checkpoint.
+    """
+    if best.checkpoints.exists() or not (trial / "checkpoints").exists():
         return
     for name in ("history.jsonl", "times.jsonl"):
         if (trial / name).exists():
