@@ -440,7 +440,7 @@ def load(
 ) -> Loaded:
     """Read, hash and decode `rows` in one pass, in threads.
 
-    A hash is of the encoded bytes (SHA-256, 16 bytes of it), or of shape and pixels where the store holds pixels.
+    A hash is of the encoded bytes (BLAKE3, 16 bytes of it), or of shape and pixels where the store holds pixels.
     A picture that cannot be decoded is listed and left out. Never raises for a picture.
     """
     rows = np.asarray(rows, dtype=np.int64)
@@ -533,8 +533,10 @@ def content_hash(data: bytes | Pixels) -> bytes:
     if isinstance(data, np.ndarray):
         shaped = data[:, :, None] if data.ndim == 2 else data
         return bytes(_hashes(shaped[None])[0])
-    # Processors of the last years have an instruction for it: 1.8 GB/s, and blake2b 0.9.
-    return hashlib.sha256(data, usedforsecurity=False).hexdigest()[:32].encode()
+    from blake3 import blake3  # only who reads many pictures needs it
+
+    # A fifth of the time of SHA-256, which was 7 % of a first pass over photographs, even by an instruction of its own.
+    return blake3(data).hexdigest(16).encode()
 
 
 def _hashes(pixels: Pixels) -> NDArray[np.bytes_]:
