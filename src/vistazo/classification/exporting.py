@@ -35,7 +35,7 @@ __all__ = ["Examples", "export", "graph_of", "prove"]
 OUTPUT = "probabilities"
 TIE = 1e-5  # probabilities nearer to one another are a tie: fp32 sums them in another order
 ORIGINALS = 24  # pictures that are also given to the graph at their own size
-LEVELS = 2  # of 255: how far the graph's scaling may be from Pillow's
+LEVELS = 1  # of 255: how far the graph's scaling may be from Pillow's
 Floats = npt.NDArray[np.float64]
 
 
@@ -170,6 +170,7 @@ def _facts(model: Classifier) -> dict[str, Any]:
             "channels": channels,
             "mean": list(model.normaliser.mean),
             "std": list(model.normaliser.std),
+            "resize": "cover-crop-antialias-2",
         },
         "input": {"name": INPUT, "type": "uint8", "shape": ["N", "H", "W", channels]},
         "output": {"name": OUTPUT, "type": "float32", "shape": ["N", len(model.classes)]},
@@ -188,7 +189,7 @@ def _facts(model: Classifier) -> dict[str, Any]:
 def prove(model: Classifier, exported: Exported, examples: Examples) -> Proof:
     """What both answer to the same pictures, and how far the graph's own scaling is from ours.
 
-    Raises VistazoError where that is more than two levels.
+    Raises VistazoError where that is more than one level.
     """
     ours, theirs = model.probabilities(examples.pixels), exported.probabilities(examples.pixels)
     same, ties = _compared(model, ours, theirs)

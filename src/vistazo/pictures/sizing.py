@@ -1,10 +1,9 @@
 """The rule of size as part of an ONNX graph: uint8 pictures of any size become pixels of the wanted one.
 
 What `vistazo.pictures.decoding` does by Pillow is done here by two matrix products, of the weights that Pillow gives
-each pixel: in whole 22-bit steps, summed exactly in float64, rounded to whole levels after each of the two, across
-first and then down. Pixels equal Pillow's to the bit where it goes across first too; since version 13 Pillow goes down
-first where the height shrinks much more than the width, and then a pixel differs by one level at most.
-Sources: Pillow's documentation of its filters; its resampling of 8-bit pictures, as measured in tests/pictures.
+each pixel: in whole 22-bit steps, summed exactly in float64, rounded to whole levels after each of the two, first down
+and then across. Pixels equal Pillow's to the bit (tests/pictures/test_sizing.py). ONNX's own Resize rounds nothing
+between and has other weights at the borders.
 """
 
 import re
@@ -17,8 +16,8 @@ __all__ = ["INPUT", "RULE", "SIZED", "sizing"]
 INPUT, SIZED = "pictures", "pixels"  # names in the graph
 RULE = (
     "A picture whose proportion of width to height is within 10 % of the model's is stretched to its size; any other "
-    "is cut around its centre to that proportion first. Scaling is bilinear with antialiasing. A picture that has the "
-    "size already keeps its pixels."
+    "is cut around its centre to that proportion first. Scaling is bilinear with antialiasing, first down, then across. "
+    "A picture that has the size already keeps its pixels."
 )
 
 # In the language of onnx.parser. H and W: of the pictures given; lower case: of those wanted.
@@ -75,17 +74,17 @@ sizing (uint8[N, H, W, CHANNELS] pictures) => (uint8[N, CHANNELS, HEIGHT, WIDTH]
 MATRIX_h
 MATRIX_w
       values = Cast <to = 11> (planes)
-      columns = Transpose <perm = [1, 0]> (levels_w)
-      sums_w = MatMul (values, columns)
-      near_w = Add (sums_w, half_unit)
-      exact_w = Div (near_w, unit)
-      whole_w = Floor (exact_w)
-      narrow = Clip (whole_w, zero, white)
-      sums_h = MatMul (levels_h, narrow)
+      sums_h = MatMul (levels_h, values)
       near_h = Add (sums_h, half_unit)
       exact_h = Div (near_h, unit)
       whole_h = Floor (exact_h)
-      small = Clip (whole_h, zero, white)
+      low = Clip (whole_h, zero, white)
+      columns = Transpose <perm = [1, 0]> (levels_w)
+      sums_w = MatMul (low, columns)
+      near_w = Add (sums_w, half_unit)
+      exact_w = Div (near_w, unit)
+      whole_w = Floor (exact_w)
+      small = Clip (whole_w, zero, white)
       scaled = Cast <to = 2> (small)
     }
   >
