@@ -239,6 +239,12 @@ def test_a_series_it_was_not_trained_on_is_refused(exported, tmp_path):
         list(exported.predict(newer))
 
 
+def test_the_command_line_takes_the_file_like_a_model(verb, proved, exported, source, tmp_path):
+    told = verb("predict", proved[0], source, "--steps", 6, "--json").json
+    assert told["predictions"] == list(exported.predict(source, steps=6))
+    assert verb("predict", proved[0], "--out", tmp_path / "a.svg", "--json").json["count"] == 3 * HORIZON
+
+
 # ---------------------------------------------------------------- without torch
 def test_answering_imports_neither_torch_nor_pyarrow(proved):
     code = (
