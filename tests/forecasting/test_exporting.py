@@ -271,6 +271,13 @@ def test_without_its_table_the_steps_in_the_model_prove_it(model, exported):
     assert told.examples == len(model.origins(model.history.panel))
 
 
+def test_a_bad_table_is_told_before_a_graph_is_made(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "graph_of", lambda model: pytest.fail("a graph was made"))
+    with pytest.raises(SourceError, match="nothing.csv"):
+        model.export(tmp_path / "m.onnx", verify=tmp_path / "nothing.csv")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_table_without_windows_proves_nothing(model, exported, tmp_path):
     short = write(tmp_path / "short.csv", lines(DAYS - 7, DAYS - 1))
     with pytest.raises(TooFewExamples):

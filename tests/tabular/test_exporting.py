@@ -12,7 +12,7 @@ from torch import nn
 
 import vistazo
 from vistazo.engine.onnx_file import OnnxFile, opened
-from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, UsageError, VistazoError
+from vistazo.errors import BundleDamaged, ConfigError, SourceError, TooFewExamples, UsageError, VistazoError
 from vistazo.tables.preparing import Categories, Scaler
 from vistazo.tables.table import Column, Table
 from vistazo.tabular import exporting
@@ -317,6 +317,13 @@ def test_answers_that_differ_leave_no_file(model, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "graph_of", wrong)
     with pytest.raises(VistazoError, match="No file was written"):
         exporting.export(model, tmp_path / "m.onnx", verify=None, precision="fp32", say=lambda line: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_table_is_told_before_a_graph_is_made(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "graph_of", lambda model: pytest.fail("a graph was made"))
+    with pytest.raises(SourceError, match="nothing.csv"):
+        model.export(tmp_path / "m.onnx", verify=tmp_path / "nothing.csv")
     assert not list(tmp_path.iterdir())
 
 
