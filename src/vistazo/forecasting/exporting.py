@@ -221,7 +221,7 @@ def _windows(model: Answering, source: Any, since: int | None) -> tuple[Panel, N
         raise TooFewExamples(
             tr(
                 "{source} has no windows to prove the exported file with. Name another file with --verify.",
-                source="history" if source is None else source,
+                source=model.path if source is None else source,
             )
         )
     return panel, origins[-MOST_PROVED:]
