@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
+    "ALIKE",
     "WHITE",
     "Decoded",
     "Loaded",
