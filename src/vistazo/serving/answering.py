@@ -16,7 +16,7 @@ from vistazo.serving.refusing import Refused
 from vistazo.serving.settings import ServeSettings
 from vistazo.serving.visits import Visit
 
-__all__ = ["LABELS", "Answering", "send_json"]
+__all__ = ["LABELS", "Answering", "parameters", "send_json", "unread"]
 
 LABELS = {verb: f"/v1/models/{{name}}/{verb}" for verb in ("predict", "explain", "similar")}
 _MOST_TOP, _MOST_STEPS = 10_000, 100_000
@@ -64,7 +64,7 @@ class Answering:
     async def _predict(self, served: Served, body: bytes, visit: Visit, query: bytes) -> dict[str, Any]:
         endpoint, batcher = served.endpoint, served.batcher
         kind = media_type_of(visit.media_type)
-        asked = asked_of(query, visit) if query else _ASKED[visit.language]
+        asked = _asked_of(query, visit) if query else _ASKED[visit.language]
         batcher.admit()  # before the picture is decoded: an overload is to cost as little as can be
         counted = 1
         try:
@@ -125,7 +125,7 @@ def unread(unreadable: list[dict[str, Any]]) -> Refused:
     return Refused(422, tr("Nothing that was sent could be read: {reason}.", reason=reason.rstrip(".")))
 
 
-def asked_of(query: bytes, visit: Visit) -> Asked:
+def _asked_of(query: bytes, visit: Visit) -> Asked:
     """The parameters of an address. Raises Refused 422."""
     told = parameters(query)
     return Asked(

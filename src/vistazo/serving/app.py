@@ -131,7 +131,8 @@ def _routes(app: Service) -> None:
 
     async def readyz(request: Request) -> Response:
         if app.answering.draining:
-            raise Refused.draining()
+            with speaking(request.scope["vistazo"].language):
+                raise Refused.draining()
         return JSONResponse({"status": "ok"})
 
     async def measures(request: Request) -> Response:

@@ -21,7 +21,7 @@ from vistazo.serving.refusing import body_of
 from vistazo.serving.settings import ServeSettings
 from vistazo.serving.visits import new_id
 
-__all__ = ["Server", "configured"]
+__all__ = ["Connection", "Server", "configured"]
 
 _READ = 65_536  # bytes read from a connection at once: so much at most comes after a limit
 _HEAD = 65_536  # bytes of a request's head

@@ -110,12 +110,13 @@ class Pictures:
         self._use_threads(self._threads or 1)
         seconds = self._seconds_of(SIZES[-1])
         self.inline = seconds <= _QUICK
-        if self._threads is None and not self.inline:
-            from vistazo import platform
-
-            self._use_threads(platform.physical_cores())
-        if not self.inline:  # one is being computed and one waits, where batches save nothing
+        if not self.inline:
+            # One is being computed and one waits, where a batch takes as long as its pictures one by one.
             self.least = 2 if seconds > 0.5 * SIZES[-1] * self._seconds_of(1) else _CROWD
+            if self._threads is None:
+                from vistazo import platform
+
+                self._use_threads(platform.physical_cores())
         for size in SIZES[:-1]:
             if seconds < 2:  # a network of seconds a batch is not held back by a new size
                 self._probabilities([np.zeros(self._size, np.uint8)] * size)
