@@ -234,8 +234,8 @@ def twice(model: Path, folder: Path, asked: argparse.Namespace) -> None:
         after = load.run(one.port, requests, seconds=8, rate=0.1 * capacity)
         watch.ended.set()
         accepted = found.percentile(99)
-        line = f"  {2 * capacity:,.0f} a second for {asked.seconds:.0f} s: {found.statuses}, answered {found.rate():,.0f}"
-        line += f" a second, p50 {found.percentile(50) * 1e3:.2f} ms, p99 {accepted * 1e3:.2f} ms"
+        line = f"  {2 * capacity:,.0f} a second for {asked.seconds:.0f} s: {found.statuses}, answered"
+        line += f" {found.rate():,.0f} a second, p50 {found.percentile(50) * 1e3:.2f} ms, p99 {accepted * 1e3:.2f} ms"
         print(f"{line}, {found.connections} connections", flush=True)
         warn(found)
         only = set(found.statuses) <= {200, 429, 503} and not found.unasked

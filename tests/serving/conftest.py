@@ -149,7 +149,7 @@ def same_answer(served: service.Service, good_picture: bytes) -> Iterator[None]:
 
     def answer() -> object:
         path = "/v1/models/clothes/predict"
-        reply = raw.ask(served.port, "POST", path, good_picture, {"Content-Type": "image/png"})
+        reply = raw.ask_patiently(served.port, path, good_picture, {"Content-Type": "image/png"})
         assert reply.status == 200, (reply.status, reply.body[:500])
         return json.dumps(reply.json()["predictions"])
 

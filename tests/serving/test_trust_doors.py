@@ -356,8 +356,9 @@ def test_hostile_names_of_files_stay_data(served, name, good_picture):
     if reply.status == 200:
         told = reply.json()
         assert [len(told["predictions"]), len(told["unreadable"])] == [1, 1]
-        # never more of a name than was sent, and nothing that was looked up in the server's folders
-        assert told["unreadable"][0]["file"] in (name, Path(name.replace("\\", "/")).name, "file-2", "2")
+        # the name as it was sent or its beginning, or the number; nothing that was looked up in the server's folders
+        shown = told["unreadable"][0]["file"]
+        assert name.startswith(shown) or shown == "2"
 
 
 @pytest.mark.parametrize(

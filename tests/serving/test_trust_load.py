@@ -64,7 +64,7 @@ def test_clients_that_send_and_do_not_wait_leave_nothing_behind(served):
     while served.descriptors() > before + 5 and time.monotonic() < end:
         time.sleep(0.1)
     assert served.descriptors() <= before + 5
-    assert raw.ask(served.port, "POST", PREDICT, uploads.picture(), PNG).status == 200
+    assert raw.ask_patiently(served.port, PREDICT, uploads.picture(), PNG).status == 200
 
 
 # ---------------------------------------------------------------- an end in the middle
@@ -108,7 +108,7 @@ def test_a_signal_in_the_middle_loses_no_request_that_was_taken(shelf, tmp_path,
     try:
         # an upload that is half sent when the signal comes, and is finished after it
         body = uploads.picture()
-        half = raw.Connection(one.port, seconds=60)
+        half = raw.Connection(one.port)
         for client in clients:
             client.start()
         time.sleep(1)
@@ -122,6 +122,7 @@ def test_a_signal_in_the_middle_loses_no_request_that_was_taken(shelf, tmp_path,
         time.sleep(0.2)
         half.send(sent[-100:])
         finished = half.reply()
+        half.socket.close()
         code = one.process.wait(timeout=30)
     finally:
         stop.set()

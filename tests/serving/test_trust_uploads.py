@@ -39,7 +39,8 @@ def flood(port, start, *, chunked, much=FLOOD):
         sent = 0
         try:
             while sent < much:
-                sent += connection.socket.send(piece)
+                connection.send(piece)
+                sent += len(piece)
         except OSError:
             pass
         return connection.reply(), sent, connection.socket

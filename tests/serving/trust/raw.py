@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ def request(
 class Connection:
     """A socket to the server, and the answers that come out of it in order."""
 
-    def __init__(self, port: int, *, seconds: float = 30) -> None:
+    def __init__(self, port: int, *, seconds: float = 120) -> None:
         self.port = port
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -132,6 +133,16 @@ def ask(
     """One request on a connection of its own."""
     with Connection(port) as connection:
         return connection.ask(method, target, body, headers)
+
+
+def ask_patiently(
+    port: int, target: str, body: bytes, headers: Mapping[str, str], *, seconds: float = 60
+) -> Reply:
+    """POST as `ask`, again while the service says that it is busy."""
+    end = time.monotonic() + seconds
+    while (reply := ask(port, "POST", target, body, headers)).status == 429 and time.monotonic() < end:
+        time.sleep(0.05)
+    return reply
 
 
 def multipart(*parts: tuple[str, bytes], boundary: str = "vistazo-trust") -> tuple[bytes, dict[str, str]]:

@@ -26,7 +26,8 @@ place = sys.argv.pop(1)
 LOOKED_FOR = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.sendto",
               "socket.sendmsg", "urllib.Request", "http.client.connect", "ftplib.connect", "smtplib.connect")
 def look(event, arguments):
-    if event in LOOKED_FOR:
+    own = event == "socket.getaddrinfo" and arguments[0] in ("127.0.0.1", "::1")  # its own address, before it listens
+    if event in LOOKED_FOR and not own:
         where = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(where, f"{event} {arguments[-1] if event.startswith('socket.conn') else arguments!r}\\n".encode())
         os.close(where)
@@ -110,7 +111,7 @@ def start(
     env: Mapping[str, str] | None = None,
     ready: bool = True,
     watched: bool = False,
-    seconds: float = 120,
+    seconds: float = 280,
 ) -> Service:
     """Start `vistazo serve MODELS WORDS` on a free port of 127.0.0.1 and wait until it says that it is ready.
 
