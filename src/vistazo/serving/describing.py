@@ -87,6 +87,8 @@ _STATUS = {
     "properties": {"status": {"type": "string", "const": "ok"}},
 }
 _TEXTS = {"type": "array", "items": {"type": "string"}}
+# [class, probability]; without prefixItems, which programs that read descriptions still stumble over
+_RANKED = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": ["string", "number"]}}
 _UNREAD = {"type": "array", "items": {"type": "object", "required": ["reason"], "properties": {
     "file": {"type": "string"}, "row": {"type": "integer"}, "reason": {"type": "string"}}}}  # fmt: skip
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
@@ -100,7 +102,7 @@ _PREDICTION = {
         "probability": _SHARE,
         "known": {"type": "boolean"},
         "classes": _TEXTS,
-        "top": {"type": "array", "items": {"type": "array", "prefixItems": [{"type": "string"}, _SHARE]}},
+        "top": {"type": "array", "items": _RANKED},
         "unknown": _TEXTS,
         "series": {"type": "string"},
         "date": {"type": "string"},
