@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,17 @@ def told(label: str, values: list[float], unit: str) -> str:
 def own_memory() -> float:
     """Most resident memory of this process so far, MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def per_call(act: Callable[[], object], *, seconds: float = 1.0) -> float:
+    """Seconds of one call: the median of short series, so that a disturbance does not count."""
+    began = time.perf_counter()
+    act()
+    number = max(1, int(0.02 / max(time.perf_counter() - began, 1e-7)))
+    series, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(series) < 3:
+        began = time.perf_counter()
+        for _ in range(number):
+            act()
+        series.append((time.perf_counter() - began) / number)
+    return statistics.median(series)

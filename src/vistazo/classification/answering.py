@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vistazo.classification import several
+from vistazo.engine.serving import Serving
 from vistazo.errors import SourceError, UsageError
 from vistazo.language import tr
 from vistazo.pictures import decoding
@@ -25,7 +26,7 @@ __all__ = ["Answering"]
 Pixels = npt.NDArray[np.uint8]
 
 
-class Answering:
+class Answering(Serving):
     """What `Classifier` and `Exported` inherit: they have these, and their probabilities.
 
     classes: K names. size: (height, width, channels) pictures are brought to. thresholds: where a picture may have

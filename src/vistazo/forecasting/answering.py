@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vistazo import platform
 from vistazo.config import build
+from vistazo.engine.serving import Serving
 from vistazo.errors import SourceError, TooFewExamples, UsageError
 from vistazo.forecasting import data, metrics
 from vistazo.forecasting import steps as time
@@ -36,7 +37,7 @@ class History:
     reading: dict[str, Any]  # settings of the table and of the steps, so that another file is read alike
 
 
-class Answering:
+class Answering(Serving):
     """From a series to its next steps, and to the figures of forecasts; what computes a window is a subclass's.
 
     arguments: {"window", "horizon", ...}. metrics: those of the run. path: of the model's file.

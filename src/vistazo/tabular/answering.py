@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vistazo.engine.serving import Serving
 from vistazo.errors import ConfigError, SourceDamaged, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.tables.config import TableConfig
@@ -28,7 +29,7 @@ SHOWN = 5  # cells named where a file was not understood
 CHUNK = 4096  # rows answered at once
 
 
-class Answering:
+class Answering(Serving):
     """From a table to answers, and to the figures of answers; what computes them is a subclass's.
 
     classes: () where the target is a number. reach: half the width of the 80 % interval of a number; None where
