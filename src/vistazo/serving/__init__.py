@@ -1,0 +1,1 @@
+"""A service over HTTP that answers with trained models."""
