@@ -4,7 +4,17 @@ Each module has some verbs: what they do, what a person reads of it, and their o
 when it is called, so that `vistazo --help` answers at once.
 """
 
-from vistazo.commands import answering, explaining, lessons, listing, similar, sources, training, tuning
+from vistazo.commands import (
+    answering,
+    explaining,
+    lessons,
+    listing,
+    serving,
+    similar,
+    sources,
+    training,
+    tuning,
+)
 from vistazo.commands.options import Verb
 
 __all__ = ["ALIASES", "VERBS"]
@@ -21,6 +31,7 @@ _ORDER = (
     "inside",
     "embed",
     "search",
+    "serve",
     "models",
     "recipes",
     "cache",
@@ -33,6 +44,7 @@ _ALL = {
     **explaining.VERBS,
     **lessons.VERBS,
     **listing.VERBS,
+    **serving.VERBS,
     **similar.VERBS,
     **sources.VERBS,
     **training.VERBS,

@@ -1,1 +1,1 @@
-"""A service over HTTP that answers with trained models."""
+"""The HTTP service: trained models answer over the network. Nothing here imports torch by itself."""
