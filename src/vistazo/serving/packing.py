@@ -10,6 +10,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ def check_place(folder: Path) -> None:
         )
 
 
+@cache
 def needed(task: str) -> Found:
     """The modules that serving an exported model of a task imports, found by reading them."""
     from vistazo.tasks import tasks
@@ -137,7 +139,7 @@ def _code(task: str) -> Iterator[_File]:
         yield _File(_inside(file), _INSTEAD.get(name, file))
     words = {part for text in found.texts for part in text.split("/")}
     for file in sorted(PACKAGE.rglob("*")):
-        if file.suffix in (".py", ".pyc", ".po") or not file.is_file() or SERVING in file.parents:
+        if file.suffix in (".py", ".pyc", ".po") or not file.is_file() or TEMPLATES in file.parents:
             continue
         if file.suffix == ".mo" or (file.name in words and _above(file) in found.modules):
             yield _File(_inside(file), file)
