@@ -43,7 +43,9 @@ def _words(values: dict[str, Any]) -> list[str]:
 
 
 def _ready_lines(told: dict[str, Any], token: str | None) -> list[str]:
-    names = ", ".join(f"{one['name']} ({tr(one['task'])})" for one in told["models"])
+    tasks = [one["task"] for one in told["models"]]
+    named = zip((one["name"] for one in told["models"]), tasks, strict=True)
+    names = ", ".join(f"{name} ({tr(task)})" for name, task in named)
     allowed = ' -H "Authorization: Bearer $VISTAZO_TOKEN"' if token else ""
     one = told["models"][0]
     kind, file = (

@@ -30,7 +30,7 @@ class Answering:
         self.draining = False
         self.busy = 0  # requests that are being answered
         self._held = Held(int(settings.held_mb * 1_000_000))
-        self.more: dict[str, Any] = {}
+        self.more: dict[str, Any] = {}  # explain and similar
 
     async def __call__(self, name: str, verb: str, scope: Scope, receive: Receive, send: Send) -> None:
         visit: Visit = scope["vistazo"]
@@ -53,7 +53,7 @@ class Answering:
             if verb == "predict":
                 told = await self._predict(served, body, visit, scope["query_string"])
             else:
-                told = await self._other(verb)(served, body, visit, scope["query_string"])
+                told = await self.more[verb](served, body, visit, scope["query_string"])
         finally:
             self.busy -= 1
         await send_json(send, told, close=self.draining)
@@ -66,7 +66,7 @@ class Answering:
         counted = 1
         try:
             if endpoint.light(body, kind):
-                found = endpoint.read(endpoint.inputs(body, visit.media_type, kind, 1), asked)
+                found = self._read(served, body, visit.media_type, kind, asked)
             else:
                 found = await asyncio.to_thread(self._read, served, body, visit.media_type, kind, asked)
             more = len(found.items) - 1
@@ -80,10 +80,8 @@ class Answering:
             batcher.leave(counted)
         predictions, unreadable = [], found.unreadable
         for answer in answers:
-            if isinstance(answer, Refused):
-                raise answer
             if isinstance(answer, Exception):
-                raise answer
+                raise self._fault(served, answer)
             for one in answer:
                 (unreadable if "reason" in one else predictions).append(one)
         if not predictions:
@@ -96,10 +94,12 @@ class Answering:
             "unreadable": unreadable,
         }
 
-    def _other(self, verb: str) -> Any:
-        if verb not in self.more:
-            raise Refused(404, tr("This service does not answer {verb}.", verb=verb))
-        return self.more[verb]
+    def _fault(self, served: Served, error: Exception) -> Exception:
+        """What an input that the model tripped over is told: cells can hold what no reader was ready for."""
+        if served.endpoint.task == "classification" or isinstance(error, Refused):
+            return error
+        self.log.fault(error=error)
+        return Refused(422, tr("Nothing that was sent could be read."))
 
     def _read(self, served: Served, body: bytes, content_type: str, kind: str, asked: Asked) -> Read:
         """In a thread. What a reader trips over that is no fault of ours is the input's."""

@@ -16,6 +16,7 @@ from vistazo.language import speaking, tr
 from vistazo.serving.answering import Answering
 from vistazo.serving.describing import description
 from vistazo.serving.limits import App, Limits, Receive, Rules, Scope, Send
+from vistazo.serving.looking import Looking
 from vistazo.serving.models import Shelf, served_models
 from vistazo.serving.refusing import Refused, body_of
 from vistazo.serving.settings import ServeSettings
@@ -33,6 +34,7 @@ class Service(FastAPI):
     rules: Rules
     answering: Answering
     shelf: Shelf
+    looking: Looking
 
     def build_middleware_stack(self) -> App:  # type: ignore[override]
         """What FastAPI would put before every route stands behind the routes that are asked thousands of times."""
@@ -74,6 +76,8 @@ def create(
     )
     app.rules, app.shelf = rules, shelf
     app.answering = Answering(shelf, settings, rules.log)
+    app.looking = Looking(shelf, settings)
+    app.answering.more = {"explain": app.looking.explain, "similar": app.looking.similar}
     shelf.on_batch(rules.measures.batch)
     rules.measures.watch(
         "vistazo_queue", "Inputs accepted and not yet answered.",
@@ -94,6 +98,7 @@ async def _alive(app: FastAPI) -> AsyncIterator[None]:
         watching.cancel()
         for _, served in app.shelf.items():
             served.batcher.close()
+        app.looking.close()
         app.rules.log.flush()
 
 
@@ -175,8 +180,8 @@ def _described(app: Service, name: str) -> dict[str, Any]:
         "hash": served.hash,
         **classes,
         "reads": list(one.reads),
-        "explain": one.explains and "explain" in app.answering.more,
-        "similar": False,
+        "explain": one.explains,
+        "similar": app.looking.finds(served),
     }
 
 

@@ -37,7 +37,7 @@ class Batcher(Generic[Item]):
 
     answer: from inputs to as many answers; an exception among them is that input's own. most: inputs answered at once.
     queue: inputs accepted and not yet answered, above which `admit` refuses. inline: whether to answer on the event
-    loop. told: called with the size of each batch.
+    loop. told: called with the size of each batch. settle: called once in the thread that answers.
     """
 
     def __init__(
@@ -48,8 +48,10 @@ class Batcher(Generic[Item]):
         queue: int,
         inline: bool,
         told: Callable[[int], None] = lambda size: None,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         self.answer, self.most, self.queue, self.inline, self._told = answer, most, queue, inline, told
+        self._settle, self._settled = settle, False
         self.accepted = 0  # inputs of requests that were admitted and have no answer yet
         self.pace = 0.001  # seconds an input takes
         self._waiting: deque[tuple[_Job[Item], int]] = deque()
@@ -93,6 +95,9 @@ class Batcher(Generic[Item]):
             self._working = False
             return
         if self.inline:
+            if not self._settled:
+                self._settle()
+                self._settled = True
             self._give(batch, self._answers(batch))
             if waiting:
                 loop.call_soon(self._next, loop)
@@ -100,7 +105,7 @@ class Batcher(Generic[Item]):
                 self._working = False
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "vistazo-model")
+            self._pool = ThreadPoolExecutor(1, "vistazo-model", self._settle)
         self._pool.submit(self._in_thread, loop, batch)
 
     def _in_thread(self, loop: asyncio.AbstractEventLoop, batch: list[tuple[_Job[Item], int]]) -> None:

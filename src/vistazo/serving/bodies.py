@@ -165,18 +165,14 @@ def parse_json(body: bytes) -> Any:
             body.decode("utf-8-sig"), parse_int=_whole, parse_float=_number, parse_constant=_constant
         )
     except UnicodeDecodeError:
-        raise Refused(400, tr("The JSON body is malformed: {why}.", why=tr("it is not in UTF-8"))) from None
+        why = tr("it is not in UTF-8")
     except RecursionError:
-        raise Refused(
-            400, tr("The JSON body is malformed: {why}.", why=tr("it is nested too deeply"))
-        ) from None
+        why = tr("it is nested too deeply")
     except _NotFinite:
         why = tr("it holds a number that is not finite or too large")
-        raise Refused(400, tr("The JSON body is malformed: {why}.", why=why)) from None
     except ValueError as error:
-        why = getattr(error, "msg", "") or "JSON"
-        place = getattr(error, "pos", 0)
-        raise Refused(400, tr("The JSON body is malformed: {why}.", why=f"{why}, {place}")) from None
+        why = f"{getattr(error, 'msg', 'JSON')}, {getattr(error, 'pos', 0)}"
+    raise Refused(400, tr("The JSON body is malformed: {why}.", why=why))
 
 
 class _NotFinite(Exception):

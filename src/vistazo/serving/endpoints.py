@@ -61,6 +61,10 @@ class Endpoint(Protocol):
         """Compute once in every size of batch, so that the first request is answered like any other."""
         ...
 
+    def settle(self) -> None:
+        """Called once in the thread that will answer: settles how many threads a batch is computed with."""
+        ...
+
 
 def endpoint_for(model: Any, digest: str, *, threads: int | None) -> Endpoint:
     """The endpoint of a loaded model of any task. digest: SHA-256 of its file."""

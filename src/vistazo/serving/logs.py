@@ -53,10 +53,11 @@ class Log:
         told = {"time": _now(), "level": level, "message": message, **facts}
         self._put(json.dumps(told, ensure_ascii=True))
 
-    def fault(self, visit: "Visit | None" = None) -> None:
-        """The exception being handled, with its traceback, for who runs the service; clients never see it."""
+    def fault(self, visit: "Visit | None" = None, error: BaseException | None = None) -> None:
+        """An exception, by default the one being handled, with its traceback; clients never see it."""
         name = {} if visit is None else {"request": visit.request}
-        self.event("error", traceback.format_exc(limit=20), **name)
+        found = error or sys.exception()
+        self.event("error", "".join(traceback.format_exception(found, limit=-20)) if found else "", **name)
 
     def flush(self) -> None:
         """Write what waits, now."""

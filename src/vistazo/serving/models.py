@@ -23,12 +23,13 @@ _Stamp = tuple[int, int, int]
 
 @dataclass(eq=False)
 class Served:
-    """A model as it answers now. stamp: of the file that it was loaded from."""
+    """A model as it answers now. stamp, digest: of the file that it was loaded from."""
 
     endpoint: Endpoint
     batcher: Batcher[Any]
     path: Path | None
     stamp: _Stamp | None
+    digest: str = ""
 
     @property
     def hash(self) -> str:
@@ -91,7 +92,7 @@ class Shelf:
         assert old.path is not None
         stamp = _stamp(old.path)
         try:
-            if _digest(old.path) == getattr(old.endpoint, "digest", ""):
+            if _digest(old.path) == old.digest:
                 old.stamp = stamp
                 return None
             new = self._loaded(name, old.path)
@@ -117,8 +118,9 @@ class Shelf:
             queue=self._settings.queue,
             inline=endpoint.inline,
             told=lambda size: self._told(name, size),
+            settle=endpoint.settle,
         )
-        return Served(endpoint, batcher, path, stamp)
+        return Served(endpoint, batcher, path, stamp, digest)
 
 
 def named(words: Sequence[str]) -> dict[str, Path]:

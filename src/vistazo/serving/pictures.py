@@ -5,7 +5,8 @@ import binascii
 import struct
 import sys
 from collections.abc import Mapping, Sequence
-from time import perf_counter
+from dataclasses import replace
+from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Pictures:
         self.most = SIZES[-1]
         self._size: tuple[int, int, int] = tuple(model.size)
         self._threads = threads
+        self._computing = 0  # threads that a batch is computed with
         self._answer = getattr(model, "answer", None) or _formed(model)
 
     # ------------------------------------------------------------ reading
@@ -102,35 +104,48 @@ class Pictures:
         return rows
 
     def warm(self) -> None:
-        """Every size of batch twice; then it is known whether the event loop can wait for a batch, and the threads."""
+        """Every size of batch; then it is known whether the event loop can wait for one, and with how many threads."""
         self._use_threads(self._threads or 1)
         seconds = self._seconds_of(SIZES[-1])
-        if self._threads is None and seconds > _QUICK:
+        self.inline = seconds <= _QUICK
+        if self._threads is None and not self.inline:
             from vistazo import platform
 
             self._use_threads(platform.physical_cores())
-        else:
-            self.inline = seconds <= _QUICK
         for size in SIZES[:-1]:
             if seconds < 2:  # a network of seconds a batch is not held back by a new size
-                self._seconds_of(size)
+                self._probabilities([np.zeros(self._size, np.uint8)] * size)
+
+    def settle(self) -> None:
+        """Threads are counted by each thread for itself."""
+        self._use_threads(self._computing)
 
     def _seconds_of(self, size: int) -> float:
-        """Of a batch, the quickest of three; of one that takes long, the first."""
+        """Of this thread's processor for a batch, the quickest of three; of one that takes long, the first.
+
+        The clock on the wall would tell of whoever shares the machine at this moment.
+        """
         blank = [np.zeros(self._size, np.uint8)] * size
         found = []
         for _ in range(3):
-            began = perf_counter()
+            began = thread_time()
             self._probabilities(blank)
-            found.append(perf_counter() - began)
+            found.append(thread_time() - began)
             if found[-1] > 0.5:
                 break
         return min(found)
 
     def _use_threads(self, count: int) -> None:
-        torch = sys.modules.get("torch")  # where the model needs it, it is there by now
-        if torch is not None:
+        session = getattr(self.model, "session", None)
+        if session is not None:  # of onnxruntime, which takes the number when it is made
+            if count != self._computing:
+                from vistazo.engine.onnx_file import session_of
+
+                path = self.model.path
+                self.model = replace(self.model, session=session_of(path.read_bytes(), path, threads=count))
+        elif torch := sys.modules.get("torch"):  # where the model needs it, it is there by now
             torch.set_num_threads(count)
+        self._computing = count
 
 
 def _tiny(data: bytes) -> bool:

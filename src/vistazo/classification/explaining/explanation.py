@@ -28,7 +28,16 @@ from vistazo.registry import nearest
 if TYPE_CHECKING:
     from vistazo.classification.classifier import Classifier
 
-__all__ = ["MOST", "PREDICTED", "TRUE", "Explained", "Explanation", "class_number", "explain"]
+__all__ = [
+    "MOST",
+    "PREDICTED",
+    "TRUE",
+    "Explained",
+    "Explanation",
+    "class_number",
+    "explain",
+    "explain_bytes",
+]
 
 PREDICTED, TRUE = "predicted", "true"
 MOST = 500  # pictures that are explained in one call, unless more are asked for
@@ -155,6 +164,21 @@ def explain(
     left = read == most and next(taken, None) is not None
     told = Explained(way.name, way.told(), tuple(found), tuple(faults), left)
     return told if folder is None or not found else _with_page(told, folder, model)
+
+
+def explain_bytes(
+    model: Classifier, named: Iterable[tuple[str, bytes]], *, method: str | None, target: str | None
+) -> Explained:
+    """Explain the answers to encoded pictures in memory, given with their names; see `explain`.
+
+    target: a class's name; None shows the two most probable ones. Raises UnknownName, ConfigError.
+    """
+    way = settle(model, method=method or DEFAULT, layer=None, patch=None, stride=None, baseline=0)
+    wanted = _Wanted(None if target is None else class_number(model.classes, target), False)
+    found = list(_explained(model, list(named), wanted, way))
+    good = tuple(one for one in found if isinstance(one, Explanation))
+    faults = tuple(one for one in found if not isinstance(one, Explanation))
+    return Explained(way.name, way.told(), good, faults, left=False)
 
 
 def class_number(classes: tuple[str, ...], name: str) -> int:

@@ -1,0 +1,258 @@
+"""`vistazo serve` as people start it, with models that were really trained."""
+
+import base64
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vistazo
+from vistazo import cli
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from served_fakes import png, running
+
+SOURCE = Path(vistazo.__file__).parents[1]
+
+
+def start(*words, cwd, **environment):
+    clean = {name: value for name, value in os.environ.items() if name != "VISTAZO_TOKEN"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "vistazo", "serve", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, cwd=cwd, env={**clean, "PYTHONPATH": str(SOURCE), "LANGUAGE": "en", **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
+def test_it_serves_until_it_is_asked_to_end_and_answers_as_predict_does(trained, tmp_path, capsys):
+    picture = tmp_path / "new.png"
+    picture.write_bytes(png(90, 64))
+    process = start(trained, "--port", 0, "--json", cwd=tmp_path)
+    try:
+        told = json.loads(process.stdout.readline())
+        assert set(told) == {"url", "models", "pid"}
+        assert told["pid"] == process.pid
+        assert [(one["name"], one["task"]) for one in told["models"]] == [("run", "classification")]
+        url = f"{told['url']}/v1/models/run/predict"
+        request = urllib.request.Request(url, picture.read_bytes(), {"Content-Type": "image/png"})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            answered = json.loads(reply.read())
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert out == ""  # one JSON object on standard output, nothing else
+    assert "curl" in err and url in err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANGUAGE", "en")
+        assert cli.main(["predict", str(trained), str(picture), "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)["predictions"][0]
+    (prediction,) = answered["predictions"]
+    assert prediction["class"] == expected["class"]
+    assert prediction["probability"] == pytest.approx(expected["probability"], abs=1e-5)
+    assert prediction.keys() == expected.keys()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_an_open_address_needs_a_token_and_the_sentence_holds_the_command(verb, host):
+    code, _, err = verb(
+        "serve", "some=model.vistazo", "--host", host, "--port", "8123", "--allow-host", "my.example"
+    )
+    assert code == 1
+    assert (
+        f"vistazo serve some=model.vistazo --host {host} --port 8123 --allow-host my.example --token " in err
+    )
+    assert len(err.split("--token ")[1].split()[0]) >= 20
+
+
+def test_a_port_in_use_is_told_in_one_sentence(verb, trained):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = verb("servir", str(trained), "--puerto", str(taken.getsockname()[1]))
+    assert code == 1
+    assert "is in use" in err and "--port" in err
+
+
+def test_what_cannot_be_served_is_told_before_anything_is_loaded(verb):
+    assert verb("serve")[0] == 2
+    code, _, err = verb("serve", "absent.vistazo")
+    assert (code, "no model at" in err) == (1, True)
+
+
+def test_the_words_of_help_are_there_in_both_languages(verb):
+    code, out, _ = verb("serve", "--help")
+    assert code == 0
+    for name in (
+        "--host",
+        "--anfitrion",
+        "--token",
+        "--ficha",
+        "--allow-host",
+        "--cola",
+        "--limite-mb",
+        "--hilos",
+    ):
+        assert name in out
+
+
+# ---------------------------------------------------------------- rows, series, maps, similar pictures
+@pytest.fixture(scope="module")
+def several(trained, wardrobe, tmp_path_factory):
+    """A server of three trained models, with an index of the pictures that the first learnt from."""
+    place = tmp_path_factory.mktemp("several")
+    draw = np.random.default_rng(0)
+    size = draw.normal(size=80).round(3)
+    lines = [f"{one},{'red' if one > 0 else 'blue'},{'yes' if one > 0.1 else 'no'}" for one in size]
+    (place / "rows.csv").write_text("size,colour,bought\n" + "\n".join(lines) + "\n")
+    days = np.datetime64("2024-01-01") + np.arange(90)
+    sold = [f"{day},{20 + 5 * (at % 7) + int(draw.integers(0, 3))}" for at, day in enumerate(days)]
+    (place / "shop.csv").write_text("day,sold\n" + "\n".join(sold) + "\n")
+    small = {"threads": 1, "epochs": 1, "quiet": True}
+    rows = vistazo.train(
+        place / "rows.csv", target="bought", members=2, hidden=16, out=place / "rows", **small
+    )
+    shop = vistazo.train(
+        place / "shop.csv", task="forecasting", horizon=3, origins=2, out=place / "shop", **small
+    )
+    clothes = vistazo.load(trained)
+    clothes.search(wardrobe, index=place / "index")
+    models = {"clothes": trained, "rows": rows.model, "shop": shop.model}
+    with running(models, index=str(place / "index")) as server:
+        server.place = place
+        yield server
+
+
+def test_rows_are_answered_as_json_and_as_csv(several):
+    rows = [
+        {"size": 2.0, "colour": "red"},
+        {"size": -2.0, "colour": "blue"},
+        {"size": None, "colour": "green"},
+    ]
+    status, _, told = several.predict(
+        json.dumps({"rows": rows}).encode(), "application/json", "rows", "?top=1"
+    )
+    assert status == 200
+    assert [one["row"] for one in told["predictions"]] == [1, 2, 3]
+    assert told["predictions"][2]["unknown"] == ["colour"]
+    expected = list(vistazo.load(several.place / "rows").predict(rows, top=1))
+    assert told["predictions"] == json.loads(json.dumps(expected))
+    csv = b"size,colour\n2.0,red\n-2.0,blue\n"
+    status, _, told = several.predict(csv, "text/csv", "rows")
+    assert status == 200
+    assert [one["class"] for one in told["predictions"]] == [one["class"] for one in expected[:2]]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"rows": [{"colour": "red"}]}', 422),
+        (b'{"rows": []}', 422),
+        (b'{"rows": [{"size": [1]}]}', 422),
+        (b'{"rows": [{"size": "\\ud800", "colour": "red"}]}', 422),
+        (b'{"rows": [1]}', 422),
+        (b'{"rows": [{"size": Infinity}]}', 400),
+        (b'{"rows": [{"size": ' + b"9" * 3000 + b', "colour": "red"}]}', 400),
+        (b'{"rows": ' + b"[" * 50_000, 400),
+        (b"null", 422),
+    ],
+)
+def test_rows_that_cannot_be_read_are_told_without_a_place(several, body, status):
+    found, _, told = several.predict(body, "application/json", "rows")
+    assert found == status
+    assert "/tmp" not in json.dumps(told) and "table.csv" not in json.dumps(told)
+
+
+def test_a_series_goes_on_from_json_from_csv_and_from_nothing(several):
+    expected = list(vistazo.load(several.place / "shop").predict(steps=2))
+    status, _, told = several.predict(b'{"steps": 2}', "application/json", "shop")
+    assert (status, told["predictions"]) == (200, expected)
+    lines = (several.place / "shop.csv").read_text().splitlines()
+    status, _, told = several.predict("\n".join(lines).encode(), "text/csv", "shop", "?steps=2")
+    assert (status, told["predictions"]) == (200, expected)
+    rows = [dict(zip(("day", "sold"), line.split(","), strict=True)) for line in lines[1:]]
+    body = json.dumps({"rows": [{**one, "sold": float(one["sold"])} for one in rows], "steps": 2}).encode()
+    status, _, told = several.predict(body, "application/json", "shop")
+    assert (status, told["predictions"]) == (200, expected)
+    status, _, told = several.predict(b"day,other\n2024-01-01,3\n", "text/csv", "shop")
+    assert status == 422
+    assert "/tmp" not in told["error"]
+
+
+def test_a_map_tells_where_an_answer_comes_from(several):
+    status, _, told = several.ask(
+        "POST", "/v1/models/clothes/explain", png(90, 40), {"Content-Type": "image/png"}
+    )
+    assert status == 200
+    (one,) = told["explanations"]
+    assert one["class"] == one["shown"][0]["class"]
+    drawn = Image.open(io.BytesIO(base64.b64decode(one["heatmap"])))
+    assert drawn.format == "PNG"
+    assert drawn.size == Image.open(io.BytesIO(base64.b64decode(one["picture"]))).size
+    other = one["shown"][1]["class"]
+    status, _, told = several.ask(
+        "POST",
+        f"/v1/models/clothes/explain?class={other.replace(' ', '%20')}",
+        png(90, 40),
+        {"Content-Type": "image/png"},
+    )
+    assert told["explanations"][0]["shown"][0]["class"] == other
+    for query in ("?class=nothing", "?method=nothing"):
+        status, _, told = several.ask(
+            "POST", f"/v1/models/clothes/explain{query}", png(90, 40), {"Content-Type": "image/png"}
+        )
+        assert status == 422 and "nothing" in told["error"]
+
+
+def test_the_pictures_most_alike_are_named_without_their_place(several, wardrobe):
+    picture = next(Path(wardrobe).rglob("*.png")) if Path(wardrobe).is_dir() else None
+    body = png(90, 40) if picture is None else picture.read_bytes()
+    status, _, told = several.ask(
+        "POST", "/v1/models/clothes/similar?count=3", body, {"Content-Type": "image/png"}
+    )
+    assert status == 200, told
+    near = told["results"][0]["neighbours"]
+    assert len(near) == 3
+    assert [one["distance"] for one in near] == sorted(one["distance"] for one in near)
+    assert all("/" not in one["file"] for one in near)
+    if picture is not None:
+        assert near[0]["distance"] == pytest.approx(0, abs=1e-5)
+
+
+def test_what_a_model_cannot_do_is_not_there(several):
+    csv = {"Content-Type": "text/csv"}
+    assert several.ask("POST", "/v1/models/rows/explain", b"size\n1\n", csv)[0] == 404
+    assert several.ask("POST", "/v1/models/shop/similar", b"size\n1\n", csv)[0] == 404
+    told = {one["name"]: one for one in several.ask("GET", "/v1/models")[2]["models"]}
+    assert (told["clothes"]["explain"], told["clothes"]["similar"]) == (True, True)
+    assert (told["rows"]["explain"], told["shop"]["similar"]) == (False, False)
+    assert several.ask("GET", "/v1/models")[2]["models"][0]["hash"] == vistazo_hash(several)
+
+
+def vistazo_hash(several):
+    import hashlib
+
+    return hashlib.sha256(several.app.shelf.get("clothes").path.read_bytes()).hexdigest()
+
+
+def test_the_description_tells_every_route_and_is_valid(several):
+    told = several.ask("GET", "/openapi.json")[2]
+    assert set(told["paths"]) == {
+        "/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/{name}/predict", "/v1/models/{name}/explain",
+        "/v1/models/{name}/similar",
+    }  # fmt: skip
+    contents = told["paths"]["/v1/models/{name}/predict"]["post"]["requestBody"]["content"]
+    assert {"image/png", "multipart/form-data", "application/json", "text/csv"} <= set(contents)
+    example = told["components"]["schemas"]["Pictures"]["example"]
+    status, _, answered = several.predict(json.dumps(example).encode(), "application/json", "clothes")
+    assert status == 200, answered
