@@ -1,4 +1,4 @@
-"""A tiny classifier in an .onnx file, made by hand, and a process that sees a packed folder without what is left out."""
+"""A tiny classifier in an .onnx file, made by hand, and a process that sees a packed folder alone."""
 
 import contextlib
 import json

@@ -320,6 +320,31 @@ def test_the_folder_speaks_spanish(packed, tmp_path):
     assert json.loads(said.stdout)["error"].startswith("No ")
 
 
+def test_a_model_that_needs_torch_is_refused_there_in_one_sentence(packed, tmp_path):
+    (tmp_path / "own.vistazo").write_bytes(b"anything")
+    command = [
+        sys.executable,
+        "-m",
+        "vistazo",
+        "serve",
+        str(tmp_path / "own.vistazo"),
+        "--port",
+        "0",
+        "--json",
+    ]
+    said = subprocess.run(
+        command,
+        cwd=packed[0],
+        env=blocked(tmp_path / "blocked", ABSENT),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 1, said.stderr
+    assert re.search(r"own\.vistazo needs torch.*vistazo export", json.loads(said.stdout)["error"])
+    assert "Traceback" not in said.stderr
+
+
 def test_every_module_of_the_folder_can_be_imported_there(packed, tmp_path):
     """What cannot be imported without torch should not have come along; `__main__` would start the program."""
     names = sorted(
