@@ -7,6 +7,7 @@ when it is called, so that `vistazo --help` answers at once.
 from vistazo.commands import (
     answering,
     explaining,
+    exporting,
     lessons,
     listing,
     serving,
@@ -31,6 +32,7 @@ _ORDER = (
     "inside",
     "embed",
     "search",
+    "export",
     "serve",
     "models",
     "recipes",
@@ -42,6 +44,7 @@ _ORDER = (
 _ALL = {
     **answering.VERBS,
     **explaining.VERBS,
+    **exporting.VERBS,
     **lessons.VERBS,
     **listing.VERBS,
     **serving.VERBS,

@@ -16,8 +16,8 @@ __all__ = ["INPUT", "RULE", "SIZED", "sizing"]
 INPUT, SIZED = "pictures", "pixels"  # names in the graph
 RULE = (
     "A picture whose proportion of width to height is within 10 % of the model's is stretched to its size; any other "
-    "is cut around its centre to that proportion first. Scaling is bilinear with antialiasing, first down, then across. "
-    "A picture that has the size already keeps its pixels."
+    "is cut around its centre to that proportion first. Scaling is bilinear with antialiasing, first down, then "
+    "across. A picture that has the size already keeps its pixels."
 )
 
 # In the language of onnx.parser. H and W: of the pictures given; lower case: of those wanted.

@@ -85,59 +85,6 @@ def _series(facts: Mapping[str, Any]) -> Asking:
     )
 
 
-_BY_TASK[facts["task"]](facts)
-
-
-def facts_of(facts: Mapping[str, Any]) -> str:
-    """What is known of an exported model, as rows of a table in Markdown. Names that people gave are not in it."""
-    proof = facts.get("proof") or {}
-    told = {
-        "tarea · task": facts["task"],
-        "clases · classes": len(facts.get("classes") or ()),
-        "precisión · precision": facts.get("precision"),
-        "comprobado con · proven with": proof.get("examples"),
-        "misma respuesta · same answer": _share(proof.get("agreement")),
-        "Vistazo": facts.get("version"),
-        "SHA-256 (.vistazo)": facts.get("hash"),
-    }
-    return "\n".join(f"| {name} | `{value}` |" for name, value in told.items() if value)
-
-
-def _share(value: Any) -> str:
-    return f"{100 * value:.2f} %" if isinstance(value, int | float) else ""
-
-
-def _pictures(facts: Mapping[str, Any]) -> Asking:
-    return Asking(
-        f"curl -F file=@photo.jpg {_ADDRESS}",
-        "`photo.jpg` es una imagen tuya de cualquier tamaño; varias se mandan con varios `-F file=@...`.",
-        "`photo.jpg` is a picture of yours of any size; several are sent by several `-F file=@...`.",
-    )
-
-
-def _json(body: Mapping[str, Any]) -> str:
-    sent = shlex.quote(json.dumps(body, ensure_ascii=False))
-    return f"curl -H 'Content-Type: application/json' -d {sent} {_ADDRESS}"
-
-
-def _rows(facts: Mapping[str, Any]) -> Asking:
-    columns = facts["preprocessing"]["columns"]
-    row = {one["name"]: one["categories"][0] if one.get("categories") else 1 for one in columns}
-    return Asking(
-        _json({"rows": [row]}),
-        "Cada fila es un objeto con las columnas de la tabla; las que faltan cuentan como vacías.",
-        "Each row is an object with the columns of the table; what is missing counts as empty.",
-    )
-
-
-def _series(facts: Mapping[str, Any]) -> Asking:
-    return Asking(
-        f"curl -F file=@series.csv {_ADDRESS}",
-        "`series.csv` es una tabla como la que aprendió, con sus días más recientes.",
-        "`series.csv` is a table like the one it learnt from, with its latest days.",
-    )
-
-
 _BY_TASK: dict[str, Callable[[Mapping[str, Any]], Asking]] = {
     "classification": _pictures,
     "tabular": _rows,
