@@ -67,32 +67,31 @@ def test_it_serves_until_it_is_asked_to_end_and_answers_as_predict_does(trained,
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_an_open_address_needs_a_token_and_the_sentence_holds_the_command(verb, host):
-    code, _, err = verb(
-        "serve", "some=model.vistazo", "--host", host, "--port", "8123", "--allow-host", "my.example"
-    )
-    assert code == 1
+    told = verb("serve", "some=model.vistazo", "--host", host, "--port", "8123", "--allow-host", "my.example")
+    assert told.code == 1
     assert (
-        f"vistazo serve some=model.vistazo --host {host} --port 8123 --allow-host my.example --token " in err
+        f"vistazo serve some=model.vistazo --host {host} --port 8123 --allow-host my.example --token "
+        in told.err
     )
-    assert len(err.split("--token ")[1].split()[0]) >= 20
+    assert len(told.err.split("--token ")[1].split()[0]) >= 20
 
 
 def test_a_port_in_use_is_told_in_one_sentence(verb, trained):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        code, _, err = verb("servir", str(trained), "--puerto", str(taken.getsockname()[1]))
-    assert code == 1
-    assert "is in use" in err and "--port" in err
+        told = verb("servir", str(trained), "--puerto", str(taken.getsockname()[1]))
+    assert told.code == 1
+    assert "is in use" in told.err and "--port" in told.err
 
 
 def test_what_cannot_be_served_is_told_before_anything_is_loaded(verb):
-    assert verb("serve")[0] == 2
-    code, _, err = verb("serve", "absent.vistazo")
-    assert (code, "no model at" in err) == (1, True)
+    assert verb("serve").code == 2
+    told = verb("serve", "absent.vistazo")
+    assert (told.code, "no model at" in told.err) == (1, True)
 
 
 def test_the_words_of_help_are_there_in_both_languages(verb):
-    code, out, _ = verb("serve", "--help")
-    assert code == 0
+    told = verb("serve", "--help")
+    assert told.code == 0
     for name in (
         "--host",
         "--anfitrion",
@@ -103,7 +102,7 @@ def test_the_words_of_help_are_there_in_both_languages(verb):
         "--limite-mb",
         "--hilos",
     ):
-        assert name in out
+        assert name in told.out
 
 
 # ---------------------------------------------------------------- rows, series, maps, similar pictures
@@ -120,7 +119,7 @@ def several(trained, wardrobe, tmp_path_factory):
     (place / "shop.csv").write_text("day,sold\n" + "\n".join(sold) + "\n")
     small = {"threads": 1, "epochs": 1, "quiet": True}
     rows = vistazo.train(
-        place / "rows.csv", target="bought", members=2, hidden=16, out=place / "rows", **small
+        place / "rows.csv", target="bought", members=2, hidden="16", out=place / "rows", **small
     )
     shop = vistazo.train(
         place / "shop.csv", task="forecasting", horizon=3, origins=2, out=place / "shop", **small

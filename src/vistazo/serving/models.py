@@ -116,6 +116,7 @@ class Shelf:
             endpoint.answer,
             most=endpoint.most,
             queue=self._settings.queue,
+            least=endpoint.least,
             inline=endpoint.inline,
             told=lambda size: self._told(name, size),
             settle=endpoint.settle,
