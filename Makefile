@@ -20,7 +20,7 @@ help:
 	@echo 'make lint      style, types and import rules'
 	@echo 'make format    bring the code into style'
 	@echo 'make messages  collect the messages and compile the Spanish catalogue'
-	@echo 'make lock      renew requirements/*.txt'
+	@echo 'make lock      renew requirements/*.txt, and the locks of an exported service'
 	@echo 'make bench     the figures of the README'
 	@echo 'make clean     remove what make has made'
 

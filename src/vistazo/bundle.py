@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vistazo import platform
-from vistazo.errors import BundleDamaged, BundleTooNew, DiskError
+from vistazo.errors import BundleDamaged, BundleTooNew, DiskError, MissingExtra
 from vistazo.language import tr
 
 if TYPE_CHECKING:
@@ -106,10 +106,19 @@ def write_container(path: Path, tensors: "Mapping[str, Tensor]", facts: Mapping[
 def read_container(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     """The tensors and facts of a container, after its checksum was proved.
 
-    Raises BundleDamaged or BundleTooNew; nothing of a damaged file is used.
+    Raises BundleDamaged or BundleTooNew; nothing of a damaged file is used. MissingExtra where there is no torch, as
+    in the folder of an exported service.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load as decode
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load as decode
+    except ImportError:
+        raise MissingExtra(
+            tr(
+                "{path} needs torch, which is not installed here. Where it is: vistazo export {path} --out model.onnx",
+                path=path,
+            )
+        ) from None
 
     damaged = BundleDamaged(
         tr("{path} is damaged or is not a Vistazo file. Use another copy, or train again.", path=path)

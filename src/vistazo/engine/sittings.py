@@ -17,8 +17,6 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError
 
@@ -32,6 +30,8 @@ class Sitting:
     """What this process tells of its own work on a run. seconds: that it worked on it before it came here."""
 
     def __init__(self, run: Path, seconds: float) -> None:
+        from filelock import FileLock
+
         self.began = time.time() - seconds
         self._folder = run / FOLDER
         self._file = self._folder / f"{int(self.began)}-{secrets.token_hex(4)}.json"
@@ -86,6 +86,8 @@ def together(intervals: Iterable[tuple[float, float]]) -> float:
 
 def at_work(run: Path) -> bool:
     """Whether a process works on the run, on any computer. Only one process at a time may ask (`Run.alone`)."""
+    from filelock import FileLock, Timeout
+
     for path in (run / FOLDER).glob("*.lock"):
         lock = FileLock(path)
         try:

@@ -1,0 +1,174 @@
+"""The folder of `vistazo export --service`: its size, memory and time, and whether it answers as `vistazo serve` does.
+
+    python benchmarks/service_folder.py                        trains on the pictures of the demo first
+    python benchmarks/service_folder.py MODEL.vistazo          of a trained model of pictures
+    python benchmarks/service_folder.py MODEL.vistazo DATA     ... and its pictures: a folder, at any depth
+
+A fresh environment is made with `pip install --require-hashes`, from where pip is configured to look. Asked: installed
+at most 300 MB, resident at most 250 MB after 1,000 answers, 1.5 s at most from the start to the first answer, and the
+answers of `vistazo serve MODEL`.
+"""
+
+import http.client
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import told, vistazo
+from PIL import Image
+
+STARTS = 7
+ANSWERS = 1000
+COMPARED = 500
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        measure(Path(place))
+
+
+def measure(place: Path) -> None:
+    model = Path(sys.argv[1]) if len(sys.argv) > 1 else trained(place)
+    pictures = taken(Path(sys.argv[2])) if len(sys.argv) > 2 else drawn(COMPARED)
+    folder = place / "service"
+    exported(model, folder, place)
+    began = time.perf_counter()
+    python = installed(place / "environment", folder)
+    print(f"installed by pip in {time.perf_counter() - began:.0f} s")
+    sizes = {"environment": size(place / "environment"), "folder": size(folder)}
+    print(
+        f"on the disk: {sum(sizes.values()):.0f} MB ({', '.join(f'{k} {v:.1f}' for k, v in sizes.items())}); asked: 300"
+    )
+    firsts, answers = [], []
+    for start in range(STARTS):
+        with serving([python, "-m", "vistazo", "serve", "model.onnx"], folder) as (address, process, began):
+            answer(address, pictures[0])
+            firsts.append(time.perf_counter() - began)
+            if start == STARTS - 1:
+                for at in range(ANSWERS):
+                    answer(address, pictures[at % len(pictures)])
+                answers = [answer(address, one) for one in pictures]
+                print(
+                    f"resident after {ANSWERS + len(pictures)} answers: {resident(process.pid)}; asked: 250"
+                )
+    print(told("start to first answer", firsts, "s") + "; asked: 1.5")
+    compared("vistazo serve model.onnx", [sys.executable, "-m", "vistazo", "serve", str(folder / "model.onnx")],
+             pictures, answers, place)  # fmt: skip
+    compared("vistazo serve MODEL.vistazo", [sys.executable, "-m", "vistazo", "serve", str(model.absolute())],
+             pictures, answers, place)  # fmt: skip
+
+
+def trained(place: Path) -> Path:
+    """A model of the demo's pictures."""
+    return Path(vistazo("demo", "--out", str(place / "run"), cwd=place).json()["model"])
+
+
+def exported(model: Path, folder: Path, place: Path) -> None:
+    words = [str(model.absolute()), "--out", str(place / "model.onnx"), "--service", str(folder)]
+    vistazo("export", *words, cwd=place)
+
+
+def installed(environment: Path, folder: Path) -> str:
+    """The Python of a new environment with what the folder's lock pins."""
+    venv.create(environment, with_pip=True)
+    python = str(environment / "bin" / "python")
+    lock = ["--require-hashes", "--no-cache-dir", "-r", str(folder / "requirements.txt")]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *lock], check=True)
+    subprocess.run([python, "-m", "compileall", "-q", str(folder / "vistazo")], check=True)
+    return python
+
+
+def size(folder: Path) -> float:
+    """What a folder takes on the disk, MB."""
+    return sum(512 * file.lstat().st_blocks for file in folder.rglob("*")) / 1e6
+
+
+def drawn(count: int) -> list[bytes]:
+    """Pictures of shapes and noise, 28 × 28."""
+    found = []
+    for row in range(count):
+        random = np.random.default_rng(row)
+        pixels = random.integers(0, 256, (7, 7), np.uint8).repeat(4, 0).repeat(4, 1)
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, "PNG")
+        found.append(out.getvalue())
+    return found
+
+
+def taken(folder: Path) -> list[bytes]:
+    """The bytes of a folder's first pictures, over all its sub-folders."""
+    files = sorted(one for one in folder.rglob("*") if one.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    return [one.read_bytes() for one in files[:: max(1, len(files) // COMPARED)]][:COMPARED]
+
+
+@contextmanager
+def serving(command: list[str], cwd: Path) -> Iterator[tuple[str, subprocess.Popen[str], float]]:
+    """(host:port and the model's name, process, when it was started) of a server on a free port."""
+    began = time.perf_counter()
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH" or cwd.name != "service"
+    }
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--json", "--quiet"],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        yield f"{ready['url'].removeprefix('http://')}/{ready['models'][0]['name']}", process, began
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def answer(address: str, picture: bytes) -> dict[str, Any]:
+    """The answer to a picture: {"class", "probability", "top", ...}."""
+    host, _, name = address.partition("/")
+    asked = http.client.HTTPConnection(host, timeout=60)
+    asked.request("POST", f"/v1/models/{name}/predict", picture, {"Content-Type": "application/octet-stream"})
+    found = json.loads(asked.getresponse().read())["predictions"][0]
+    return {key: value for key, value in found.items() if key != "file"}
+
+
+def resident(process: int) -> str:
+    """Memory of a process now, and at most; MB. Linux alone."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    found = {
+        line.partition(":")[0]: int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("Vm")
+    }
+    return f"{found['VmRSS']:.0f} MB, at most {found['VmHWM']:.0f}"
+
+
+def compared(name: str, command: list[str], pictures: list[bytes], answers: list[Any], place: Path) -> None:
+    """How the answers of another service compare with those of the folder."""
+    with serving(command, place) as (address, _, _):
+        others = [answer(address, one) for one in pictures]
+    same = sum(one["class"] == other["class"] for one, other in zip(answers, others, strict=True))
+    apart = max(
+        abs(dict(one["top"])[kind] - value)
+        for one, other in zip(answers, others, strict=True)
+        for kind, value in other["top"]
+        if kind in dict(one["top"])
+    )
+    equal = sum(one == other for one, other in zip(answers, others, strict=True))
+    print(
+        f"beside {name}: {same} of {len(answers)} of the same class, {equal} equal to the last digit, "
+        f"probabilities at most {apart:.0e} apart"
+    )
+
+
+if __name__ == "__main__":
+    main()
