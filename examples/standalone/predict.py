@@ -36,7 +36,7 @@ def picture(file: Path, height: int, width: int, channels: int, background: str 
         else:
             plain = image.convert("L" if channels == 1 or image.mode in ("1", "L") else "RGB")
     if plain.size != wanted:
-        plain = plain.resize(wanted, Image.Resampling.BILINEAR, box=window(plain.size, wanted))
+        plain = scaled(plain, wanted)
     if plain.mode == "RGBA":
         plain = Image.alpha_composite(Image.new("RGBA", plain.size, background), plain)
     pixels = np.asarray(plain.convert("L" if channels == 1 else "RGB")).reshape(*plain.size[::-1], channels)
@@ -47,6 +47,18 @@ def picture(file: Path, height: int, width: int, channels: int, background: str 
     if turn in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels
+
+
+def scaled(image: Image.Image, wanted: tuple[int, int]) -> Image.Image:
+    """The picture at that (width, height): first down, then across."""
+    left, top, right, bottom = window(image.size, wanted)
+    mode = image.mode
+    if mode == "RGBA":
+        image = image.convert("RGBa")
+    low = (image.width, wanted[1])
+    image = image.resize(low, Image.Resampling.BILINEAR, box=(0, top, image.width, bottom))
+    image = image.resize(wanted, Image.Resampling.BILINEAR, box=(left, 0, right, wanted[1]))
+    return image.convert(mode) if mode == "RGBA" else image
 
 
 def window(there: tuple[int, int], wanted: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vistazo.rates import find_rate
+    from vistazo.serving.running import serve_here as serve
     from vistazo.tasks import Trained, load, reproduce, resume, train
     from vistazo.tuning import Tuned, tune
 
 __version__ = "0.1.0"
-__all__ = ["Trained", "Tuned", "find_rate", "load", "reproduce", "resume", "train", "tune"]
+__all__ = ["Trained", "Tuned", "find_rate", "load", "reproduce", "resume", "serve", "train", "tune"]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,6 +30,10 @@ def __getattr__(name: str) -> Any:
         from vistazo import rates
 
         return rates.find_rate
+    if name == "serve":
+        from vistazo.serving import running
+
+        return running.serve_here
     if name in __all__:
         from vistazo import tasks
 

@@ -8,6 +8,8 @@ A task is a package with these modules:
     task     imported only after the run folder exists: `train(run, source, config, progress)`,
              `open_model(bundle, path) -> Model`, and `read(run, source, config, progress)`, which raises
              RunDiffers where the data is not what the run began with
+    exporting  `export(model, out, verify=, precision=, say=)`: a model becomes an .onnx file, with its proof
+    exported   `open_model(file: OnnxFile) -> Model` that answers by onnxruntime; free of torch
 """
 
 import importlib
@@ -67,6 +69,12 @@ class Task:
 
     def module(self) -> Any:
         return self._import("task")
+
+    def exporting(self) -> Any:
+        return self._import("exporting")
+
+    def exported(self) -> Any:
+        return self._import("exported")
 
     def _import(self, name: str) -> Any:
         return importlib.import_module(f"{self.package}.{name}")
@@ -513,10 +521,18 @@ def _reproduced(folder: Path) -> Path:
 
 
 def load(name: str | os.PathLike[str]) -> Any:
-    """The model in a file, a run folder or 'last', ready for `evaluate` and `predict`."""
+    """The model in a file, a run folder or 'last', ready for `evaluate` and `predict`.
+
+    Of an exported file (.onnx) the answers are onnxruntime's, and torch is not imported.
+    """
+    path = runs.model_file(name)
+    if path.suffix == ".onnx":
+        from vistazo.engine import onnx_file
+
+        file = onnx_file.opened(path)
+        return tasks[file.task].exported().open_model(file)
     from vistazo import bundle
 
-    path = runs.model_file(name)
     platform.wait_quietly()
     contents = bundle.load(path)
     return tasks[contents.task].module().open_model(contents, path)

@@ -10,6 +10,7 @@ from defusedxml import ElementTree
 
 from vistazo.forecasting import report
 from vistazo.forecasting import steps as time
+from vistazo.forecasting.drawing import draw
 from vistazo.language import speaking
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\x00"
@@ -160,7 +161,7 @@ def test_the_steps_to_come_stand_in_a_table_with_their_series():
 # ---------------------------------------------------------------- the drawing
 @pytest.mark.parametrize("step", ["hour", "day", "month"])
 def test_a_drawing_is_an_svg_file_of_its_own_inside_its_frame(step):
-    drawing = ElementTree.fromstring(report.draw(answers(step, series="mall <&>", count=12)))
+    drawing = ElementTree.fromstring(draw(answers(step, series="mall <&>", count=12)))
     assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
     _, _, width, height = map(float, drawing.get("viewBox").split())
     paths = " ".join(one.get("d") for one in drawing.iter("{http://www.w3.org/2000/svg}path")
@@ -171,26 +172,26 @@ def test_a_drawing_is_an_svg_file_of_its_own_inside_its_frame(step):
 
 
 def test_a_drawing_shows_the_first_series_alone():
-    one = report.draw(answers(series="a"))
-    assert report.draw([*answers(series="a"), *answers(series="b")]) == one
+    one = draw(answers(series="a"))
+    assert draw([*answers(series="a"), *answers(series="b")]) == one
 
 
 def test_hostile_series_cannot_leave_the_drawing():
-    text = report.draw(answers(series=HOSTILE)).decode()
+    text = draw(answers(series=HOSTILE)).decode()
     tags = {one.tag.rsplit("}", 1)[-1] for one in ElementTree.fromstring(text).iter()}
     assert tags & {"script", "img", "foreignObject", "a"} == set()
 
 
 def test_one_answer_can_be_drawn_and_none_cannot():
-    assert report.draw(answers(count=1)).startswith(b"<svg")
+    assert draw(answers(count=1)).startswith(b"<svg")
     with pytest.raises(ValueError, match="nothing to draw"):
-        report.draw([])
+        draw([])
 
 
 def test_the_picture_of_a_forecast_begins_with_the_last_weeks():
     dates = np.arange("2024-01-01", "2024-02-01", dtype="datetime64[D]")
-    alone = ElementTree.fromstring(report.draw(answers()))
-    whole = ElementTree.fromstring(report.draw(answers(), (dates, np.linspace(5, 9, len(dates)))))
+    alone = ElementTree.fromstring(draw(answers()))
+    whole = ElementTree.fromstring(draw(answers(), (dates, np.linspace(5, 9, len(dates)))))
 
     def lines(drawing):
         return [one for one in drawing.iter() if one.get("class") == "line"]

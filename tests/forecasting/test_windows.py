@@ -7,6 +7,7 @@ import torch
 from vistazo.errors import TooFewExamples
 from vistazo.forecasting import data
 from vistazo.forecasting import windows as shapes
+from vistazo.forecasting.ahead import extend
 from vistazo.forecasting.data import Known, Panel
 from vistazo.forecasting.models import of_the_year
 from vistazo.forecasting.windows import (
@@ -14,7 +15,6 @@ from vistazo.forecasting.windows import (
     Scales,
     WindowBatches,
     Windows,
-    extend,
     moments_of,
     transformed,
 )

@@ -3,12 +3,13 @@
 Shape suffixes: V views, N pictures, C channels, H height, W width, K classes.
 """
 
+import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,24 +19,22 @@ from torch import Tensor, nn
 
 from vistazo.bundle import Bundle
 from vistazo.classification import metrics, several
+from vistazo.classification.answering import Answering
 from vistazo.classification.evaluating.calibration import HOTTEST
 from vistazo.classification.evaluating.unknowing import Unknowing
 from vistazo.classification.models import create
 from vistazo.classification.objective import SEVERAL
 from vistazo.classification.similar.seeing import Seeing
-from vistazo.classification.sorting import Sorter
 from vistazo.classification.starting import learnt
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.losses import Objective
 from vistazo.engine.objectives import create as create_loss
 from vistazo.engine.objectives import objectives
-from vistazo.errors import BundleDamaged, SourceError, UsageError
+from vistazo.errors import BundleDamaged
 from vistazo.language import tr
-from vistazo.pictures import decoding, sources
-from vistazo.pictures.every import interval
+from vistazo.pictures import decoding
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.loading import Normaliser
-from vistazo.pictures.stores import reason_of
 
 if TYPE_CHECKING:
     from vistazo.classification.explaining.explanation import Explained
@@ -51,7 +50,7 @@ VIEWS: tuple[View, ...] = ((0, 0, False), (-1, -1, False), (1, 1, False))
 
 
 @dataclass(frozen=True)
-class Classifier(Seeing):
+class Classifier(Answering, Seeing):
     """A network with all it takes to turn a picture into probabilities.
 
     model, arguments: the registered network. size: (height, width, channels) pictures are brought to.
@@ -60,7 +59,7 @@ class Classifier(Seeing):
     thresholds: where a picture may have several labels, the probability from which on each is answered.
     temperature: what logits are divided by, fitted on validation; 1 where a picture may have several labels.
     unknowing: from which confidence on an answer counts as known, where that was asked for.
-    background: what transparent pictures are laid over.
+    background: what transparent pictures are laid over. hash: SHA-256 of its file, '' where it was in none.
     """
 
     network: nn.Module
@@ -80,20 +79,7 @@ class Classifier(Seeing):
     background: str = decoding.WHITE
     metrics: Any = None
     path: Path | None = None
-    task: ClassVar[str] = "classification"
-    pictures: ClassVar[dict[str, Any]] = {}
-
-    @property
-    def several(self) -> bool:
-        """Whether a picture may be answered with several labels, or none."""
-        return self.thresholds is not None
-
-    @property
-    def columns(self) -> dict[str, type]:
-        """The values of an answer that a table holds."""
-        plain = {"file": str, "class": str, "probability": float}
-        known = {"known": bool} if self.unknowing else {}
-        return {**plain, "classes": str} if self.several else {**plain, **known}
+    hash: str = ""
 
     def probabilities(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float64]:
         """(N, K) probabilities of pictures already at this model's size, uint8 (N, height, width, channels)."""
@@ -101,13 +87,17 @@ class Classifier(Seeing):
 
     def combine(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Probabilities from the scores of each view: the objective's answer to their mean."""
+        return self.answer_of(torch.from_numpy(scores_VNK.mean(0))).double().numpy()
+
+    def answer_of(self, scores_NK: Tensor) -> Tensor:
+        """Probabilities from scores, the mean over views: the objective's answer, with the temperature."""
         objective: Any = self._loss()
-        scores_NK = torch.from_numpy(scores_VNK.mean(0))
+        found: Tensor
         if self.temperature == 1:
-            answer: Tensor = objective.answer(scores_NK)
+            found = objective.answer(scores_NK)
         else:
-            answer = objective.answer(scores_NK, temperature=self.temperature)
-        return answer.double().numpy()
+            found = objective.answer(scores_NK, temperature=self.temperature)
+        return found
 
     def logits(self, scores_VNK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """(N, K) what a temperature divides, from the scores of each view, where a picture has one label."""
@@ -201,43 +191,6 @@ class Classifier(Seeing):
         """Hashes of the pictures this model was trained on or chosen by, where its run folder is at hand."""
         return learnt(self.path) if self.path else np.zeros(0, "S32")
 
-    def predict(
-        self, files: Any, *, top: int = 5, every: str | None = None, sort_into: str | Path | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """An answer for each picture of files, folders, archives, videos or arrays, in order and as they are read.
-
-        Yields {"file", "class", "probability", "top"}, with "classes" where a picture may have several labels and
-        "known" where the model may say that it does not know; or, for what cannot be read, {"file", "reason"}.
-        sort_into: a folder that gets a copy of each picture in a folder of its class; "copies" tells where.
-        """
-        sorter = None if sort_into is None else Sorter(Path(sort_into), self.classes)
-        if not isinstance(files, np.ndarray) and not files:
-            raise UsageError(tr("Name the pictures to answer for: vistazo predict MODEL PICTURE..."))
-        height, width, channels = self.size
-        waiting: list[tuple[str, Pixels | str]] = []
-        originals: list[bytes | Pixels] = []  # of those waiting that can be read, where they are to be sorted
-        several = [files] if isinstance(files, (str, Path)) else files
-        if isinstance(files, np.ndarray):
-            several = [files]
-        for name, given in sources.iterate_files(several, every=interval(every)):
-            answer: Pixels | str
-            if isinstance(given, str):
-                answer = given
-            else:
-                try:
-                    answer = decoding.decode(
-                        given, height=height, width=width, channels=channels, background=self.background
-                    )
-                except (SourceError, OSError, MemoryError) as error:
-                    answer = reason_of(error)
-            waiting.append((name, answer))
-            if sorter and not isinstance(answer, str) and not isinstance(given, str):
-                originals.append(given)
-            if len(waiting) == (8 if sorter else 64):  # originals may be of many megabytes each
-                yield from _sorted(self._answers(waiting, top), originals, sorter)
-                waiting, originals = [], []
-        yield from _sorted(self._answers(waiting, top), originals, sorter)
-
     def layers(self) -> "tuple[Layer, ...]":
         """Its layers, in the order a picture meets them, with output shape, parameters and neurons of each."""
         from vistazo.classification.inside.maps import layers_of
@@ -278,35 +231,18 @@ class Classifier(Seeing):
 
         return explanation.explain(self, files, **options)
 
-    def _answers(self, waiting: list[tuple[str, Pixels | str]], top: int) -> Iterator[dict[str, Any]]:
-        good = [one for _, one in waiting if not isinstance(one, str)]
-        rows = iter(self.probabilities(np.stack(good)) if good else ())
-        for name, one in waiting:
-            if isinstance(one, str):
-                yield {"file": name, "reason": one}
-                continue
-            row: npt.NDArray[np.float64] = next(rows)
-            order = np.argsort(-row, kind="stable")[:top]
-            ranked = [[self.classes[at], round(float(row[at]), 6)] for at in order]
-            answer = {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
-            if self.unknowing is not None:
-                answer["known"] = bool(row.max() >= self.unknowing.threshold)
-            if self.thresholds is not None:  # most probable first, as in "top"
-                given = several.answers(row, np.array(self.thresholds))
-                answer["classes"] = [self.classes[at] for at in np.argsort(-row, kind="stable") if given[at]]
-            yield answer
+    def export(
+        self,
+        out: str | Path,
+        *,
+        verify: Any = None,
+        precision: str = "fp32",
+        say: Callable[[str], None] = lambda sentence: None,
+    ) -> dict[str, Any]:
+        """The model as an .onnx file, with the proof that it answers alike; see `exporting.export`."""
+        from vistazo.classification import exporting
 
-
-def _sorted(
-    answers: Iterator[dict[str, Any]], originals: list[bytes | Pixels], sorter: Sorter | None
-) -> Iterator[dict[str, Any]]:
-    """The same answers, each picture copied to where its answer says."""
-    left = iter(originals)
-    for answer in answers:
-        if sorter and "reason" not in answer:
-            answered = answer.get("classes", [answer["class"]] if answer.get("known", True) else [])
-            answer["copies"] = sorter.place(answer["file"], next(left), answered)
-        yield answer
+        return exporting.export(self, Path(out), verify=verify, precision=precision, say=say)
 
 
 def views_of(*, several: bool, flip: bool, shifted: bool) -> tuple[View, ...]:
@@ -386,6 +322,7 @@ def open_model(bundle: Bundle, path: Path) -> Classifier:
             background=background,
             metrics=bundle.metrics,
             path=path,
+            hash=hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleDamaged(

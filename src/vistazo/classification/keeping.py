@@ -153,7 +153,7 @@ def keep(
                 "channels": data.size[2],
                 "mean": model.normaliser.mean,
                 "std": model.normaliser.std,
-                "resize": "cover-crop-antialias-1",
+                "resize": "cover-crop-antialias-2",
                 "background": config.background,
             },
             facts={

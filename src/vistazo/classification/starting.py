@@ -11,18 +11,18 @@ from vistazo.language import tr
 from vistazo.pictures.index import OUT, TEST, TRAIN, VALIDATION, Index, read_index
 from vistazo.pictures.splits import join_copies, require_every_class
 
-__all__ = ["at_hand", "learnt", "require_unlearnt", "tested", "with_parts_of"]
+__all__ = ["INDEX", "at_hand", "learnt", "require_unlearnt", "tested", "with_parts_of"]
 
 Hashes = npt.NDArray[np.bytes_]
 
-_INDEX = "index.parquet"
+INDEX = "index.parquet"
 # What a part that the source names must not hold: pictures that the earlier run had in these.
 _FORBIDDEN = {TEST: (TRAIN, VALIDATION), VALIDATION: (TRAIN,)}
 
 
 def at_hand(model: Path) -> bool:
     """Whether the model lies in the folder of its run, which knows the pictures that it was trained on."""
-    return (model.parent / _INDEX).exists()
+    return (model.parent / INDEX).exists()
 
 
 def learnt(model: Path) -> Hashes:
@@ -98,7 +98,7 @@ def with_parts_of(index: Index, model: Path, *, named: Collection[str]) -> tuple
 
 
 def _parts(model: Path) -> dict[str, Hashes]:
-    beside = model.parent / _INDEX
+    beside = model.parent / INDEX
     if not at_hand(model):
         return dict.fromkeys((TRAIN, VALIDATION, TEST), np.zeros(0, "S32"))
     index = read_index(beside)

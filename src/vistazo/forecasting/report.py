@@ -1,7 +1,7 @@
 """What a person reads about a forecasting run, and the picture of a forecast; blocks are those of engine.reports."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,14 +24,14 @@ from vistazo.engine.reports import (
     number,
     percent,
     to_html,
-    to_svg,
 )
 from vistazo.forecasting import metrics
 from vistazo.forecasting import steps as time
+from vistazo.forecasting.drawing import day
 from vistazo.forecasting.telling import amount
 from vistazo.language import mark, tr
 
-__all__ = ["Told", "build", "draw"]
+__all__ = ["Told", "build"]
 
 Floats = NDArray[np.float64]
 SHOWN = 120  # steps of the drawing
@@ -104,32 +104,6 @@ def build(told: Told) -> str:
     return to_html(Report(title, sections, tr("{n} series", n=len(told.series))))
 
 
-def draw(answers: Sequence[Mapping[str, Any]], past: tuple[NDArray[Any], Floats] | None = None) -> bytes:
-    """Forecasts as an SVG file: the first series, its values and the interval around them, after its last weeks.
-
-    past: dates and values of that series. Raises ValueError without answers.
-    """
-    if not answers:
-        raise ValueError("there is nothing to draw")
-    first = [one for one in answers if one["series"] == answers[0]["series"]]
-    dates, values = past or (np.zeros(0, "datetime64[D]"), np.zeros(0))
-    x = [_day(one) for one in dates]
-    x += [_day(np.datetime64(one["date"].replace(" ", "T"))) for one in first]
-    gap: list[float | None] = [None] * len(dates)
-    name = tr("forecast")
-    series: dict[str, list[float | None]] = (
-        {tr("real"): [*values.tolist(), *[None] * len(first)]} if gap else {}
-    )
-    series[name] = [*gap, *(one["value"] for one in first)]
-    band = ([*gap, *(one["low"] for one in first)], [*gap, *(one["high"] for one in first)])
-    curves = Curves(x, series, tr("date"), str(answers[0]["series"]), {name: band}, dates=True, wide=True)
-    return to_svg(curves).encode()
-
-
-def _day(date: np.datetime64) -> float:
-    return float(date.astype("datetime64[m]").astype(np.int64)) / (24 * 60)
-
-
 def _headline(told: Told) -> list[Block]:
     figures = told.figures[told.part]
     if figures is None:
@@ -163,7 +137,7 @@ def _drawing(told: Told) -> list[Block]:
     dates, values = told.past
     line_dates, line, low, high = told.line
     every = np.union1d(dates, line_dates)
-    x = [_day(one) for one in every]
+    x = [day(one) for one in every]
 
     def on(axis: NDArray[Any], numbers: Floats) -> list[float | None]:
         found: list[float | None] = [None] * len(every)

@@ -31,6 +31,7 @@ from vistazo.errors import ConfigError, DiskError, SourceError
 from vistazo.forecasting import data as series_data
 from vistazo.forecasting import metrics, report
 from vistazo.forecasting import steps as time
+from vistazo.forecasting.answering import History
 from vistazo.forecasting.baselines import Past, baselines
 from vistazo.forecasting.config import ForecastingConfig
 from vistazo.forecasting.data import Panel, Roles
@@ -38,7 +39,6 @@ from vistazo.forecasting.forecaster import (
     KEPT,
     KEPT_ROWS,
     Forecaster,
-    History,
     open_model,
     quantiles_of,
     with_interval,

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vistazo import platform
 from vistazo.errors import DiskError
 from vistazo.language import tr
-from vistazo.pictures import decoding
+from vistazo.pictures import decoding, scaling
 from vistazo.pictures.decoding import Decoded, Loaded
 from vistazo.pictures.entries import (
     SPARED,
@@ -147,7 +147,7 @@ class _Wanted:
             "size": list(size),
             "background": background,
             # what decoders give may change with their version
-            "decoders": {name: version(name) for name in ("pillow", "simplejpeg")},
+            "decoders": {name: version(name) for name in scaling.decoders()},
         }
         digest = hashlib.blake2b(json.dumps(self.settings, sort_keys=True).encode(), digest_size=12)
         digest.update(np.ascontiguousarray(self.keys).tobytes())

@@ -2,8 +2,8 @@
 
 The rule of size: a picture whose proportion (width to height) is within 10 % of the wanted one is stretched
 to it. Any other is cut around its centre to the wanted proportion first. Scaling is bilinear with
-antialiasing (each pixel is the mean of all the pixels under it). A picture that has the wanted size already
-keeps its exact pixels.
+antialiasing (each pixel is the mean of all the pixels under it), first down, then across. A picture that has
+the wanted size already keeps its exact pixels.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from vistazo.errors import SourceDamaged, SourceError, TooManyBroken
 from vistazo.language import tr
+from vistazo.pictures import scaling
 from vistazo.pictures.holding import PictureArray
 from vistazo.pictures.index import Broken
 from vistazo.pictures.stores import Arrays, Pixels, Store, reason_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
+    "ALIKE",
     "WHITE",
     "Decoded",
     "Loaded",
@@ -181,25 +183,15 @@ def _decode_jpeg(data: bytes, height: int, width: int, channels: int) -> Pixels 
             _refuse_scans(data, full_height * full_width)
         orientation = _jpeg_orientation(data)
         across, down = (height, width) if orientation > 4 else (width, height)
-        # Four bytes a pixel are what Pillow scales: it takes them as they lie.
-        mode = "GRAY" if channels == 1 else "RGB" if (full_height, full_width) == (down, across) else "RGBX"
+        same = (full_height, full_width) == (down, across)
+        mode = "GRAY" if channels == 1 else "RGB" if same else scaling.colour_mode()
         pixels: Pixels = simplejpeg.decode_jpeg(data, mode, min_height=down, min_width=across)
     except ValueError:
         return None
     if pixels.shape[:2] != (down, across):
-        pixels = _scaled(pixels, down, across)
+        box = window((pixels.shape[1], pixels.shape[0]), down, across)
+        pixels = scaling.scaled(pixels, down, across, box)
     return upright(pixels[:, :, :channels], orientation)
-
-
-def _scaled(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Grey pixels, or RGBX as the decoder left them, scaled by the rule at the top: (height, width, 1 or 3)."""
-    pillow = _pillow()
-    there, across, channels = pixels.shape
-    mode, plain = ("L", "L") if channels == 1 else ("RGBX", "RGB")
-    image = pillow.frombuffer(mode, (across, there), pixels, "raw", mode, 0, 1)
-    box = window((across, there), height, width)
-    small = image.resize((width, height), pillow.Resampling.BILINEAR, box=box)
-    return np.frombuffer(small.tobytes("raw", plain), np.uint8).reshape(height, width, -1)
 
 
 def _jpeg_orientation(data: bytes) -> int:
@@ -352,9 +344,7 @@ def _fit(image: "Image", height: int, width: int, channels: int, background: str
     pillow = _pillow()
     image = _plain(image, channels)
     if image.size != (width, height):
-        image = image.resize(
-            (width, height), pillow.Resampling.BILINEAR, box=window(image.size, height, width)
-        )
+        image = scaling.by_pillow(image, height, width, window(image.size, height, width))
     if image.mode == "RGBA":
         image = pillow.alpha_composite(pillow.new("RGBA", image.size, background), image)
     return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(height, width, channels)

@@ -6,20 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from vistazo.language import set_language, tr
+from vistazo.language import LANGUAGES, set_language, tr
 from vistazo.serving.bodies import Held, media_type_of, read_body
 from vistazo.serving.endpoints import Asked, Read, whole_number
-from vistazo.serving.limits import Receive, Scope, Send
+from vistazo.serving.limits import Receive, Scope, Send, respond
 from vistazo.serving.logs import Log
 from vistazo.serving.models import Served, Shelf
 from vistazo.serving.refusing import Refused
 from vistazo.serving.settings import ServeSettings
 from vistazo.serving.visits import Visit
 
-__all__ = ["Answering", "send_json"]
+__all__ = ["LABELS", "Answering", "parameters", "send_json", "unread"]
 
+LABELS = {verb: f"/v1/models/{{name}}/{verb}" for verb in ("predict", "explain", "similar")}
 _MOST_TOP, _MOST_STEPS = 10_000, 100_000
-_JSON = (b"content-type", b"application/json")
+_ASKED = {language: Asked(language=language) for language in LANGUAGES}
+_PLAIN = ((b"content-type", b"application/json"),)
+_CLOSING = (*_PLAIN, (b"connection", b"close"))
 
 
 class Answering:
@@ -34,7 +37,7 @@ class Answering:
 
     async def __call__(self, name: str, verb: str, scope: Scope, receive: Receive, send: Send) -> None:
         visit: Visit = scope["vistazo"]
-        visit.label = f"/v1/models/{{name}}/{verb}"
+        visit.label = LABELS[verb]
         if visit.languages:
             set_language(visit.language)  # of this request's own task
         served = self.shelf.get(name)
@@ -56,12 +59,12 @@ class Answering:
                 told = await self.more[verb](served, body, visit, scope["query_string"])
         finally:
             self.busy -= 1
-        await send_json(send, told, close=self.draining)
+        await send_json(send, visit, told, close=self.draining)
 
     async def _predict(self, served: Served, body: bytes, visit: Visit, query: bytes) -> dict[str, Any]:
         endpoint, batcher = served.endpoint, served.batcher
         kind = media_type_of(visit.media_type)
-        asked = asked_of(query, visit) if query else Asked(language=visit.language)
+        asked = _asked_of(query, visit) if query else _ASKED[visit.language]
         batcher.admit()  # before the picture is decoded: an overload is to cost as little as can be
         counted = 1
         try:
@@ -122,7 +125,7 @@ def unread(unreadable: list[dict[str, Any]]) -> Refused:
     return Refused(422, tr("Nothing that was sent could be read: {reason}.", reason=reason.rstrip(".")))
 
 
-def asked_of(query: bytes, visit: Visit) -> Asked:
+def _asked_of(query: bytes, visit: Visit) -> Asked:
     """The parameters of an address. Raises Refused 422."""
     told = parameters(query)
     return Asked(
@@ -140,14 +143,13 @@ def parameters(query: bytes) -> Mapping[str, str]:
         raise Refused(400, tr("The parameters of the address cannot be read.")) from None
 
 
-async def send_json(send: Send, told: Any, status: int = 200, *, close: bool = False) -> None:
+_encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
+
+
+async def send_json(send: Send, visit: Visit, told: Any, *, close: bool = False) -> None:
     """Send a value as JSON."""
-    body = json.dumps(told, ensure_ascii=True, allow_nan=False).encode()
-    headers = [_JSON, (b"content-length", b"%d" % len(body))]
-    if close:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    headers = _CLOSING if close else _PLAIN
+    await respond(send, visit, 200, headers, _encode(told).encode("ascii"))
 
 
 def _early(visit: Visit, status: int, sentence: str) -> Refused:

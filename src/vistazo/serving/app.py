@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from vistazo import __version__
 from vistazo.errors import VistazoError
 from vistazo.language import speaking, tr
-from vistazo.serving.answering import Answering
+from vistazo.serving.answering import LABELS, Answering
 from vistazo.serving.describing import description
 from vistazo.serving.limits import App, Limits, Receive, Rules, Scope, Send
 from vistazo.serving.looking import Looking
@@ -25,7 +25,6 @@ from vistazo.serving.visits import Visit
 __all__ = ["Service", "create"]
 
 _FRONT = "/v1/models/"
-VERBS = ("predict", "explain", "similar")
 
 
 class Service(FastAPI):
@@ -35,10 +34,13 @@ class Service(FastAPI):
     answering: Answering
     shelf: Shelf
     looking: Looking
+    front: App | None = None
 
-    def build_middleware_stack(self) -> App:  # type: ignore[override]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What FastAPI would put before every route stands behind the routes that are asked thousands of times."""
-        return Limits(_Front(super().build_middleware_stack(), self.answering), self.rules)
+        if self.front is None:
+            self.front = Limits(_Front(super().__call__, self.answering), self.rules)
+        await self.front(scope, receive, send)
 
 
 class _Front:
@@ -51,7 +53,7 @@ class _Front:
         path = scope["path"] if scope["type"] == "http" else ""
         if path.startswith(_FRONT):
             name, slash, verb = path[len(_FRONT) :].partition("/")
-            if slash and verb in VERBS:
+            if slash and verb in LABELS:
                 await self.answering(name, verb, scope, receive, send)
                 return
         await self.rest(scope, receive, send)
@@ -129,7 +131,8 @@ def _routes(app: Service) -> None:
 
     async def readyz(request: Request) -> Response:
         if app.answering.draining:
-            raise Refused.draining()
+            with speaking(request.scope["vistazo"].language):
+                raise Refused.draining()
         return JSONResponse({"status": "ok"})
 
     async def measures(request: Request) -> Response:

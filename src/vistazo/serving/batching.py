@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Generic, TypeVar
 
 from vistazo.serving.refusing import Refused
@@ -19,6 +19,9 @@ __all__ = ["SIZES", "Batcher"]
 Item = TypeVar("Item")
 Answer = Callable[[Sequence[Any]], Sequence[Any]]
 SIZES = (1, 2, 4, 8, 16, 32)
+_CROWDED = (
+    2.0  # seconds for which the queue stays short once it was full: 0.4 % of the answers then see a long one
+)
 _SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
 
 
@@ -36,8 +39,10 @@ class Batcher(Generic[Item]):
     """Gathers inputs of requests and answers them together.
 
     answer: from inputs to as many answers; an exception among them is that input's own. most: inputs answered at once.
-    queue: inputs accepted and not yet answered, above which `admit` refuses. inline: whether to answer on the event
-    loop. told: called with the size of each batch. settle: called once in the thread that answers.
+    queue: inputs accepted and not yet answered, above which `admit` refuses; from then on, `least` of them for a
+    while: in a crowd that does not pass, whoever is let in is to be answered as quickly as without it.
+    inline: whether to answer on the event loop. told: called with the size of each batch. settle: called once in the
+    thread that answers.
     """
 
     def __init__(
@@ -46,12 +51,14 @@ class Batcher(Generic[Item]):
         *,
         most: int,
         queue: int,
+        least: int,
         inline: bool,
         told: Callable[[int], None] = lambda size: None,
         settle: Callable[[], None] = lambda: None,
     ) -> None:
         self.answer, self.most, self.queue, self.inline, self._told = answer, most, queue, inline, told
         self._settle, self._settled = settle, False
+        self._limit, self._least, self._crowded_until = queue, min(least, queue), 0.0
         self.accepted = 0  # inputs of requests that were admitted and have no answer yet
         self.pace = 0.001  # seconds an input takes
         self._waiting: deque[tuple[_Job[Item], int]] = deque()
@@ -63,7 +70,11 @@ class Batcher(Generic[Item]):
 
         One request with more inputs than the queue has places comes in where nothing waits.
         """
-        if self.accepted and self.accepted + count > self.queue:
+        if self._limit < self.queue and monotonic() > self._crowded_until:
+            self._limit = self.queue  # has the crowd passed?
+        if self.accepted and self.accepted + count > self._limit:
+            if self._limit != self._least:
+                self._limit, self._crowded_until = self._least, monotonic() + _CROWDED
             raise Refused.busy(self.accepted * self.pace)
         self.accepted += count
 

@@ -7,7 +7,9 @@ import asyncio
 import json
 import math
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from vistazo.language import tr
@@ -46,7 +48,15 @@ async def read_body(receive: Any, visit: Visit, limit: int, seconds: float, held
     """
     if visit.length > limit and not visit.chunked:
         raise _too_large(limit)
-    message = await _received(receive, seconds) if visit.chunked or visit.length > 0 else await receive()
+    coming = receive()
+    try:
+        first = coming.send(None)
+    except (
+        StopIteration
+    ) as came:  # with the head, as small bodies do: a clock would cost as much as all the rest
+        message = came.value
+    else:
+        message = await _received(lambda: _Going(coming, first), seconds)
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         visit.received = len(body)
@@ -76,6 +86,27 @@ async def read_body(receive: Any, visit: Visit, limit: int, seconds: float, held
             chunks += message.get("body", b"")
     finally:
         held.now -= counted
+
+
+class _Going:
+    """A coroutine that has begun and waits for `first`, to be awaited by another."""
+
+    def __init__(self, coming: Any, first: Any) -> None:
+        self._coming, self._first = coming, first
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        waited = self._first
+        while True:
+            try:
+                sent = yield waited
+            except BaseException as error:
+                step = partial(self._coming.throw, error)
+            else:
+                step = partial(self._coming.send, sent)
+            try:
+                waited = step()
+            except StopIteration as came:
+                return came.value
 
 
 async def _received(receive: Any, seconds: float) -> Any:

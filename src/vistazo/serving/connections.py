@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from vistazo import platform
 from vistazo.language import tr
@@ -20,7 +21,7 @@ from vistazo.serving.refusing import body_of
 from vistazo.serving.settings import ServeSettings
 from vistazo.serving.visits import new_id
 
-__all__ = ["Server", "configured"]
+__all__ = ["Connection", "Server", "configured"]
 
 _READ = 65_536  # bytes read from a connection at once: so much at most comes after a limit
 _HEAD = 65_536  # bytes of a request's head
@@ -91,6 +92,30 @@ class Connection(HttpToolsProtocol):
         self.in_head, self.head = False, 0
         super().on_headers_complete()
         self.cycle.transport = self  # type: ignore[assignment]
+        self.scope["extensions"] = {"vistazo.whole": partial(self.whole, self.cycle)}  # type: ignore[typeddict-item]
+
+    def whole(
+        self, cycle: RequestResponseCycle, shared: bytes, status: int, lines: bytes, body: bytes
+    ) -> None:
+        """Send an answer in one piece: head and body each by itself are two calls of the kernel."""
+        if cycle.disconnected or cycle.response_started:
+            return
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        if b"connection: close" in lines:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            lines += b"connection: close\r\n"
+        content = b"" if cycle.scope["method"] == "HEAD" else body
+        defaults = b"".join([b"%b: %b\r\n" % one for one in self.server_state.default_headers])
+        self.transport.write(
+            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (STATUS_LINE[status], defaults, lines, shared, len(body), content)
+        )
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.close()
+        cycle.on_response()
 
     # What a cycle asks of its transport goes through these, so that its end can be gentle.
     def write(self, data: bytes) -> None:

@@ -39,6 +39,7 @@ class Endpoint(Protocol):
     classes: tuple[str, ...] | None
     inline: bool
     most: int
+    least: int
     explains: bool
 
     def light(self, body: bytes, media_type: str) -> bool:

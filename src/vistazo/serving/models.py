@@ -15,7 +15,7 @@ from vistazo.serving.batching import Batcher
 from vistazo.serving.endpoints import Endpoint, endpoint_for
 from vistazo.serving.settings import ServeSettings
 
-__all__ = ["Served", "Shelf", "file_of", "named"]
+__all__ = ["Served", "Shelf", "file_of", "named", "served_models"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _Stamp = tuple[int, int, int]
@@ -116,6 +116,7 @@ class Shelf:
             endpoint.answer,
             most=endpoint.most,
             queue=self._settings.queue,
+            least=endpoint.least,
             inline=endpoint.inline,
             told=lambda size: self._told(name, size),
             settle=endpoint.settle,

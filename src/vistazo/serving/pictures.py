@@ -26,6 +26,7 @@ __all__ = ["READS", "Pictures"]
 READS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
 _SMALL_FILE, _SMALL_SIDE = 16_384, 128  # bytes, pixels: what decodes in less time than a thread takes to wake
 _QUICK = 0.006  # seconds of a full batch that the event loop may be held up for
+_CROWD = 8  # pictures that may wait in a crowd: 1 ms of decoding and computing where a batch is quick
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 Pixels = npt.NDArray[np.uint8]
@@ -44,10 +45,11 @@ class Pictures:
         self.explains = hasattr(model, "explain")
         self.inline = False
         self.most = SIZES[-1]
+        self.least = _CROWD
         self._size: tuple[int, int, int] = tuple(model.size)
         self._threads = threads
         self._computing = 0  # threads that a batch is computed with
-        self._answer = getattr(model, "answer", None) or _formed(model)
+        self._answer = model.answer
 
     # ------------------------------------------------------------ reading
     def light(self, body: bytes, media_type: str) -> bool:
@@ -108,10 +110,13 @@ class Pictures:
         self._use_threads(self._threads or 1)
         seconds = self._seconds_of(SIZES[-1])
         self.inline = seconds <= _QUICK
-        if self._threads is None and not self.inline:
-            from vistazo import platform
+        if not self.inline:
+            # One is being computed and one waits, where a batch takes as long as its pictures one by one.
+            self.least = 2 if seconds > 0.5 * SIZES[-1] * self._seconds_of(1) else _CROWD
+            if self._threads is None:
+                from vistazo import platform
 
-            self._use_threads(platform.physical_cores())
+                self._use_threads(platform.physical_cores())
         for size in SIZES[:-1]:
             if seconds < 2:  # a network of seconds a batch is not held back by a new size
                 self._probabilities([np.zeros(self._size, np.uint8)] * size)
@@ -182,17 +187,3 @@ def _in_json(told: Any, most: int) -> list[Part]:
             raise Refused(422, sentence) from None
         found.append(Part(str(number), data, ""))
     return found
-
-
-def _formed(model: Any) -> Any:
-    """TEMPORARY until Classifier.answer is merged."""
-
-    def answer(name: str, row: npt.NDArray[np.float64], top: int) -> dict[str, Any]:
-        order = np.argsort(-row, kind="stable")[:top]
-        ranked = [[model.classes[at], round(float(row[at]), 6)] for at in order]
-        found = {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
-        if model.unknowing is not None:
-            found["known"] = bool(row.max() >= model.unknowing.threshold)
-        return found
-
-    return answer

@@ -45,6 +45,7 @@ class Rows:
     reads = READS
     inline = False
     most = 8
+    least = 4
     explains = False
 
     def __init__(self, model: Any, digest: str) -> None:

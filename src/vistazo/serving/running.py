@@ -13,10 +13,10 @@ from vistazo import platform
 from vistazo.config import build
 from vistazo.errors import MissingExtra, SourceError, UsageError, VistazoError
 from vistazo.language import tr
-from vistazo.serving.models import Shelf, named
+from vistazo.serving.models import named, served_models
 from vistazo.serving.settings import LOOPBACK, ServeSettings
 
-__all__ = ["Refusal", "serve", "settings_from"]
+__all__ = ["Refusal", "serve", "serve_here", "settings_from"]
 
 Told = dict[str, Any]
 
@@ -47,7 +47,9 @@ def serve(
     """
     _require_token(settings, [str(one) for one in models], words)
     _require_packages()
-    files = models if isinstance(models, dict) else named([os.fspath(one) for one in models])
+    files: dict[str, Any] = (
+        dict(models) if isinstance(models, dict) else dict(named([os.fspath(one) for one in models]))
+    )
     if not files:
         raise UsageError(tr("Name a model to serve: vistazo serve MODEL..."))
     with contextlib.ExitStack() as stack:
@@ -58,12 +60,7 @@ def serve(
         from vistazo.serving.limits import Rules
         from vistazo.serving.logs import Log
 
-        shelf = Shelf(settings)
-        for name, one in files.items():
-            if isinstance(models, dict) and not isinstance(one, (str, os.PathLike)):
-                shelf.put(name, one)
-            else:
-                shelf.open(name, one)
+        shelf = served_models(files, settings)
         log = Log(requests=not quiet)
         app = create(shelf, settings, rules=Rules.of(settings, log=log))
         told = {
@@ -89,6 +86,27 @@ def serve(
         log.event("info", "the service has stopped")
         log.flush()
     return told
+
+
+def serve_here(models: Any, **settings: Any) -> None:
+    """Serve from Python until SIGTERM or Ctrl-C; the address is printed when it listens.
+
+    models: what `vistazo serve` takes, one or several; a loaded model; or {name: either}. settings: its options.
+    Raises VistazoError, each in one sentence.
+    """
+    found = settings_from(settings)
+
+    def ready(told: Told) -> None:
+        names = ", ".join(one["name"] for one in told["models"])
+        print(tr("Serving {names} at {url}", names=names, url=told["url"]), flush=True)  # noqa: T201
+
+    if isinstance(models, (str, os.PathLike)):
+        models = [models]
+    elif hasattr(models, "predict"):
+        path = getattr(models, "path", None)
+        name = "model" if path is None else next(iter(named([os.fspath(path)])))
+        models = {name: models}
+    serve(models, found, ready=ready)
 
 
 def _bound(settings: ServeSettings) -> socket.socket:

@@ -23,6 +23,7 @@ class Series:
     reads = READS
     inline = False
     most = 4
+    least = 4
     explains = False
     classes = None
 

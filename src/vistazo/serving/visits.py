@@ -3,7 +3,7 @@
 import itertools
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from vistazo.language import LANGUAGES, current
@@ -14,7 +14,8 @@ _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PREFIX = secrets.token_hex(4)
 _next_number: Callable[[], int] = itertools.count(1).__next__
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
+Whole = Callable[[int, bytes, bytes], None]
 
 
 def new_id() -> str:
@@ -27,50 +28,33 @@ class Visit:
 
     request: its name. length: the body's as declared, or -1. chunked: whether the body is sent in chunks.
     label: the route for logs and figures. model: the model asked. received: bytes of the body that were read.
+    repeated: whether a header stands twice that may stand once. whole: sends an answer in one piece, where the server
+    below can: takes status, header lines and body.
     """
 
     __slots__ = (
         "authorization", "began", "chunked", "host", "label", "languages", "length", "media_type", "model",
-        "origin", "received", "repeated", "request", "status",
+        "origin", "received", "repeated", "request", "status", "whole",
     )  # fmt: skip
 
     def __init__(self, headers: Headers) -> None:
         self.began = perf_counter()
-        self.request = ""
-        self.host: bytes | None = None
-        self.origin: bytes | None = None
-        self.authorization = b""
-        self.media_type = ""
-        self.languages = b""
-        self.length = -1
-        self.chunked = False
-        self.repeated = False  # whether a header stands twice that may stand once
-        self.label = ""
-        self.model = ""
-        self.received = 0
-        self.status = 0
-        for name, value in headers:
-            if name == b"host":
-                self.repeated |= self.host is not None
-                self.host = value
-            elif name == b"content-type":
-                self.media_type = value.decode("latin-1")
-            elif name == b"content-length":
-                self.length = int(value) if value.isdigit() and len(value) < 19 else 1 << 62
-            elif name == b"transfer-encoding":
-                self.chunked = True
-            elif name == b"origin":
-                self.repeated |= self.origin is not None
-                self.origin = value
-            elif name == b"authorization":
-                self.repeated |= bool(self.authorization)
-                self.authorization = value
-            elif name == b"accept-language":
-                self.languages = value
-            elif name == b"x-request-id" and _OWN_ID.fullmatch(value):
-                self.request = value.decode("ascii")
-        if not self.request:
-            self.request = new_id()
+        told = dict(headers)
+        get = told.get
+        self.host: bytes | None = get(b"host")
+        self.origin: bytes | None = get(b"origin")
+        self.authorization = get(b"authorization", b"")
+        self.media_type = get(b"content-type", b"").decode("latin-1")
+        self.languages = get(b"accept-language", b"")
+        length = get(b"content-length", b"")
+        self.length = -1 if not length else int(length) if length.isdigit() and len(length) < 19 else 1 << 62
+        self.chunked = b"transfer-encoding" in told
+        self.repeated = len(told) != len(headers) and _stands_twice(headers)
+        name = get(b"x-request-id", b"")
+        self.request = name.decode("ascii") if name and _OWN_ID.fullmatch(name) else new_id()
+        self.label = self.model = ""
+        self.received = self.status = 0
+        self.whole: Whole | None = None
 
     @property
     def language(self) -> str:
@@ -95,3 +79,9 @@ def language_of(accepted: bytes) -> str:
         if short in LANGUAGES and 0 < weight <= 1:
             found.append((-weight, short))
     return min(found, key=lambda one: one[0])[1] if found else current()
+
+
+def _stands_twice(headers: Headers) -> bool:
+    """Whether a name that decides who is let in stands in more than one header."""
+    names = [name for name, _ in headers]
+    return any(names.count(name) > 1 for name in (b"host", b"origin", b"authorization", b"content-length"))

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from vistazo.language import mark
 from vistazo.registry import About, Registry
 
-__all__ = ["Categories", "Scaler", "proportional", "scalers"]
+__all__ = ["HUGE", "Categories", "Scaler", "proportional", "scalers"]
 
 Numbers = NDArray[np.float64]
 
-_HUGE = 1e307  # from here on the difference of two numbers may be infinite
+HUGE = 1e307  # from here on the difference of two numbers may be infinite
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Scaler:
     def transform(self, numbers: NDArray[Any]) -> Numbers:
         """Scaled numbers, of the same shape, float64; NaN stays NaN."""
         values = np.asarray(numbers, dtype=np.float64)
-        if np.max(np.abs(self.centre)) > _HUGE:  # halves first: no overflow
+        if np.max(np.abs(self.centre)) > HUGE:  # halves first: no overflow
             return np.asarray((values / 2 - self.centre / 2) / self.spread * 2)
         return np.asarray((values - self.centre) / self.spread)
 

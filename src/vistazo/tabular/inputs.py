@@ -15,7 +15,7 @@ from vistazo.tables.config import TableConfig
 from vistazo.tables.preparing import Categories, Scaler, scalers
 from vistazo.tables.table import Column, Kind, Table
 
-__all__ = ["AS_WRITTEN", "Encoded", "Encoder", "Feature", "as_kind", "infinite_rows"]
+__all__ = ["AS_WRITTEN", "REACH", "Encoded", "Encoder", "Feature", "as_kind", "infinite_rows"]
 
 AS_WRITTEN = TableConfig(decimal="point", date_order="ymd")  # cells as this program writes them
 
@@ -105,6 +105,15 @@ class Feature:
         if self.kind != "date":
             return numbers.astype(np.float32), np.zeros((rows, 0), dtype=np.int64)
         return numbers.astype(np.float32), _calendar(values, missing)
+
+    def cells(self, column: Column) -> NDArray[Any]:
+        """What an exported graph takes of a column: (rows,) float64, NaN missing, or texts as objects, '' missing.
+
+        Numbers are in the column's unit, dates are days since 1970-01-01.
+        """
+        if self.categories is not None:
+            return np.array(column.texts(), dtype=object)
+        return _numbers(as_kind(column, self.kind, AS_WRITTEN))
 
     def to_json(self) -> dict[str, Any]:
         """The feature as JSON values."""

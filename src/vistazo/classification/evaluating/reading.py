@@ -27,7 +27,7 @@ from vistazo.pictures.strokes import DRAWING
 if TYPE_CHECKING:
     from vistazo.classification.classifier import Classifier
 
-__all__ = ["Found", "Unlabelled", "at_size", "find", "look_through", "truth"]
+__all__ = ["Found", "Unlabelled", "at_size", "find", "loaded", "look_through", "truth"]
 
 Ints = npt.NDArray[np.int64]
 KEPT = 0.25  # of the free memory: more pixels than that go through the cache on disk, which is mapped
@@ -136,17 +136,17 @@ def find(
             )
         )
     store: Any = found.store if isinstance(found.store, Arrays) else _Measured(found.store)
-    loaded = _loaded(model, store, rows)
-    if not len(loaded.rows):
+    read = loaded(model, store, rows)
+    if not len(read.rows):
         raise TooFewExamples(
             tr(
                 "No picture of {source} could be read; the first of them, {name}: {reason}",
                 source=index.source,
-                name=loaded.broken[0].where,
-                reason=loaded.broken[0].reason,
+                name=read.broken[0].where,
+                reason=read.broken[0].reason,
             )
         )
-    hashes = loaded.hashes[np.isin(rows, loaded.rows)]
+    hashes = read.hashes[np.isin(rows, read.rows)]
     seen = np.isin(hashes, model.trained_on())
     if seen.all():
         raise TooFewExamples(
@@ -157,28 +157,29 @@ def find(
                 seen=int(seen.sum()),
             )
         )
-    kept = loaded.rows[~seen]
+    kept = read.rows[~seen]
     area = store.area[kept] if isinstance(store, _Measured) else np.full(len(kept), np.nan)
     return Found(
-        index=index.replace(hash=_hashes(index, loaded.rows, hashes)),
+        index=index.replace(hash=_hashes(index, read.rows, hashes)),
         store=found.store,
         rows_N=kept,
-        pixels=loaded.pixels.take(np.flatnonzero(~seen)),
+        pixels=read.pixels.take(np.flatnonzero(~seen)),
         area_N=area,
         part=part,
         trained_on=int(seen.sum()),
-        broken=(*found.broken, *loaded.broken),
+        broken=(*found.broken, *read.broken),
         notes=found.notes,
     )
 
 
 def at_size(model: "Classifier", found: Found, rows_N: Ints) -> tuple[Ints, PictureArray]:
     """The pictures of rows as another model takes them, and the rows that could be decoded so."""
-    loaded = _loaded(model, found.store, rows_N)
-    return loaded.rows, loaded.pixels
+    read = loaded(model, found.store, rows_N)
+    return read.rows, read.pixels
 
 
-def _loaded(model: "Classifier", store: Any, rows: Ints) -> decoding.Loaded:
+def loaded(model: "Classifier", store: Any, rows: Ints) -> decoding.Loaded:
+    """The pictures of rows at the model's size, by way of the cache on disk where they take much memory."""
     height, width, channels = model.size
     needed = len(rows) * height * width * channels
     return cache.load(
