@@ -337,7 +337,7 @@ def warm(model: Path, folder: Path, asked: argparse.Namespace) -> None:
     path.write_bytes(digits(1)[0])
     opened: Any = vistazo.load(model)
     height, width, channels = opened.size
-    pixels = decoding.decode(path.read_bytes(), height=height, width=width, channels=channels)[None]
+    pixels = decoding.decode(path.read_bytes(), height=height, width=width, channels=channels)[None].copy()
     list(opened.predict([path]))
     ratios = []
     for _ in range(max(5, asked.rounds)):

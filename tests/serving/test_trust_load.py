@@ -139,6 +139,7 @@ def test_a_signal_in_the_middle_loses_no_request_that_was_taken(shelf, tmp_path,
     assert {status for client in clients for status in client.statuses} <= {200, 429, 503}
 
 
+@pytest.mark.slow  # an upload that was begun is waited for, half a minute at most
 def test_a_client_that_never_ends_holds_up_no_end(shelf, tmp_path):
     one = service.start([f"clothes={shelf['clothes']}"], folder=tmp_path)
     try:
