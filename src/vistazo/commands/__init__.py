@@ -4,7 +4,17 @@ Each module has some verbs: what they do, what a person reads of it, and their o
 when it is called, so that `vistazo --help` answers at once.
 """
 
-from vistazo.commands import answering, explaining, lessons, listing, similar, sources, training, tuning
+from vistazo.commands import (
+    answering,
+    explaining,
+    lessons,
+    listing,
+    similar,
+    sources,
+    studio,
+    training,
+    tuning,
+)
 from vistazo.commands.options import Verb
 
 __all__ = ["ALIASES", "VERBS"]
@@ -27,6 +37,7 @@ _ORDER = (
     "data",
     "demo",
     "museum",
+    "studio",
 )
 _ALL = {
     **answering.VERBS,
@@ -35,6 +46,7 @@ _ALL = {
     **listing.VERBS,
     **similar.VERBS,
     **sources.VERBS,
+    **studio.VERBS,
     **training.VERBS,
     **tuning.VERBS,
 }
