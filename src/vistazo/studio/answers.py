@@ -1,18 +1,17 @@
 """An answer as a page shows it: what was said, every class with its bar, what the model saw, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from nicegui import ui
+from nicegui.element import Element
 from numpy.typing import NDArray
 
 from vistazo.engine.reports import percent
 from vistazo.language import tr
 from vistazo.pictures.drawing import png, thumbnail
-from vistazo.studio.handling import data_url, picture
+from vistazo.studio.parts import box, button, words
+from vistazo.studio.pieces import picture
 
 __all__ = ["bars", "heat_map", "maps_of", "said", "seen", "show_answer"]
 
@@ -32,27 +31,20 @@ def said(answer: dict[str, Any]) -> str:
 
 def bars(top: list[list[Any]]) -> None:
     """Classes with their probabilities: a list in words, each with a bar that a screen reader passes over."""
-    with _list():
+    with box("ol", "vz-bars", aria_label=tr("Classes and their probabilities")):
         for name, share in top:
-            with ui.element("li"):
-                ui.label(str(name)).classes("vz-name")
-                ui.label(percent(share)).classes("vz-share")
-                with ui.element("div").classes("vz-track").props("aria-hidden=true"):
-                    ui.element("div").classes("vz-fill").style(f"width: {100 * float(share):.1f}%")
+            with box("li"):
+                words("span", str(name), "vz-name")
+                words("span", percent(share), "vz-share")
+                with box("div", "vz-track", aria_hidden="true"):
+                    box("div", "vz-fill").style(f"width: {100 * float(share):.1f}%")
 
 
-def _list() -> ui.element:
-    listed = ui.element("ol").classes("vz-bars")
-    listed.props["aria-label"] = tr("Classes and their probabilities")
-    return listed
-
-
-def seen(pixels_HWC: Pixels, words: str) -> ui.element:
+def seen(pixels_HWC: Pixels, shown: str) -> Element:
     """What the model is given, enlarged; small pictures with hard edges, so that each pixel is seen."""
     small = max(pixels_HWC.shape[:2]) <= 48
     kind = "image/png" if small else "image/jpeg"
-    shown = picture(data_url(thumbnail(pixels_HWC, SEEN), kind), words, "vz-seen")
-    return shown if small else shown.classes("vz-fine")
+    return picture(thumbnail(pixels_HWC, SEEN), kind, shown, "vz-seen" if small else "vz-seen vz-fine")
 
 
 def show_answer(
@@ -61,18 +53,18 @@ def show_answer(
     answer: dict[str, Any],
     *,
     why: Callable[[], Any] | None = None,
-) -> ui.element:
+) -> Element:
     """One answer, drawn into the current container. why: what a click on 'Why?' does."""
-    with ui.element("div").classes("vz-card vz-answer") as card:
-        with ui.element("figure").style("margin: 0"):
+    with box("div", "vz-card vz-answer") as card:
+        with box("figure", "vz-figure"):
             seen(pixels_HWC, tr("What the model sees of {name}", name=name))
-        with ui.element("div").classes("vz-stack"):
-            ui.label(name).classes("vz-soft")
-            ui.label(said(answer)).classes("vz-said")
+            words("figcaption", tr("what the model sees"), "vz-soft")
+        with box("div", "vz-stack"):
+            words("p", name, "vz-soft")
+            words("p", said(answer), "vz-said")
             bars(answer["top"])
             if why is not None:
-                button = ui.button(tr("Where does the answer come from?"), on_click=why)
-                button.props("flat no-caps dense").style("align-self: flex-start")
+                button(tr("Where does the answer come from?"), why)
     return card
 
 
@@ -85,12 +77,11 @@ def maps_of(model: Any, pixels_HWC: Pixels) -> list[tuple[str, Pixels]]:
 
 def heat_map(maps: list[tuple[str, Pixels]]) -> None:
     """Heat maps side by side, with what they mean."""
-    with ui.element("div").classes("vz-row"):
-        for name, panel in maps:
-            with ui.element("figure").style("margin: 0"):
-                picture(data_url(png(panel), "image/png"), tr("What speaks for {name}", name=name), "vz-map")
-                with ui.element("figcaption"):
-                    ui.label(tr("What speaks for {name}", name=name)).classes("vz-soft")
-    ui.label(
-        tr("Bright places speak for the class; a map shows what the network used, not what is right.")
-    ).classes("vz-soft")
+    with box("div", "row"):
+        for name, laid in maps:
+            with box("figure"):
+                shown = tr("What speaks for {name}", name=name)
+                picture(png(laid), "image/png", shown, "vz-map")
+                words("figcaption", shown, "vz-soft")
+    words("p", tr("Bright places speak for the class. A map shows what the network used, not what is right."),
+          "vz-soft")  # fmt: skip

@@ -1,7 +1,5 @@
 """A place on a page where files are dropped or chosen, by mouse, finger or keyboard."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -13,7 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from vistazo.language import current, speaking, tr
+from vistazo.language import tr
 
 __all__ = ["Dropping", "Given"]
 
@@ -46,7 +44,6 @@ class Dropping(Element, component="dropping.js"):
     ) -> None:
         super().__init__()
         self._on_files, self._most_files, self._most_bytes = on_files, most_files, most_bytes
-        self._language = current()
         self._url = f"/_nicegui/client/{self.client.id}/dropping/{self.id}"
         self.props.update(
             url=self._url, words=words, hint=hint, accept=accept, multiple=most_files > 1,
@@ -56,14 +53,11 @@ class Dropping(Element, component="dropping.js"):
         self.on("refused", lambda event: on_refused(self._refusal(str(event.args.get("reason")))))
 
     def _refusal(self, reason: str) -> str:
-        with speaking(self._language):
-            if reason == "many":
-                return tr("At most {n} files at once; give them in parts.", n=self._most_files)
-            if reason == "large":
-                return tr(
-                    "This is more than {most} megabytes; give less at once.", most=self._most_bytes >> 20
-                )
-            return tr("The files did not arrive whole. Give files, not folders, and try again.")
+        if reason == "many":
+            return tr("At most {n} files at once; give them in parts.", n=self._most_files)
+        if reason == "large":
+            return tr("This is more than {most} megabytes; give less at once.", most=self._most_bytes >> 20)
+        return tr("The files did not arrive whole. Give files, not folders, and try again.")
 
     async def _received(self, request: Request) -> JSONResponse:
         """The form, read as far as the limit: its length is what it says, or nothing is read."""
@@ -91,4 +85,5 @@ class Dropping(Element, component="dropping.js"):
 
 def _plain(name: Any) -> str:
     """The last part of a name, whatever system it came from: no folder of it is ever used."""
-    return PurePosixPath(str(name or "").replace("\\", "/")).name[-150:]
+    plain = PurePosixPath(str(name or "").replace("\\", "/")).name
+    return "".join(one for one in plain if one.isprintable())[-60:]

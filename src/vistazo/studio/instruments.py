@@ -1,7 +1,5 @@
 """What a page sees and draws with: paper and the webcam. Each is an element with a small script of its own."""
 
-from __future__ import annotations
-
 from base64 import b64decode
 from binascii import Error
 from typing import Any

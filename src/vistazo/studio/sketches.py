@@ -9,8 +9,6 @@ Source: MNIST's digits fill 20 of 28 pixels and are centred by mass (LeCun et al
 to document recognition', section III A).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,26 +1,25 @@
 """The panel where a model is tried: pictures that are dropped, a drawing, the webcam."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from nicegui import ui
+from nicegui.element import Element
 from numpy.typing import NDArray
 
-from vistazo.language import speaking, tr
+from vistazo.engine.reports import number
+from vistazo.language import tr
 from vistazo.pictures import decoding
 from vistazo.pictures.stores import reason_of
 from vistazo.studio import answers
 from vistazo.studio.dropping import Dropping, Given
-from vistazo.studio.handling import Problem, Tidings, aside, facts, handled, hash_of, styled
 from vistazo.studio.instruments import Paper, Webcam, frame_of
+from vistazo.studio.parts import Message, box, button, words
+from vistazo.studio.pieces import alone, facts, hash_of, panel, reported, tick
 from vistazo.studio.sketches import Manner, manner_of, sketch
-
-if TYPE_CHECKING:
-    from vistazo.studio.state import Studio
+from vistazo.studio.state import Studio
 
 __all__ = ["trying"]
 
@@ -32,130 +31,116 @@ PICTURES = "image/*,.jpg,.jpeg,.png,.gif,.bmp,.webp,.tif,.tiff,.heic,.avif,.ppm,
 
 
 def trying(studio: Studio, run: Path) -> None:
-    """Draw the panel for a run's model into the current container; the model is loaded while the page stands."""
-    styled()
-    with speaking(studio.language), ui.element("div").classes("vz-panel") as panel:
-        problem = Problem()
-        tidings = Tidings(tr("The model is being opened ..."))
+    """Draw the panel for a run's model into the current container; the model is opened while the page stands."""
+    with panel("vz-trying") as place:
+        wrong, told = Message(alert=True), Message()
+        told.say(tr("The model is being opened ..."))
 
-    async def open_model() -> None:
-        with handled(studio, problem), panel:
-            model = await aside(studio, studio.model, run)
-            if model.task != "classification":
-                from vistazo.studio.tables import tables
+        async def opened() -> None:
+            with reported(wrong), place:
+                model = await alone(studio.model, run)
+                if model.task != "classification":
+                    from vistazo.studio.tables import tables
 
-                tidings.set_text("")
-                tables(studio, run)
-                return
-            manner = await aside(studio, manner_of, model, run)
-            digest = await aside(studio, hash_of, model)
-            tidings.set_text(tr("The model is ready."))
-            trial = _Trial(studio, model, problem, tidings)
-            trial.files()
-            with ui.element("div").classes("vz-columns"):
-                _Drawn(trial, manner).draw()
-                _Seen(trial).draw()
-            _about(model, digest)
+                    told.say("")
+                    tables(studio, run)
+                    return
+                manner = await alone(manner_of, model, run)
+                digest = await alone(hash_of, model)
+                trial = _Trial(model, wrong, told)
+                trial.files()
+                with box("div", "vz-columns"):
+                    _Drawn(trial, manner).draw()
+                    _Seen(trial).draw()
+                _about(model, digest)
+                told.say(tr("The model is ready."))
 
-    with panel:
-        ui.timer(0.05, open_model, once=True)
+        ui.timer(0.05, opened, once=True)
 
 
 def _about(model: Any, digest: str) -> None:
-    ui.element("hr")
+    box("hr")
     height, width, channels = model.size
-    colour = tr("in colour") if channels == 3 else tr("in grey")
-    facts(
-        [
-            (tr("classes"), ", ".join(model.classes[:12]) + (" ..." if len(model.classes) > 12 else "")),
-            (tr("what it is given"), tr("{width} × {height} pixels, {colour}", width=width, height=height, colour=colour)),
-            (tr("model (SHA-256)"), digest),
-        ]
-    )  # fmt: skip
+    size = {"width": width, "height": height}
+    given = (
+        tr("{width} × {height} pixels in colour", **size)
+        if channels == 3
+        else tr("{width} × {height} pixels in grey", **size)
+    )
+    names = ", ".join(model.classes[:12]) + (" ..." if len(model.classes) > 12 else "")
+    facts([(tr("what it tells apart"), names), (tr("what it is given"), given), (tr("model (SHA-256)"), digest)])
 
 
 class _Trial:
     """A model on a page: how it answers, and where what goes wrong is told."""
 
-    def __init__(self, studio: Studio, model: Any, problem: Problem, tidings: Tidings) -> None:
-        self.studio, self.model, self.problem, self.tidings = studio, model, problem, tidings
+    def __init__(self, model: Any, wrong: Message, told: Message) -> None:
+        self.model, self.wrong, self.told = model, wrong, told
 
-    # ------------------------------------------------------------ files
     def files(self) -> None:
         """The place for files, and under it the answers to them, the latest first."""
-        ui.label(tr("Pictures")).props("role=heading aria-level=2").classes("vz-title")
+        words("h2", tr("Pictures"))
         Dropping(
             tr("Choose pictures, or drop them here"),
             hint=tr("JPEG, PNG, WebP and others, up to {n} at once", n=MOST_FILES),
             accept=PICTURES,
             on_files=self.given,
-            on_refused=self.problem.say,
+            on_refused=lambda sentence: self.wrong.say(sentence, wrong=True),
             most_files=MOST_FILES,
             most_bytes=MOST_BYTES,
         )
-        self.shown = ui.element("div").classes("vz-stack")
+        self.shown = box("div", "vz-files vz-columns")
 
     async def given(self, files: list[Given]) -> None:
         """Answer files that came."""
-        with handled(self.studio, self.problem):
-            read = await aside(self.studio, self.read, files)
+        with reported(self.wrong):
+            read = await alone(self.read, files)
             good = [(name, one) for name, one in read if not isinstance(one, str)]
-            told = await aside(self.studio, self.answer, np.stack([one for _, one in good])) if good else []
-            for (name, pixels), answer in zip(good, told, strict=True):
-                with self.shown:
+            told = await alone(self.answer, np.stack([one for _, one in good])) if good else []
+            with self.shown:
+                for (name, pixels), answer in zip(good, told, strict=True):
                     self.card(name, pixels, answer).move(self.shown, 0)
             for card in [*self.shown][KEPT:]:
                 card.delete()
-            self.tidings.set_text(self._told([name for name, _ in good], told))
+            if len(told) == 1:
+                self.told.say(f"{good[0][0]}: {answers.said(told[0])}")
+            elif told:
+                self.told.say(tr("{n} pictures answered.", n=number(len(told))))
             bad = [f"{name}: {one}" for name, one in read if isinstance(one, str)]
-            more = tr("... and {n} more", n=len(bad) - 3) if len(bad) > 3 else ""
-            self.problem.say("; ".join([*bad[:3], *filter(None, [more])]))
-
-    def _told(self, names: list[str], told: list[dict[str, Any]]) -> str:
-        if len(told) == 1:
-            return f"{names[0]}: {answers.said(told[0])}"
-        return tr("{n} pictures answered.", n=len(told)) if told else ""
+            more = [tr("... and {n} more", n=len(bad) - 3)] if len(bad) > 3 else []
+            self.wrong.say("; ".join([*bad[:3], *more]), wrong=True)
 
     def read(self, files: list[Given]) -> list[tuple[str, Pixels | str]]:
         """Each file as the model is given it, or why it cannot be read."""
+        return [(one.name, self._decoded(one.data)) for one in files]
+
+    def _decoded(self, data: bytes) -> Pixels | str:
         height, width, channels = self.model.size
-        found: list[tuple[str, Pixels | str]] = []
-        for one in files:
-            try:
-                found.append(
-                    (
-                        one.name,
-                        decoding.decode(
-                            one.data,
-                            height=height,
-                            width=width,
-                            channels=channels,
-                            background=self.model.background,
-                        ),
-                    )
-                )
-            except Exception as error:  # whatever a decoder trips over is that file's fault alone
-                found.append((one.name, reason_of(error)))
-        return found
+        ground = self.model.background
+        try:
+            return decoding.decode(data, height=height, width=width, channels=channels, background=ground)
+        except (decoding.UndecodablePicture, OSError, MemoryError) as error:
+            return reason_of(error)
 
     def answer(self, pixels_NHWC: Pixels) -> list[dict[str, Any]]:
         """Answers to pictures at the model's size."""
         return list(self.model.predict(pixels_NHWC, top=TOP))
 
-    def card(self, name: str, pixels: Pixels, answer: dict[str, Any]) -> ui.element:
-        """An answer with the way to its heat map."""
-        with ui.element("div").classes("vz-stack") as card:
+    def card(self, name: str, pixels: Pixels, answer: dict[str, Any], *, passing: bool = False) -> Element:
+        """An answer with the way to its heat map; not one that is about to be replaced."""
+        with box("div", "vz-stack") as card:
 
             async def why() -> None:
-                place.clear()
-                with handled(self.studio, self.problem), place:
-                    waiting = Tidings(tr("The heat map is being drawn ..."))
-                    maps = await aside(self.studio, answers.maps_of, self.model, pixels)
+                with reported(self.wrong), place:
+                    place.clear()
+                    waiting = words("p", tr("The heat map is being drawn ..."))
+                    maps = await alone(answers.maps_of, self.model, pixels)
                     waiting.delete()
                     answers.heat_map(maps)
 
-            answers.show_answer(name, pixels, answer, why=why if hasattr(self.model, "explain") else None)
-            place = ui.element("div").props("aria-live=polite")
+            explains = hasattr(self.model, "explain") and not passing
+            answers.show_answer(name, pixels, answer, why=why if explains else None)
+            place = box("div", "", aria_live="polite")
         return card
 
 
@@ -168,25 +153,22 @@ class _Drawn:
 
     def draw(self) -> None:
         """The paper, its buttons, and the place for the answer."""
-        with ui.element("section").classes("vz-stack"):
-            ui.label(tr("Draw")).props("role=heading aria-level=2").classes("vz-title")
-            self.explained = ui.label(self.manner.sentence()).classes("vz-soft")
-            words = tr("Paper to draw on with mouse, finger or pen; with the keyboard, choose a picture above")
-            self.paper = Paper(words, light=self.manner.light, width=self.manner.width)
+        with box("section", "vz-stack vz-draw"):
+            words("h2", tr("Draw"))
+            self.explained = words("p", self.manner.sentence(), "vz-soft")
+            name = tr("Paper to draw on with mouse, finger or pen; with the keyboard, choose a picture above")
+            self.paper = Paper(name, light=self.manner.light, width=self.manner.width)
             self.paper.on("drawn", self._drawn)
-            with ui.element("div").classes("vz-row"):
-                ui.button(tr("Undo"), icon="undo", on_click=self.paper.undo).props("outline no-caps")
-                ui.button(tr("Clear"), icon="delete", on_click=self.paper.clear).props("outline no-caps")
-            ui.switch(
-                tr("Light lines on a dark ground"), value=self.manner.light, on_change=self._turn
-            )
-            self.place = ui.element("div")
+            with box("div", "row"):
+                button(tr("Undo"), self.paper.undo)
+                button(tr("Clear"), self.paper.clear)
+            tick(tr("Light lines on a dark ground"), self.manner.light, self._turn)
+            self.place = box("div")
 
-    async def _turn(self, event: Any) -> None:
-        self.manner = replace(self.manner, light=bool(event.value))
-        self.paper.turn(light=self.manner.light)
-        with speaking(self.trial.studio.language):
-            self.explained.set_text(self.manner.sentence())
+    async def _turn(self, light: bool) -> None:
+        self.manner = replace(self.manner, light=light)
+        self.paper.turn(light=light)
+        self.explained.text = self.manner.sentence()
         await self._tell()
 
     async def _drawn(self, event: Any) -> None:
@@ -198,17 +180,18 @@ class _Drawn:
         trial, strokes = self.trial, self.strokes
         if not strokes:
             self.place.clear()
-            trial.tidings.set_text("")
+            trial.told.say("")
             return
-        with handled(trial.studio, trial.problem):
-            pixels = await aside(trial.studio, sketch, strokes, self.manner, trial.model.size)
-            (answer,) = await aside(trial.studio, trial.answer, pixels[None])
+        with reported(trial.wrong):
+            pixels = await alone(sketch, strokes, self.manner, trial.model.size)
+            (answer,) = await alone(trial.answer, pixels[None])
             if strokes is not self.strokes:
                 return  # a later stroke is on its way
             self.place.clear()
+            name = tr("your drawing")
             with self.place:
-                trial.card(tr("your drawing"), pixels, answer)
-            trial.tidings.set_text(tr("your drawing") + f": {answers.said(answer)}")
+                trial.card(name, pixels, answer)
+            trial.told.say(f"{name}: {answers.said(answer)}")
 
 
 class _Seen:
@@ -219,67 +202,72 @@ class _Seen:
 
     def draw(self) -> None:
         """The picture of the camera, its buttons, and the place for the answer."""
-        with ui.element("section").classes("vz-stack"):
-            ui.label(tr("Webcam")).props("role=heading aria-level=2").classes("vz-title")
-            ui.label(
+        with box("section", "vz-stack vz-webcam"):
+            words("h2", tr("Webcam"))
+            words(
+                "p",
                 tr(
-                    "The camera starts when you click, and stops when you leave this tab. Its pictures go from the "
+                    "The camera starts when you click and stops when you leave this tab. Its pictures go from the "
                     "browser to Vistazo alone, and none is kept."
-                )
-            ).classes("vz-soft")
+                ),
+                "vz-soft",
+            )
             self.camera = Webcam(tr("What the webcam sees"))
-            self.camera.on("started", lambda: self._state(on=True))
-            self.camera.on("stopped", lambda: self._state(on=False))
+            self.camera.on("started", lambda: self._state(on=True), args=[])
+            self.camera.on("stopped", lambda: self._state(on=False), args=[])
             self.camera.on("refused", self._refused)
             self.camera.on("frame", self._frame)
-            with ui.element("div").classes("vz-row"):
-                self.start = ui.button(tr("Start the webcam"), icon="videocam", on_click=self.camera.start)
-                self.stop = ui.button(tr("Stop"), icon="videocam_off", on_click=self.camera.stop)
-                self.one = ui.button(tr("Answer now"), icon="photo_camera", on_click=self.camera.take)
-                for button in (self.start, self.stop, self.one):
-                    button.props("outline no-caps")
-            self.series = ui.switch(
-                tr("Answer all the time"), on_change=lambda event: self.camera.series(bool(event.value))
-            )
-            self.place = ui.element("div")
+            with box("div", "row"):
+                self.start = button(tr("Start the webcam"), self._begin)
+                self.one = button(tr("Answer now"), self.camera.take, kind="primary")
+                self.stop = button(tr("Stop the webcam"), self.camera.stop)
+            with box("div") as self.series:
+                self.ticked = tick(tr("Answer all the time"), False, self.camera.series)
+            self.place = box("div")
             self._state(on=False)
+
+    def _begin(self) -> None:
+        self.camera.set_visibility(True)  # before it starts: a video that nobody sees is stopped
+        self.camera.start()
 
     def _state(self, *, on: bool) -> None:
         self.start.set_visibility(not on)
-        for one in (self.stop, self.one, self.series, self.camera):
-            one.set_visibility(on or one is self.camera)
-        if not on and self.series.value:
-            self.series.set_value(False)
+        for one in (self.camera, self.one, self.stop, self.series):
+            one.set_visibility(on)
+        if on:
+            self.trial.told.say(tr("The webcam is on."))
+        else:
+            self.ticked.props["checked"] = False
 
     def _refused(self, event: Any) -> None:
         reason = str((event.args or {}).get("reason"))
-        with speaking(self.trial.studio.language):
-            if reason == "insecure":
-                sentence = tr(
-                    "A browser lends its camera only to pages of this computer or with https: open the studio "
-                    "at http://localhost."
-                )
-            elif reason == "NotAllowedError":
-                sentence = tr("The browser was not allowed to use the camera; allow it in its address bar.")
-            elif reason == "NotFoundError":
-                sentence = tr("No camera was found. Plug one in, or choose a picture.")
-            else:
-                sentence = tr("The camera cannot be used; perhaps another program holds it.")
-            self.trial.problem.say(sentence)
+        if reason == "insecure":
+            sentence = tr(
+                "A browser lends its camera only to pages of this computer or with https: open the studio "
+                "at http://localhost."
+            )
+        elif reason == "NotAllowedError":
+            sentence = tr("The browser was not allowed to use the camera; allow it in its address bar.")
+        elif reason == "NotFoundError":
+            sentence = tr("No camera was found. Plug one in, or choose a picture.")
+        else:
+            sentence = tr("The camera cannot be used; perhaps another program holds it.")
+        self._state(on=False)
+        self.trial.wrong.say(sentence, wrong=True)
 
     async def _frame(self, event: Any) -> None:
         trial, args = self.trial, event.args if isinstance(event.args, dict) else {}
-        with handled(trial.studio, trial.problem):
-            (read,) = await aside(trial.studio, trial.read, [Given("", frame_of(args.get("jpeg")))])
-            name = tr("the webcam's picture")
-            if isinstance(read[1], str):
-                trial.problem.say(f"{name}: {read[1]}")
+        name = tr("the webcam's picture")
+        with reported(trial.wrong):
+            ((_, read),) = await alone(trial.read, [Given(name, frame_of(args.get("jpeg")))])
+            if isinstance(read, str):
+                trial.wrong.say(f"{name}: {read}", wrong=True)
             else:
-                (answer,) = await aside(trial.studio, trial.answer, read[1][None])
+                (answer,) = await alone(trial.answer, read[None])
                 self.place.clear()
                 with self.place:
-                    trial.card(name, read[1], answer)
+                    trial.card(name, read, answer, passing=bool(args.get("series")))
                 if answer["class"] != self.last or not args.get("series"):  # else it would never fall silent
                     self.last = answer["class"]
-                    trial.tidings.set_text(f"{name}: {answers.said(answer)}")
+                    trial.told.say(f"{name}: {answers.said(answer)}")
         self.camera.answered()
