@@ -112,7 +112,8 @@ class _Verb(click.Command):
         told = self.act(dict(values))
         code: int = told.pop("exit_code", 0)
         if values["json"]:
-            click.echo(json.dumps(told, ensure_ascii=True))
+            if told:  # a verb that goes on for long has told what there is while it went
+                click.echo(json.dumps(told, ensure_ascii=True))
         else:
             for line in self.show(told):
                 click.echo(line)

@@ -48,7 +48,7 @@ def _options() -> list[click.Parameter]:
     found: list[click.Parameter] = []
     for one in derived(StudioSettings):
         if one.name in _SEVERAL:
-            one.multiple, one.default, one.nargs = True, (), 1  # type: ignore[attr-defined]
+            one.multiple, one.default, one.nargs = True, (), 1
         found.append(one)
     words = tr("leave the browser closed")
     return [*found, option("no_open", "--no-open", "--no-abrir", is_flag=True, type=bool, help=words)]

@@ -1,9 +1,11 @@
-"""What the pages ask for by address: the style, the script, the language."""
+"""What the pages ask for by address: the style, the script, the language, the pages that other verbs made."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vistazo import language
+from vistazo.errors import VistazoError
+from vistazo.language import tr
 from vistazo.studio.entrance import LANGUAGE
 from vistazo.studio.state import Studio
 
@@ -14,6 +16,16 @@ __all__ = ["add"]
 
 _HERE = Path(__file__).parent
 _OURS = {"studio.css": "text/css; charset=utf-8", "studio.js": "text/javascript; charset=utf-8"}
+_MADE = {
+    "report": "report.html",
+    "explanation": "studio/explanation/explanation.html",
+    "map": "studio/map/embeddings.html",
+    "similar": "studio/similar/search.html",
+}
+_STILL = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
+}
 
 
 def add(app: "FastAPI", studio: Studio) -> None:
@@ -28,6 +40,15 @@ def add(app: "FastAPI", studio: Studio) -> None:
         return Response(
             (_HERE / name).read_bytes(), media_type=_OURS[name], headers={"cache-control": "no-cache"}
         )
+
+    @app.get("/made/{name}/{what}", response_model=None)
+    def made(name: str, what: str) -> Response:
+        """A page of a run that a verb made. It needs nothing else, and nothing in it runs."""
+        try:
+            file = studio.run(name) / _MADE[what]
+            return Response(file.read_bytes(), media_type="text/html; charset=utf-8", headers=_STILL)
+        except (VistazoError, OSError, KeyError):
+            return PlainTextResponse(tr("There is no such page."), 404)
 
     @app.get("/language/{code}", response_model=None)
     def speak(code: str, back: str = "/") -> Response:

@@ -5,6 +5,7 @@ Words are set as text, never as HTML, so that whatever stands in a name stays a 
 
 import asyncio
 import contextvars
+import inspect
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,13 +90,17 @@ class Message:
         )
 
 
-def guarded(handler: Callable[..., Any], message: Message) -> Callable[..., Awaitable[None]]:
-    """The handler of an event; a person's mistake is told in `message` instead of being raised."""
+def guarded(handler: Callable[..., Any], message: Message) -> Callable[[Any], Awaitable[None]]:
+    """The handler of an event; a person's mistake is told in `message` instead of being raised.
 
-    async def handle(*given: Any) -> None:
+    The handler takes the event, or nothing.
+    """
+    takes = any(one.default is one.empty for one in inspect.signature(handler).parameters.values())
+
+    async def handle(event: Any) -> None:
         message.say("")
         try:
-            found = handler(*given)
+            found = handler(event) if takes else handler()
             if isinstance(found, Awaitable):
                 await found
         except VistazoError as error:

@@ -11,9 +11,10 @@ from vistazo.bundle import disk_sentence
 from vistazo.engine.runs import MODEL, read_json
 from vistazo.errors import DiskError, RunError, SourceError, SourceMissing
 from vistazo.language import mark, tr
+from vistazo.studio import working
 from vistazo.studio.settings import StudioSettings
 
-__all__ = ["OWN", "RunState", "Studio", "create", "state_of"]
+__all__ = ["OWN", "RunState", "Studio", "create", "job_folder", "state_of"]
 
 OWN = ".studio"  # in the folder of runs: uploads, checks and what is told of processes
 KEPT = 3  # models that stay opened, the last ones asked for
@@ -57,12 +58,21 @@ class RunState:
         return self.state in ("starting", "reading", "training", "paused", "measuring")
 
 
+def job_folder(run: Path) -> Path:
+    """Where the job that works on a run is kept."""
+    return run.parent / OWN / "jobs" / run.name
+
+
 def state_of(run: Path) -> RunState:
     """How a run gets on. A process that died without a word leaves it interrupted."""
     told = read_json(run / "status.json")
+    job = working.job_of(job_folder(run))
     phase = told.get("phase")
+    if job is not None and job.runs and phase not in ("reading", "training", "measuring"):
+        return RunState(run, "starting", {})  # what the status tells is of the process before
     if phase not in _STATES:
-        return RunState(run, "starting" if not (run / "config.json").exists() else "interrupted", told)
+        fault = {} if job is None else {"reason": job.error}
+        return RunState(run, "interrupted" if job is None else "failed", {**told, **fault})
     state = str(phase)
     if state == "finished" and not (run / MODEL).exists():
         state = "interrupted"
@@ -85,6 +95,7 @@ class Studio:
     roots: tuple[Path, ...]
     runs: Path
     _models: "OrderedDict[tuple[Path, int], Any]" = field(default_factory=OrderedDict, repr=False)
+    _sources: "OrderedDict[tuple[Path, int], Any]" = field(default_factory=OrderedDict, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -135,8 +146,23 @@ class Studio:
             folders = [one for one in self.runs.iterdir() if one.is_dir() and not one.name.startswith(".")]
         except OSError:
             return []
-        found = [state_of(one) for one in folders if (one / "status.json").exists()]
+        found = [
+            state_of(one) for one in folders if (one / "status.json").exists() or job_folder(one).exists()
+        ]
         return sorted(found, key=lambda one: (_heartbeat(one), one.run.name), reverse=True)
+
+    def source(self, path: Path) -> Any:
+        """The pictures of a source (`pictures.stores.Source`), read once; call it beside the pages.
+
+        Raises SourceError.
+        """
+        key = (path, path.stat().st_mtime_ns)
+        with self._opening:
+            if key not in self._sources:
+                from vistazo.pictures import sources
+
+                self._sources[key] = sources.read_source(path, classes_file=None)
+            return _last(self._sources, key)
 
     def model(self, run: Path) -> Any:
         """The trained model of a run, opened once. Takes a while: call it through `nicegui.run.io_bound`.
@@ -153,10 +179,15 @@ class Studio:
                 from vistazo import tasks
 
                 self._models[key] = tasks.load(file)
-            self._models.move_to_end(key)
-            while len(self._models) > KEPT:
-                self._models.popitem(last=False)
-            return self._models[key]
+            return _last(self._models, key)
+
+
+def _last(kept: "OrderedDict[Any, Any]", key: Any) -> Any:
+    """What is kept under a key, as the last that was asked for; the oldest is let go."""
+    kept.move_to_end(key)
+    while len(kept) > KEPT:
+        kept.popitem(last=False)
+    return kept[key]
 
 
 def _heartbeat(state: RunState) -> float:

@@ -1,6 +1,7 @@
 """The first page: every run, what became of it, and the way to a new one."""
 
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -26,14 +27,25 @@ def add(studio: Studio) -> None:
                     tr("There is no model yet. Give pictures in a folder for each thing to be told apart."),
                 )
             link(tr("Make a new model"), "/new", kind="primary")
-            with box("ul", "runs"):
-                for one in found:
-                    _row(one)
+            finished = sum(one.state == "finished" for one in found)
+            # A form of the browser's own: ticked names go into the address of the page that compares.
+            with box("form", "", action="/compare", method="get"):
+                with box("ul", "runs"):
+                    for one in found:
+                        _row(one, ticks=finished > 1)
+                if finished > 1:
+                    words("button", tr("Compare those that are ticked"), "button plain").props["type"] = (
+                        "submit"
+                    )
 
 
-def _row(one: RunState) -> None:
+def _row(one: RunState, *, ticks: bool) -> None:
     with box("li", "run"):
-        link(one.run.name, f"/run/{one.run.name}")
+        with box("span", "named"):
+            if ticks and one.state == "finished":
+                label = tr("compare {name}", name=one.run.name)
+                box("input", "", type="checkbox", name="run", value=one.run.name, aria_label=label)
+            link(one.run.name, f"/run/{quote(one.run.name)}")
         words("span", one.words, f"state {one.state}")
         shown = figure(one)
         if shown:

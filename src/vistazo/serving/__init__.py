@@ -1,0 +1,1 @@
+"""The HTTP service: trained models answer over the network. Nothing here imports torch by itself."""

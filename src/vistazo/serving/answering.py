@@ -1,0 +1,154 @@
+"""What the routes of a model do: read a body, ask the model, form the answer."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from vistazo.language import set_language, tr
+from vistazo.serving.bodies import Held, media_type_of, read_body
+from vistazo.serving.endpoints import Asked, Read, whole_number
+from vistazo.serving.limits import Receive, Scope, Send
+from vistazo.serving.logs import Log
+from vistazo.serving.models import Served, Shelf
+from vistazo.serving.refusing import Refused
+from vistazo.serving.settings import ServeSettings
+from vistazo.serving.visits import Visit
+
+__all__ = ["Answering", "send_json"]
+
+_MOST_TOP, _MOST_STEPS = 10_000, 100_000
+_JSON = (b"content-type", b"application/json")
+
+
+class Answering:
+    """The routes under /v1/models/NAME."""
+
+    def __init__(self, shelf: Shelf, settings: ServeSettings, log: Log) -> None:
+        self.shelf, self.settings, self.log = shelf, settings, log
+        self.draining = False
+        self.busy = 0  # requests that are being answered
+        self._held = Held(int(settings.held_mb * 1_000_000))
+        self.more: dict[str, Any] = {}
+
+    async def __call__(self, name: str, verb: str, scope: Scope, receive: Receive, send: Send) -> None:
+        visit: Visit = scope["vistazo"]
+        visit.label = f"/v1/models/{{name}}/{verb}"
+        if visit.languages:
+            set_language(visit.language)  # of this request's own task
+        served = self.shelf.get(name)
+        if served is None:
+            raise _early(visit, 404, tr("There is no model of this name here. GET /v1/models tells them."))
+        visit.model = name
+        if scope["method"] != "POST":
+            raise Refused(405, tr("Ask this route with POST."), (b"allow", b"POST"), close=visit.chunked)
+        if self.draining:
+            raise Refused.draining()
+        self.busy += 1
+        try:
+            body = await read_body(
+                receive, visit, self.settings.limit, self.settings.body_seconds, self._held
+            )
+            if verb == "predict":
+                told = await self._predict(served, body, visit, scope["query_string"])
+            else:
+                told = await self._other(verb)(served, body, visit, scope["query_string"])
+        finally:
+            self.busy -= 1
+        await send_json(send, told, close=self.draining)
+
+    async def _predict(self, served: Served, body: bytes, visit: Visit, query: bytes) -> dict[str, Any]:
+        endpoint, batcher = served.endpoint, served.batcher
+        kind = media_type_of(visit.media_type)
+        asked = asked_of(query, visit) if query else Asked(language=visit.language)
+        batcher.admit()  # before the picture is decoded: an overload is to cost as little as can be
+        counted = 1
+        try:
+            if endpoint.light(body, kind):
+                found = endpoint.read(endpoint.inputs(body, visit.media_type, kind, 1), asked)
+            else:
+                found = await asyncio.to_thread(self._read, served, body, visit.media_type, kind, asked)
+            more = len(found.items) - 1
+            if more > 0:
+                batcher.leave()
+                counted = 0
+                batcher.admit(more + 1)
+                counted = more + 1
+            answers = await batcher.ask(found.items)
+        finally:
+            batcher.leave(counted)
+        predictions, unreadable = [], found.unreadable
+        for answer in answers:
+            if isinstance(answer, Refused):
+                raise answer
+            if isinstance(answer, Exception):
+                raise answer
+            for one in answer:
+                (unreadable if "reason" in one else predictions).append(one)
+        if not predictions:
+            raise unread(unreadable)
+        return {
+            "model": visit.model,
+            "hash": served.hash,
+            "request": visit.request,
+            "predictions": predictions,
+            "unreadable": unreadable,
+        }
+
+    def _other(self, verb: str) -> Any:
+        if verb not in self.more:
+            raise Refused(404, tr("This service does not answer {verb}.", verb=verb))
+        return self.more[verb]
+
+    def _read(self, served: Served, body: bytes, content_type: str, kind: str, asked: Asked) -> Read:
+        """In a thread. What a reader trips over that is no fault of ours is the input's."""
+        endpoint = served.endpoint
+        inputs = endpoint.inputs(body, content_type, kind, self.settings.most_inputs)
+        try:
+            return endpoint.read(inputs, asked)
+        except Refused:
+            raise
+        except Exception:
+            self.log.fault()
+            raise Refused(422, tr("Nothing that was sent could be read.")) from None
+
+
+def unread(unreadable: list[dict[str, Any]]) -> Refused:
+    """The refusal where nothing that was sent could be read, with the first reason."""
+    if not unreadable:
+        return Refused(422, tr("The request holds nothing to answer for."))
+    reason = " ".join(str(unreadable[0]["reason"]).split())[:300]
+    return Refused(422, tr("Nothing that was sent could be read: {reason}.", reason=reason.rstrip(".")))
+
+
+def asked_of(query: bytes, visit: Visit) -> Asked:
+    """The parameters of an address. Raises Refused 422."""
+    told = parameters(query)
+    return Asked(
+        top=whole_number(told, "top", 5, _MOST_TOP) or 5,
+        steps=whole_number(told, "steps", None, _MOST_STEPS),
+        language=visit.language,
+    )
+
+
+def parameters(query: bytes) -> Mapping[str, str]:
+    """The parameters of an address, the last of each name. Raises Refused 400."""
+    try:
+        return dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50))
+    except ValueError:
+        raise Refused(400, tr("The parameters of the address cannot be read.")) from None
+
+
+async def send_json(send: Send, told: Any, status: int = 200, *, close: bool = False) -> None:
+    """Send a value as JSON."""
+    body = json.dumps(told, ensure_ascii=True, allow_nan=False).encode()
+    headers = [_JSON, (b"content-length", b"%d" % len(body))]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _early(visit: Visit, status: int, sentence: str) -> Refused:
+    return Refused(status, sentence, close=visit.chunked)

@@ -1,0 +1,202 @@
+"""The service as an application: its routes, behind what `limits` lets in."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from vistazo import __version__
+from vistazo.errors import VistazoError
+from vistazo.language import speaking, tr
+from vistazo.serving.answering import Answering
+from vistazo.serving.describing import description
+from vistazo.serving.limits import App, Limits, Receive, Rules, Scope, Send
+from vistazo.serving.models import Shelf, served_models
+from vistazo.serving.refusing import Refused, body_of
+from vistazo.serving.settings import ServeSettings
+from vistazo.serving.visits import Visit
+
+__all__ = ["Service", "create"]
+
+_FRONT = "/v1/models/"
+VERBS = ("predict", "explain", "similar")
+
+
+class Service(FastAPI):
+    """The application. rules: who is let in. answering: the routes of models, asked without FastAPI's own layers."""
+
+    rules: Rules
+    answering: Answering
+    shelf: Shelf
+
+    def build_middleware_stack(self) -> App:  # type: ignore[override]
+        """What FastAPI would put before every route stands behind the routes that are asked thousands of times."""
+        return Limits(_Front(super().build_middleware_stack(), self.answering), self.rules)
+
+
+class _Front:
+    """Sends the routes of models straight to where they are answered."""
+
+    def __init__(self, rest: App, answering: Answering) -> None:
+        self.rest, self.answering = rest, answering
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path.startswith(_FRONT):
+            name, slash, verb = path[len(_FRONT) :].partition("/")
+            if slash and verb in VERBS:
+                await self.answering(name, verb, scope, receive, send)
+                return
+        await self.rest(scope, receive, send)
+
+
+def create(
+    models: Shelf | Mapping[str, Any], settings: ServeSettings, *, rules: Rules | None = None
+) -> Service:
+    """The service of some models: a Shelf, or {name: a loaded model or the path of one}.
+
+    Raises VistazoError where a model cannot be loaded.
+    """
+    shelf = served_models(models, settings)
+    rules = rules or Rules.of(settings)
+    app = Service(
+        title="Vistazo",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_alive,
+    )
+    app.rules, app.shelf = rules, shelf
+    app.answering = Answering(shelf, settings, rules.log)
+    shelf.on_batch(rules.measures.batch)
+    rules.measures.watch(
+        "vistazo_queue", "Inputs accepted and not yet answered.",
+        lambda: {name: served.batcher.accepted for name, served in shelf.items()},
+    )  # fmt: skip
+    app.state.settings = settings
+    _routes(app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _alive(app: FastAPI) -> AsyncIterator[None]:
+    assert isinstance(app, Service)
+    watching = asyncio.create_task(_watch(app.shelf, app.rules, app.state.settings.reload_seconds))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        for _, served in app.shelf.items():
+            served.batcher.close()
+        app.rules.log.flush()
+
+
+async def _watch(shelf: Shelf, rules: Rules, seconds: float) -> None:
+    """Load models anew whose file was replaced; a file that cannot be used leaves the old model, and a line."""
+    while True:
+        await asyncio.sleep(seconds)
+        for name in await asyncio.to_thread(shelf.changed):
+            try:
+                new = await asyncio.to_thread(shelf.reload, name)
+            except VistazoError as error:
+                rules.measures.reloaded(name, "failed")
+                rules.log.event("error", f"the replaced file of {name} cannot be used; the old model stays: {error}",
+                                model=name)  # fmt: skip
+            except Exception:
+                rules.measures.reloaded(name, "failed")
+                rules.log.fault()
+            else:
+                if new is not None:
+                    rules.measures.reloaded(name, "ok")
+                    rules.log.event("info", f"{name} was loaded anew", model=name, hash=new.hash)
+
+
+# ---------------------------------------------------------------- routes besides those of models
+def _routes(app: Service) -> None:
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(request: Request) -> Response:
+        if app.answering.draining:
+            raise Refused.draining()
+        return JSONResponse({"status": "ok"})
+
+    async def measures(request: Request) -> Response:
+        return PlainTextResponse(app.rules.measures.text(), media_type="text/plain; version=0.0.4")
+
+    async def models(request: Request) -> Response:
+        return JSONResponse({"models": [_described(app, name) for name, _ in app.shelf.items()]})
+
+    told: list[dict[str, Any]] = []
+
+    async def openapi(request: Request) -> Response:
+        if not told:
+            told.append(app.openapi())
+        return JSONResponse(told[0])
+
+    for path, endpoint in (
+        ("/healthz", healthz),
+        ("/readyz", readyz),
+        ("/metrics", measures),
+        ("/v1/models", models),
+        ("/openapi.json", openapi),
+    ):
+        app.add_route(path, _labelled(path, endpoint), methods=["GET"], include_in_schema=False)
+    app.openapi = lambda: description(app.shelf, app.state.settings)  # type: ignore[method-assign]
+    app.add_exception_handler(HTTPException, _refused)  # type: ignore[arg-type]
+    app.add_exception_handler(Refused, _told)  # type: ignore[arg-type]
+
+
+def _labelled(path: str, endpoint: Any) -> Any:
+    async def labelled(request: Request) -> Response:
+        visit: Visit | None = request.scope.get("vistazo")
+        if visit is not None:
+            visit.label = path
+        answer: Response = await endpoint(request)
+        return answer
+
+    return labelled
+
+
+def _described(app: Service, name: str) -> dict[str, Any]:
+    served = app.shelf.get(name)
+    assert served is not None
+    one = served.endpoint
+    classes = {} if one.classes is None else {"classes": list(one.classes)}
+    return {
+        "name": name,
+        "task": one.task,
+        "hash": served.hash,
+        **classes,
+        "reads": list(one.reads),
+        "explain": one.explains and "explain" in app.answering.more,
+        "similar": False,
+    }
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    """Starlette's own errors, no route and no such method, in our words."""
+    visit: Visit = request.scope["vistazo"]
+    with speaking(visit.language):
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "GET")
+            sentence = tr("This route is asked with {methods}.", methods=allowed)
+            return _response(visit, Refused(405, sentence, (b"allow", allowed.encode())))
+        return _response(visit, Refused(404, tr("There is nothing here. /openapi.json tells what there is.")))
+
+
+async def _told(request: Request, refusal: Refused) -> Response:
+    return _response(request.scope["vistazo"], refusal)
+
+
+def _response(visit: Visit, refusal: Refused) -> Response:
+    headers = {name.decode(): value.decode() for name, value in refusal.more}
+    if refusal.close or visit.chunked or visit.length > 65_536:
+        headers["connection"] = "close"
+    return Response(body_of(refusal.sentence, visit.request), refusal.status, headers, "application/json")

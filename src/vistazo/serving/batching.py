@@ -1,0 +1,138 @@
+"""Zero-wait batching: whatever is queued when the model is free is answered at once, and nothing waits for company.
+
+A model that is quick answers on the event loop itself: handing a batch of 1 ms to a thread costs as much again, for
+both then fight for the interpreter's lock. A slower one has a thread, and requests are read while it computes.
+Batches are of a few sizes alone, each tried before the first request: a new size costs a network milliseconds once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+from vistazo.serving.refusing import Refused
+
+__all__ = ["SIZES", "Batcher"]
+
+Item = TypeVar("Item")
+Answer = Callable[[Sequence[Any]], Sequence[Any]]
+SIZES = (1, 2, 4, 8, 16, 32)
+_SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
+
+
+class _Job(Generic[Item]):
+    """The inputs of one request. left: those without an answer yet."""
+
+    __slots__ = ("answers", "done", "items", "left")
+
+    def __init__(self, items: Sequence[Item], done: "asyncio.Future[list[Any]]") -> None:
+        self.items, self.done, self.left = items, done, len(items)
+        self.answers: list[Any] = [None] * len(items)
+
+
+class Batcher(Generic[Item]):
+    """Gathers inputs of requests and answers them together.
+
+    answer: from inputs to as many answers; an exception among them is that input's own. most: inputs answered at once.
+    queue: inputs accepted and not yet answered, above which `admit` refuses. inline: whether to answer on the event
+    loop. told: called with the size of each batch.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        most: int,
+        queue: int,
+        inline: bool,
+        told: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        self.answer, self.most, self.queue, self.inline, self._told = answer, most, queue, inline, told
+        self.accepted = 0  # inputs of requests that were admitted and have no answer yet
+        self.pace = 0.001  # seconds an input takes
+        self._waiting: deque[tuple[_Job[Item], int]] = deque()
+        self._working = False
+        self._pool: ThreadPoolExecutor | None = None
+
+    def admit(self, count: int = 1) -> None:
+        """Accept so many inputs, which `leave` takes back. Raises Refused 429 where the queue is full.
+
+        One request with more inputs than the queue has places comes in where nothing waits.
+        """
+        if self.accepted and self.accepted + count > self.queue:
+            raise Refused.busy(self.accepted * self.pace)
+        self.accepted += count
+
+    def leave(self, count: int = 1) -> None:
+        """So many accepted inputs are answered, or will not be."""
+        self.accepted -= count
+
+    async def ask(self, items: Sequence[Item]) -> list[Any]:
+        """The answers to inputs that were admitted, in order; an exception in the place of an input that failed."""
+        if not items:
+            return []
+        loop = asyncio.get_running_loop()
+        job = _Job(items, loop.create_future())
+        self._waiting.extend((job, at) for at in range(len(items)))
+        if not self._working:
+            self._working = True
+            loop.call_soon(self._next, loop)  # after the requests that were read in this turn of the loop
+        return await job.done
+
+    def close(self) -> None:
+        """Let go of the thread, once nothing waits."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        waiting = self._waiting
+        batch = [waiting.popleft() for _ in range(min(len(waiting), self.most))]
+        if not batch:
+            self._working = False
+            return
+        if self.inline:
+            self._give(batch, self._answers(batch))
+            if waiting:
+                loop.call_soon(self._next, loop)
+            else:
+                self._working = False
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "vistazo-model")
+        self._pool.submit(self._in_thread, loop, batch)
+
+    def _in_thread(self, loop: asyncio.AbstractEventLoop, batch: list[tuple[_Job[Item], int]]) -> None:
+        answers = self._answers(batch)
+
+        def finish() -> None:
+            self._give(batch, answers)
+            self._next(loop)
+
+        loop.call_soon_threadsafe(finish)
+
+    def _answers(self, batch: list[tuple[_Job[Item], int]]) -> Sequence[Any]:
+        began = perf_counter()
+        items = [job.items[at] for job, at in batch]
+        try:
+            answers = self.answer(items)
+        except Exception:  # one of them is at fault, and the others are not to suffer from it
+            answers = [self._alone(item) for item in items]
+        spent = (perf_counter() - began) / len(batch)
+        self.pace += _SMOOTHING * (spent - self.pace)
+        self._told(len(batch))
+        return answers
+
+    def _alone(self, item: Item) -> Any:
+        try:
+            return self.answer([item])[0]
+        except Exception as error:
+            return error
+
+    def _give(self, batch: list[tuple[_Job[Item], int]], answers: Sequence[Any]) -> None:
+        for (job, at), answer in zip(batch, answers, strict=True):
+            job.answers[at] = answer
+            job.left -= 1
+            if not job.left and not job.done.done():  # the client may have gone
+                job.done.set_result(job.answers)

@@ -1,0 +1,230 @@
+"""The server under the application: uvicorn, with limits on heads, bodies and patience, and an end that loses nothing.
+
+Where uvicorn leaves a matter to a proxy in front, it is settled here: a head that never ends, a connection that says
+nothing, a body that goes on after its answer, a client that is still sending when it is refused.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from vistazo import platform
+from vistazo.language import tr
+from vistazo.serving.limits import POLICY
+from vistazo.serving.refusing import body_of
+from vistazo.serving.settings import ServeSettings
+from vistazo.serving.visits import new_id
+
+__all__ = ["Server", "configured"]
+
+_READ = 65_536  # bytes read from a connection at once: so much at most comes after a limit
+_HEAD = 65_536  # bytes of a request's head
+_LINGER = 1.0  # seconds in which a client that is still sending can read why it was refused
+_SWEEP = 0.5  # seconds between two looks at the connections
+
+
+class _Gentle:
+    """A transport whose end leaves the client time to read the answer while it is still sending.
+
+    Closed with unread bytes, the kernel resets the connection and the client may lose the answer. Nothing more is read.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        transport = self._transport
+        if transport.is_closing():
+            return
+        with contextlib.suppress(RuntimeError, OSError):
+            transport.pause_reading()
+        with contextlib.suppress(RuntimeError, OSError, NotImplementedError):
+            transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER, transport.close)
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. since: the loop's time at which the request that is coming began; 0 where none is."""
+
+    settings: ServeSettings
+    since = 0.0
+    in_head = True
+    head = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Called by the loop."""
+        transport.max_size = _READ  # type: ignore[attr-defined]
+        super().connection_made(transport)
+        self.since = self.loop.time()
+        if len(self.connections) > self.settings.connections:
+            self.refuse(503, tr("The service has too many connections. Try again later."), "retry-after: 1")
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with what a client sent."""
+        if self.parser is None or self.transport.is_closing():
+            return
+        if self.in_head:
+            if not self.since:
+                self.since = self.loop.time()
+            self.head += len(data)
+        super().data_received(data)
+        if self.in_head and self.head > _HEAD:
+            self.refuse(400, tr("The head of the request is too long."))
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        super().on_message_begin()
+        self.in_head = True
+        if not self.since:
+            self.since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        self.in_head, self.head = False, 0
+        super().on_headers_complete()
+        self.cycle.transport = self  # type: ignore[assignment]
+
+    # What a cycle asks of its transport goes through these, so that its end can be gentle.
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self.transport.write(data)
+
+    def close(self) -> None:
+        """End the connection after an answer; gently where the client is still sending."""
+        if self.since:
+            _Gentle(self.transport).close()
+        else:
+            self.transport.close()
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        if self.cycle.response_complete and self.cycle.keep_alive:
+            self.head += len(body)  # of a body that nobody reads any more
+            if self.head > _HEAD:
+                self.cycle.keep_alive = False
+                _Gentle(self.transport).close()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        self.since = 0.0
+        self.in_head, self.head = True, 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self.refuse(400, tr("This is no request of HTTP that can be read."))
+
+    def refuse(self, status: int, sentence: str, *more: str) -> None:
+        """Answer outside of any request, and end the connection."""
+        if self.transport.is_closing():
+            return
+        request = new_id()
+        body = body_of(sentence, request)
+        reason = {400: "Bad Request", 408: "Request Timeout", 503: "Service Unavailable"}[status]
+        lines = [
+            f"HTTP/1.1 {status} {reason}", "content-type: application/json", f"content-length: {len(body)}",
+            f"x-request-id: {request}", "x-content-type-options: nosniff", f"content-security-policy: {POLICY}",
+            "cache-control: no-store", "connection: close", *more,
+        ]  # fmt: skip
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        _Gentle(self.transport).close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is coming and none is being answered."""
+        return not self.since and (self.cycle is None or self.cycle.response_complete)
+
+    def tired_of(self, now: float) -> None:
+        """End a connection whose request does not come. The body of one that was read for has its own time."""
+        if not self.since or self.transport.is_closing():
+            return
+        waited = now - self.since
+        if self.in_head and waited > self.settings.head_seconds:
+            if self.cycle is not None and not self.cycle.response_complete:
+                return  # an earlier request of this connection is still being answered
+            if self.head:
+                self.refuse(408, tr("The head of the request did not come in time."))
+            else:
+                self.transport.close()
+        elif (
+            self.cycle.response_complete and waited > self.settings.head_seconds + self.settings.body_seconds
+        ):
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which ends by our rules. draining: called when the end begins. busy: requests being answered."""
+
+    def __init__(
+        self, config: uvicorn.Config, settings: ServeSettings, draining: Callable[[], None], busy: Callable[[], int],
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        super().__init__(config)
+        self._settings, self._draining, self._busy, self._ready = settings, draining, busy, ready
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+        """SIGTERM and Ctrl-C begin the end; a second one ends at once."""
+        with platform.on_stop_signals(self.stop):
+            yield
+
+    def stop(self) -> None:
+        """Begin the end."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        self._sweeping = asyncio.create_task(self._sweep())
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was accepted, tell others that it is over, and close."""
+        self._draining()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        # A client that keeps its connection is told with its next request; one that is silent is let go of.
+        while loop.time() - began < self._settings.drain_seconds:
+            await asyncio.sleep(0.05)
+            if self._busy() == 0 and loop.time() - began >= self._settings.linger_seconds:
+                break
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self.config.timeout_graceful_shutdown = 1
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "since", 0.0):  # a request that never came whole
+                connection.transport.close()
+        await super().shutdown(sockets)
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP)
+            now = loop.time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.tired_of(now)
+
+
+def configured(app: Any, settings: ServeSettings) -> uvicorn.Config:
+    """uvicorn's settings for an application; its own log is silent, and headers of proxies are not believed."""
+    protocol = type("Connection", (Connection,), {"settings": settings})
+    return uvicorn.Config(
+        app, http=protocol, ws="none", loop="asyncio", interface="asgi3", lifespan="on", log_config=None,
+        access_log=False, log_level="critical", proxy_headers=False, server_header=False, backlog=2048,
+        timeout_keep_alive=round(settings.idle_seconds) or 1,
+    )  # fmt: skip

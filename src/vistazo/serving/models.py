@@ -1,0 +1,182 @@
+"""The models of a service: found, loaded, and loaded anew when their file is replaced."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vistazo.engine import runs
+from vistazo.errors import UsageError, VistazoError
+from vistazo.language import tr
+from vistazo.serving.batching import Batcher
+from vistazo.serving.endpoints import Endpoint, endpoint_for
+from vistazo.serving.settings import ServeSettings
+
+__all__ = ["Served", "Shelf", "file_of", "named"]
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(eq=False)
+class Served:
+    """A model as it answers now. stamp: of the file that it was loaded from."""
+
+    endpoint: Endpoint
+    batcher: Batcher[Any]
+    path: Path | None
+    stamp: _Stamp | None
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the model's file."""
+        return self.endpoint.hash
+
+
+class Shelf:
+    """The models of a service, by name. told: called with the model's name and the size of each batch."""
+
+    def __init__(
+        self, settings: ServeSettings, told: Callable[[str, int], None] = lambda name, size: None
+    ) -> None:
+        self._settings, self._told = settings, told
+        self._models: dict[str, Served] = {}
+        self._refused: dict[str, _Stamp | None] = {}  # replaced files that could not be used, told once each
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def get(self, name: str) -> Served | None:
+        """The model of that name as it answers now."""
+        return self._models.get(name)
+
+    def items(self) -> list[tuple[str, Served]]:
+        """Names and models, in the order they were given."""
+        return list(self._models.items())
+
+    def on_batch(self, told: Callable[[str, int], None]) -> None:
+        """Who is told of batches from here on."""
+        self._told = told
+
+    def open(self, name: str, path: Path) -> None:
+        """Load the model in a file under a name. Raises VistazoError, each in one sentence."""
+        self._models[name] = self._loaded(name, path)
+
+    def put(self, name: str, model: Any) -> None:
+        """Serve a model that is loaded already."""
+        path = getattr(model, "path", None)
+        digest = _digest(path) if path is not None and Path(path).is_file() else ""
+        self._models[name] = self._served(name, model, digest, None, None)
+
+    def changed(self) -> list[str]:
+        """The names of models whose file is another by now, and was not refused already."""
+        found = []
+        for name, served in self.items():
+            if served.path is None:
+                continue
+            stamp = _stamp(served.path)
+            if stamp is not None and stamp != served.stamp and stamp != self._refused.get(name):
+                found.append(name)
+        return found
+
+    def reload(self, name: str) -> Served | None:
+        """Load the file of a model anew; what was asked of the old one, it still answers.
+
+        None where the contents are the same. Raises VistazoError where the file cannot be used: the old one stays.
+        """
+        old = self._models[name]
+        assert old.path is not None
+        stamp = _stamp(old.path)
+        try:
+            if _digest(old.path) == getattr(old.endpoint, "digest", ""):
+                old.stamp = stamp
+                return None
+            new = self._loaded(name, old.path)
+        except Exception:
+            self._refused[name] = stamp
+            raise
+        self._models[name] = new
+        return new
+
+    def _loaded(self, name: str, path: Path) -> Served:
+        from vistazo import tasks
+
+        stamp = _stamp(path)
+        digest = _digest(path)
+        return self._served(name, tasks.load(path), digest, path, stamp)
+
+    def _served(self, name: str, model: Any, digest: str, path: Path | None, stamp: _Stamp | None) -> Served:
+        endpoint = endpoint_for(model, digest, threads=self._settings.threads)
+        endpoint.warm()
+        batcher: Batcher[Any] = Batcher(
+            endpoint.answer,
+            most=endpoint.most,
+            queue=self._settings.queue,
+            inline=endpoint.inline,
+            told=lambda size: self._told(name, size),
+        )
+        return Served(endpoint, batcher, path, stamp)
+
+
+def named(words: Sequence[str]) -> dict[str, Path]:
+    """{name: file} of the MODEL words of a command: a file, a run folder, 'last', or NAME=one of these.
+
+    Raises UsageError for two models of one name or a name that no address can hold, RunError where nothing is there.
+    """
+    found: dict[str, Path] = {}
+    for word in words:
+        name, equals, rest = word.partition("=")
+        if not equals or not _NAME.fullmatch(name) or Path(word).exists():
+            name, rest = "", word
+        path = file_of(rest)
+        if not name:
+            plain = path.parent.resolve().name if path.name == runs.MODEL else path.stem
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:64] or "model"
+        if name in (".", ".."):
+            raise UsageError(tr("A model cannot be called {name}. Name it: NAME=PATH.", name=name))
+        if name in found:
+            raise UsageError(
+                tr("Two models are called {name}. Name them apart: one={first} two={second}.",
+                   name=name, first=found[name], second=path)
+            )  # fmt: skip
+        found[name] = path
+    return found
+
+
+def file_of(word: str | os.PathLike[str]) -> Path:
+    """The file that a MODEL word means. Raises RunError."""
+    return runs.model_file(word)
+
+
+def served_models(models: "Shelf | Mapping[str, Any]", settings: ServeSettings) -> Shelf:
+    """The shelf of models that are loaded, or are files."""
+    if isinstance(models, Shelf):
+        return models
+    shelf = Shelf(settings)
+    for name, model in models.items():
+        if isinstance(model, (str, os.PathLike)):
+            shelf.open(name, file_of(model))
+        else:
+            shelf.put(name, model)
+    return shelf
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_mtime_ns, told.st_size, told.st_ino
+
+
+def _digest(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise VistazoError(
+            tr("{path} cannot be read ({reason}).", path=path, reason=error.strerror)
+        ) from None

@@ -1,0 +1,183 @@
+"""Pictures of requests, and how a classifier answers them together."""
+
+import base64
+import binascii
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vistazo.errors import SourceError
+from vistazo.language import tr
+from vistazo.pictures import decoding
+from vistazo.pictures.stores import reason_of
+from vistazo.serving.batching import SIZES
+from vistazo.serving.bodies import Part, parse_json, parts_of
+from vistazo.serving.endpoints import Asked, Read
+from vistazo.serving.refusing import Refused
+
+__all__ = ["READS", "Pictures"]
+
+READS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
+_SMALL_FILE, _SMALL_SIDE = 16_384, 128  # bytes, pixels: what decodes in less time than a thread takes to wake
+_QUICK = 0.006  # seconds of a full batch that the event loop may be held up for
+_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Pictures:
+    """A classifier as the service asks it: `vistazo.serving.endpoints.Endpoint`."""
+
+    task = "classification"
+    reads = READS
+
+    def __init__(self, model: Any, digest: str, *, threads: int | None) -> None:
+        self.model = model
+        self.hash: str = getattr(model, "hash", None) or digest
+        self.classes: tuple[str, ...] = tuple(model.classes)
+        self.explains = hasattr(model, "explain")
+        self.inline = False
+        self.most = SIZES[-1]
+        self._size: tuple[int, int, int] = tuple(model.size)
+        self._threads = threads
+        self._answer = getattr(model, "answer", None) or _formed(model)
+
+    # ------------------------------------------------------------ reading
+    def light(self, body: bytes, media_type: str) -> bool:
+        """A raw picture that is small by its bytes and, as its header says, by its pixels."""
+        return (
+            len(body) < _SMALL_FILE
+            and media_type[:5] != "multi"
+            and media_type[-4:] != "json"
+            and _tiny(body)
+        )
+
+    def inputs(self, body: bytes, content_type: str, media_type: str, most: int) -> list[Part]:
+        """The pictures in a body, undecoded."""
+        if media_type == "multipart/form-data":
+            return parts_of(body, content_type, most)
+        if media_type == "application/json":
+            return _in_json(parse_json(body), most)
+        if media_type.startswith("image/") or media_type in ("", "application/octet-stream"):
+            return [Part("picture", body, media_type)]
+        sentence = tr(
+            "This model reads {kinds}, not {kind}.", kinds=", ".join(READS), kind=repr(media_type[:60])
+        )
+        raise Refused(415, sentence)
+
+    def read(self, inputs: list[Part], asked: Asked) -> Read:
+        """Pictures decoded to the model's size."""
+        height, width, channels = self._size
+        found = Read()
+        for part in inputs:
+            try:
+                pixels = decoding.decode(
+                    part.data, height=height, width=width, channels=channels, background=self.model.background
+                )
+            except (SourceError, OSError, MemoryError) as error:
+                found.unreadable.append({"file": part.name, "reason": reason_of(error)})
+            else:
+                found.items.append((part.name, pixels, asked.top))
+        return found
+
+    # ------------------------------------------------------------ answering
+    def answer(self, items: Sequence[tuple[str, Pixels, int]]) -> list[list[dict[str, Any]]]:
+        """One answer a picture, as `vistazo predict` gives it."""
+        rows = self._probabilities([pixels for _, pixels, _ in items])
+        answer = self._answer
+        return [[answer(name, row, top)] for (name, _, top), row in zip(items, rows, strict=True)]
+
+    def _probabilities(self, pixels: Sequence[Pixels]) -> npt.NDArray[np.float64]:
+        count = len(pixels)
+        size = next(one for one in SIZES if one >= count)
+        stacked = np.empty((size, *self._size), np.uint8)
+        np.stack(pixels, out=stacked[:count])
+        stacked[count:] = 0
+        rows: npt.NDArray[np.float64] = self.model.probabilities(stacked)[:count]
+        return rows
+
+    def warm(self) -> None:
+        """Every size of batch twice; then it is known whether the event loop can wait for a batch, and the threads."""
+        self._use_threads(self._threads or 1)
+        seconds = self._seconds_of(SIZES[-1])
+        if self._threads is None and seconds > _QUICK:
+            from vistazo import platform
+
+            self._use_threads(platform.physical_cores())
+        else:
+            self.inline = seconds <= _QUICK
+        for size in SIZES[:-1]:
+            if seconds < 2:  # a network of seconds a batch is not held back by a new size
+                self._seconds_of(size)
+
+    def _seconds_of(self, size: int) -> float:
+        """Of a batch, the quickest of three; of one that takes long, the first."""
+        blank = [np.zeros(self._size, np.uint8)] * size
+        found = []
+        for _ in range(3):
+            began = perf_counter()
+            self._probabilities(blank)
+            found.append(perf_counter() - began)
+            if found[-1] > 0.5:
+                break
+        return min(found)
+
+    def _use_threads(self, count: int) -> None:
+        torch = sys.modules.get("torch")  # where the model needs it, it is there by now
+        if torch is not None:
+            torch.set_num_threads(count)
+
+
+def _tiny(data: bytes) -> bool:
+    """Whether the header of a PNG or JPEG tells a picture of few pixels."""
+    if data[:16] == _PNG and len(data) > 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return 0 < width <= _SMALL_SIDE and 0 < height <= _SMALL_SIDE
+    if data[:3] == b"\xff\xd8\xff":
+        import simplejpeg
+
+        try:
+            height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        except ValueError:
+            return False
+        return bool(width <= _SMALL_SIDE and height <= _SMALL_SIDE)
+    return False
+
+
+def _in_json(told: Any, most: int) -> list[Part]:
+    """The pictures of {"pictures": ["<base64>", ...]}; a data: address counts as what it holds."""
+    texts = told.get("pictures") if isinstance(told, Mapping) else None
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise Refused(422, tr("The JSON body must be {example}.", example='{"pictures": ["<base64>", ...]}'))
+    if len(texts) > most:
+        raise Refused(413, tr("A request may have {n} inputs at most.", n=most))
+    found = []
+    for number, text in enumerate(texts, 1):
+        if text[:5] == "data:":
+            text = text.partition(",")[2]
+        try:
+            data = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            sentence = tr("Picture {n} of the JSON body is not in base64.", n=number)
+            raise Refused(422, sentence) from None
+        found.append(Part(str(number), data, ""))
+    return found
+
+
+def _formed(model: Any) -> Any:
+    """TEMPORARY until Classifier.answer is merged."""
+
+    def answer(name: str, row: npt.NDArray[np.float64], top: int) -> dict[str, Any]:
+        order = np.argsort(-row, kind="stable")[:top]
+        ranked = [[model.classes[at], round(float(row[at]), 6)] for at in order]
+        found = {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
+        if model.unknowing is not None:
+            found["known"] = bool(row.max() >= model.unknowing.threshold)
+        return found
+
+    return answer

@@ -1,0 +1,35 @@
+"""Why a request is not answered: a status, one sentence, and what the client may do."""
+
+import json
+from typing import Any
+
+from vistazo.language import tr
+
+__all__ = ["Refused", "body_of"]
+
+
+class Refused(Exception):
+    """A request that is refused with a status and one sentence. more: headers. close: whether the connection ends."""
+
+    def __init__(self, status: int, sentence: str, *more: tuple[bytes, bytes], close: bool = False) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence, self.more, self.close = status, sentence, more, close
+
+    @classmethod
+    def busy(cls, seconds: float, *, close: bool = False) -> "Refused":
+        """The queue is full; it will have room after so many seconds."""
+        wait = max(1, round(seconds + 0.499))
+        sentence = tr("The service is busy. Try again in {n} s.", n=wait)
+        return cls(429, sentence, (b"retry-after", str(wait).encode()), close=close)
+
+    @classmethod
+    def draining(cls) -> "Refused":
+        """The service is about to end, or not ready yet."""
+        sentence = tr("The service is not ready or is about to stop. Try again later.")
+        return cls(503, sentence, (b"retry-after", b"2"), close=True)
+
+
+def body_of(sentence: str, request: str) -> bytes:
+    """The JSON body of an error."""
+    told: dict[str, Any] = {"error": sentence, "request": request}
+    return json.dumps(told, ensure_ascii=True).encode()

@@ -1,0 +1,159 @@
+"""`vistazo serve`: a port, the models, and answers until somebody asks it to end."""
+
+import contextlib
+import errno
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vistazo import platform
+from vistazo.config import build
+from vistazo.errors import MissingExtra, SourceError, UsageError, VistazoError
+from vistazo.language import tr
+from vistazo.serving.models import Shelf, named
+from vistazo.serving.settings import LOOPBACK, ServeSettings
+
+__all__ = ["Refusal", "serve", "settings_from"]
+
+Told = dict[str, Any]
+
+
+class Refusal(VistazoError):
+    """A service that will not start as it was asked to."""
+
+
+def settings_from(values: dict[str, Any]) -> ServeSettings:
+    """The settings; a token that was not given comes from VISTAZO_TOKEN. Raises ConfigError."""
+    values = {name: value for name, value in values.items() if value is not None}
+    token = str(values.pop("token", "") or os.environ.get("VISTAZO_TOKEN", "")).strip()
+    return build(ServeSettings, {**values, **({"token": token} if token else {})})
+
+
+def serve(
+    models: Sequence[str | os.PathLike[str]] | dict[str, Any],
+    settings: ServeSettings,
+    *,
+    words: Sequence[str] = (),
+    ready: Callable[[Told], None] = lambda told: None,
+    quiet: bool = False,
+) -> Told:
+    """Serve until SIGTERM or Ctrl-C; gives {"url", "models", "pid"}, which `ready` is told when it listens.
+
+    models: MODEL words, or {name: a loaded model}. words: of the command, for the sentence of a refusal.
+    Raises Refusal for an open address without a token, SourceError for a busy port, VistazoError for a model.
+    """
+    _require_token(settings, [str(one) for one in models], words)
+    _require_packages()
+    files = models if isinstance(models, dict) else named([os.fspath(one) for one in models])
+    if not files:
+        raise UsageError(tr("Name a model to serve: vistazo serve MODEL..."))
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(contextlib.closing(_bound(settings)))
+        platform.wait_quietly()
+        from vistazo.serving.app import create
+        from vistazo.serving.connections import Server, configured
+        from vistazo.serving.limits import Rules
+        from vistazo.serving.logs import Log
+
+        shelf = Shelf(settings)
+        for name, one in files.items():
+            if isinstance(models, dict) and not isinstance(one, (str, os.PathLike)):
+                shelf.put(name, one)
+            else:
+                shelf.open(name, one)
+        log = Log(requests=not quiet)
+        app = create(shelf, settings, rules=Rules.of(settings, log=log))
+        told = {
+            "url": _address(listener),
+            "models": [
+                {"name": name, "task": served.endpoint.task, "hash": served.hash}
+                for name, served in shelf.items()
+            ],
+            "pid": os.getpid(),
+        }
+
+        def draining() -> None:
+            app.answering.draining = True
+            log.event("info", "the service is about to stop")
+
+        server = Server(
+            configured(app, settings), settings, draining, lambda: app.answering.busy, lambda: ready(told)
+        )
+        try:
+            server.run(sockets=[listener])
+        except SystemExit as error:  # uvicorn's word for a start that failed; its own log is silent
+            raise RuntimeError("the application did not start") from error
+        log.event("info", "the service has stopped")
+        log.flush()
+    return told
+
+
+def _bound(settings: ServeSettings) -> socket.socket:
+    """A socket on the address, not listening yet. Raises SourceError in one sentence."""
+    host, port = settings.host.strip("[]"), settings.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise SourceError(
+            tr(
+                "Cannot listen on {host}: {reason}. Check --host.",
+                host=host,
+                reason=getattr(error, "strerror", error),
+            )
+        ) from None
+    try:
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", -1)):
+            raise SourceError(
+                tr("Port {port} is in use by another program. Choose another with --port, or 0 for a free one.",
+                   port=port)
+            ) from None  # fmt: skip
+        raise SourceError(
+            tr("Cannot listen on {host}, port {port}: {reason}.", host=host, port=port, reason=error.strerror)
+        ) from None
+    return listener
+
+
+def _require_token(settings: ServeSettings, models: Sequence[str], words: Sequence[str]) -> None:
+    """Raise Refusal, with the command and a fresh token, for an address that others reach and no token."""
+    if settings.token is not None or settings.host.strip("[]") in LOOPBACK:
+        return
+    import shlex
+
+    token = secrets.token_urlsafe(24).replace("-", "x").replace("_", "y")
+    given = list(words) or [*models, "--host", settings.host, "--port", str(settings.port)]
+    command = shlex.join(["vistazo", "serve", *given, "--token", token])
+    raise Refusal(
+        tr("{host} can be reached by others, so the service needs a token. Start it with: {command}",
+           host=settings.host, command=command)
+    )  # fmt: skip
+
+
+def _require_packages() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import httptools  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError:
+        raise MissingExtra(
+            tr("The service needs fastapi, uvicorn and httptools: pip install 'vistazo[serve]'.")
+        ) from None
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
