@@ -12,7 +12,7 @@ from vistazo.errors import ConfigError
 from vistazo.forecasting.telling import amount, measured
 from vistazo.language import tr
 from vistazo.studio.dropping import Dropping, Given
-from vistazo.studio.parts import Message, box, button, choice, field, guarded, words
+from vistazo.studio.parts import Message, box, button, choice, field, guarded, in_thread, words
 from vistazo.studio.pieces import alone, facts, hash_of, kept, picture, reported, table
 from vistazo.studio.state import Studio
 
@@ -48,7 +48,7 @@ async def forecasts(studio: Studio, run: Path, model: Any, wrong: Message) -> No
     )
     _figures(run)
     box("hr")
-    facts([(tr("model (SHA-256)"), await alone(hash_of, model))])
+    facts([(tr("model (SHA-256)"), await in_thread(hash_of, run))])
 
 
 def _figures(run: Path) -> None:

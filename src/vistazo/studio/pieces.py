@@ -13,6 +13,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from vistazo.bundle import disk_sentence
+from vistazo.engine.runs import MODEL
 from vistazo.errors import DiskError, VistazoError
 from vistazo.language import tr
 from vistazo.studio.dropping import Given
@@ -71,15 +72,9 @@ async def alone(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
     return await in_thread(waited)
 
 
-def hash_of(model: Any) -> str:
-    """SHA-256 of the model's file, in hexadecimal: what says which model gave an answer; '' where there is none."""
-    known = getattr(model, "hash", None)
-    if isinstance(known, str):
-        return known
-    path = getattr(model, "path", None)
-    if path is None:
-        return ""
-    with open(path, "rb") as file:
+def hash_of(run: Path) -> str:
+    """SHA-256 of a run's model file, in hexadecimal: what says which model gave an answer."""
+    with open(run / MODEL, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -12,7 +12,7 @@ from vistazo.language import tr
 from vistazo.studio.answers import bars
 from vistazo.studio.dropping import Dropping, Given
 from vistazo.studio.forecasts import MOST_BYTES, TABLES
-from vistazo.studio.parts import Message, box, button, choice, field, guarded, words
+from vistazo.studio.parts import Message, box, button, choice, field, guarded, in_thread, words
 from vistazo.studio.pieces import alone, facts, hash_of, kept, reported, table
 from vistazo.studio.state import Studio
 from vistazo.tabular.telling import measured, plain_number
@@ -50,7 +50,7 @@ async def rows(studio: Studio, run: Path, model: Any, wrong: Message) -> None:
     )
     panel.several = box("div", "vz-stack", aria_live="polite")
     box("hr")
-    facts([(tr("what it answers"), model.target), (tr("model (SHA-256)"), await alone(hash_of, model))])
+    facts([(tr("what it answers"), model.target), (tr("model (SHA-256)"), await in_thread(hash_of, run))])
 
 
 class _Rows:
@@ -82,7 +82,8 @@ class _Rows:
 
     async def answer(self) -> None:
         """Answer for what was typed. Raises SourceError."""
-        told, added = await alone(self._answered, dict(self.typed))
+        typed = dict(self.typed)
+        (told,) = await alone(lambda: list(self.model.predict([typed])))
         self.one.clear()
         with self.one, box("div", "vz-card vz-stack"):
             if "reason" in told:
@@ -97,26 +98,32 @@ class _Rows:
             if told.get("unknown"):
                 names = ", ".join(told["unknown"])
                 words("p", tr("never seen in training: {columns}", columns=names), "vz-soft")
-            self._show_added(added)
+            if hasattr(self.model, "explain"):
+                self._offer(typed)
 
-    def _answered(self, typed: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-        (told,) = self.model.predict([typed])
-        explain = getattr(self.model, "explain", None)
-        return told, explain(typed) if explain and "reason" not in told else {}
+    def _offer(self, typed: dict[str, str]) -> None:
+        """The way to what each column added; it takes as long as a few thousand answers."""
+
+        async def why() -> None:
+            place.clear()
+            with place:
+                waiting = words("p", tr("One moment ..."))
+                added = await alone(self.model.explain, typed)
+                waiting.delete()
+                self._show_added(added)
+
+        button(tr("Where does the answer come from?"), guarded(why, self.wrong))
+        place = box("div", "", aria_live="polite")
 
     def _show_added(self, added: dict[str, Any]) -> None:
-        if not added:
-            return
         figure = percent if "class" in added else plain_number
         shown = [
             [one["name"], one["value"], ("+" if one["contribution"] >= 0 else "−") + figure(abs(one["contribution"]))]
             for one in added["columns"]
         ]
-        with box("details"):
-            words("summary", tr("Where does the answer come from?"))
-            words("p", tr("the usual answer: {base}", base=figure(added["base"])))
-            headings = [tr("column"), tr("value"), tr("what it adds")]
-            table(tr("What each column adds to the usual answer"), headings, shown, numbers=(2,))
+        words("p", tr("the usual answer: {base}", base=figure(added["base"])))
+        headings = [tr("column"), tr("value"), tr("what it adds")]
+        table(tr("What each column adds to the usual answer"), headings, shown, numbers=(2,))
 
     async def given(self, files: list[Given]) -> None:
         """Answer for the rows of a file."""

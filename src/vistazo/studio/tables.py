@@ -7,6 +7,7 @@ panel of a run that has ended.
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from nicegui import ui
@@ -15,6 +16,7 @@ from vistazo.config import build
 from vistazo.engine.reports import number
 from vistazo.errors import ConfigError, VistazoError
 from vistazo.language import mark, tr
+from vistazo.studio.pages.learning import begin_run, free_name
 from vistazo.studio.parts import Message, box, button, choice, field, frame, guarded, in_thread, link, words
 from vistazo.studio.pieces import alone, panel, reported, table
 from vistazo.studio.state import Studio
@@ -164,7 +166,7 @@ class _Reading:
 
     def _fields(self, dates: list[str], numbers: list[str], every: list[str]) -> None:
         self.fields.clear()
-        name = _free_name(self.studio, self.file)
+        name = free_name(self.studio, self.file)
         self.asked["name"] = name
         with self.fields:
             if self.asked["task"] == "forecasting":
@@ -208,10 +210,8 @@ class _Reading:
 
     def begin(self) -> None:
         """Begin to learn in another process and go to its page. Raises ConfigError for what is no number."""
-        from vistazo.studio.pages.learning import begin_run
-
         asked = ["train", str(self.file), "--no-open", *self.arguments()]
-        ui.navigate.to(f"/run/{begin_run(self.studio, self.asked['name'], asked)}")
+        ui.navigate.to(f"/run/{quote(begin_run(self.studio, self.asked['name'], asked))}")
 
     def arguments(self) -> list[str]:
         """What was chosen, as options of the command line. Raises ConfigError."""
@@ -224,12 +224,6 @@ class _Reading:
                 raise ConfigError(tr("'{value}' is no whole number; give one such as 7.", value=value[:40]))
             found.append(f"--{name.replace('_', '-')}={value}")
         return found
-
-
-def _free_name(studio: Studio, file: Path) -> str:
-    from vistazo.studio.pages.learning import free_name
-
-    return str(free_name(studio, file))
 
 
 def _said(value: str) -> str:

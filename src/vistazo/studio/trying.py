@@ -16,7 +16,7 @@ from vistazo.pictures.stores import reason_of
 from vistazo.studio import answers
 from vistazo.studio.dropping import Dropping, Given
 from vistazo.studio.instruments import Paper, Webcam, frame_of
-from vistazo.studio.parts import Message, box, button, words
+from vistazo.studio.parts import Message, box, button, in_thread, words
 from vistazo.studio.pieces import alone, facts, hash_of, panel, reported, tick
 from vistazo.studio.sketches import Manner, manner_of, sketch
 from vistazo.studio.state import Studio
@@ -46,7 +46,7 @@ def trying(studio: Studio, run: Path) -> None:
                     tables(studio, run)
                     return
                 manner = await alone(manner_of, model, run)
-                digest = await alone(hash_of, model)
+                digest = await in_thread(hash_of, run)
                 trial = _Trial(model, wrong, told)
                 trial.files()
                 with box("div", "vz-columns"):
