@@ -1,148 +1,130 @@
-"""Who may come in: host, origin and token of every request, the websocket's too; and what every answer carries.
+"""Who may come in: the service's own rules of hosts, origins and token, for pages and for their websocket.
 
-An ASGI middleware. The host has to be one that this computer is known by, so that a page of another site whose name
-is made to mean 127.0.0.1 reads nothing; the origin has to be the studio's own, so that another site changes nothing.
+A browser cannot send `Authorization` when a person types an address, so the token may stand in the address once; from
+there on a cookie holds it. The language is a cookie too: everything that comes of a request, and every message over a
+page's websocket, speaks as its cookie says.
 """
 
 import hmac
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from vistazo import language
 from vistazo.language import tr
+from vistazo.serving.limits import Limits, Rules
+from vistazo.serving.logs import Log
+from vistazo.serving.settings import LOOPBACK
 
 __all__ = ["LANGUAGE", "POLICY", "Entrance"]
 
 LANGUAGE, TOKEN = "vistazo_language", "vistazo_token"  # cookies
-_OWN_NAMES = ("127.0.0.1", "localhost", "::1", "[::1]")
 # NiceGUI's own page has scripts in it and compiles templates; attributes such as onerror= never run, and nothing is
 # asked of another host.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; script-src-attr 'none'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' blob:; "
-    "connect-src 'self' ws: wss:; frame-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "connect-src 'self'; frame-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'self'"
 )
+_LASTING = ("/_nicegui/",)  # files with their version in the address: a browser may keep them
 
 
 class Entrance:
-    """The middleware around an app. hosts: names beside this computer's own. token: None where none is asked for."""
+    """The middleware around an app. hosts: names beside this computer's own. token: None where none is asked for.
+
+    speaks: the language of who has not chosen one.
+    """
 
     def __init__(self, app: Any, *, hosts: Iterable[str], token: str | None, speaks: str) -> None:
-        self.app, self.token, self.speaks = app, token, speaks
-        self.hosts = {*_OWN_NAMES, *(one.lower() for one in hosts)}
+        rules = Rules(
+            hosts=frozenset(one.strip("[]").lower() for one in (*LOOPBACK, *hosts)),
+            origins=frozenset(),
+            token=token,
+            limit=0,
+            open=(),
+            policy=POLICY,
+            log=Log(requests=False),
+        )
+        self.app, self.token, self.speaks = Limits(app, rules), token, speaks
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        cookies = _cookies(headers.get("cookie", ""))
+        cookies = _cookies(scope)
         wanted = cookies.get(LANGUAGE, "")
-        # Everything that comes of this request, and every message over this websocket, speaks so.
         language.set_language(wanted if wanted in language.LANGUAGES else self.speaks)
-        fault = self._fault(headers)
-        if fault is not None:
-            await _refuse(scope, receive, send, 403, fault)
-            return
-        if self.token is not None and not self._knows(headers, cookies):
-            await self._ask(scope, receive, send)
-            return
-        await self.app(scope, receive, _with_headers(send))
-
-    def _fault(self, headers: dict[str, str]) -> str | None:
-        """Why a request is not answered, from its host and its origin; None where it is."""
-        host = headers.get("host", "")
-        if _name_of(host) not in self.hosts:
-            return tr(
-                "This studio is not known as {host}. Start it with: vistazo studio --allow-host {host}",
-                host=_name_of(host)[:100] or "?",
-            )
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return tr("Pages of {origin} may not ask this studio.", origin=origin[:100])
-        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
-            return tr("Pages of other sites may not ask this studio.")
-        return None
-
-    def _knows(self, headers: dict[str, str], cookies: dict[str, str]) -> bool:
-        bearer = headers.get("authorization", "")
-        given = bearer[7:] if bearer[:7].lower() == "bearer " else cookies.get(TOKEN, "")
-        return self._equal(given)
+        if self.token is not None:
+            if self._equal(cookies.get(TOKEN, "")):
+                bearer = (b"authorization", b"Bearer " + self.token.encode())
+                others = [one for one in scope["headers"] if one[0].lower() != b"authorization"]
+                scope = {**scope, "headers": [*others, bearer]}
+            elif _typed(scope):
+                await self._ask(scope, send)
+                return
+        lasting = scope["path"].startswith(_LASTING)
+        await self.app(scope, receive, _kept(send) if lasting else send)
 
     def _equal(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), (self.token or "").encode())
 
-    async def _ask(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _ask(self, scope: Any, send: Any) -> None:
         """Take the token out of the address into a cookie; without it, say what is missing."""
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         given = asked.pop("token", [""])[0]
-        if scope["type"] != "http" or scope["method"] != "GET" or not self._equal(given):
-            await _refuse(
-                scope,
-                receive,
-                send,
-                401,
-                tr("This studio asks for a token: open the address that it printed when it was started."),
+        if not self._equal(given):
+            sentence = tr(
+                "This studio asks for a token: open the address that it printed when it was started."
             )
+            await _answer(send, 401, sentence, (b"www-authenticate", b"Bearer"))
             return
         rest = urlencode(asked, doseq=True)
+        where = "/" + scope["path"].lstrip("/\\") + ("?" + rest if rest else "")  # never another host
         cookie = f"{TOKEN}={given}; Path=/; HttpOnly; SameSite=Strict"
-        where = "/" + scope["path"].lstrip("/") + ("?" + rest if rest else "")  # never another host
-        headers = [(b"location", where.encode("latin-1", "replace")), (b"set-cookie", cookie.encode())]
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        await _answer(
+            send, 303, "", (b"location", where.encode("ascii", "ignore")), (b"set-cookie", cookie.encode())
+        )
 
 
-def _name_of(host: str) -> str:
-    """The name in a Host header, without its port."""
-    name = host.strip().lower()
-    if name.startswith("["):
-        return name.partition("]")[0] + "]"
-    return name.partition(":")[0]
+def _typed(scope: Any) -> bool:
+    """Whether a person asks for a page, and not a program that may send the token as a header."""
+    headers = {name.lower() for name, _ in scope["headers"]}
+    return scope["type"] == "http" and scope["method"] == "GET" and b"authorization" not in headers
 
 
-def _cookies(header: str) -> dict[str, str]:
+def _cookies(scope: Any) -> dict[str, str]:
     found: SimpleCookie = SimpleCookie()
     try:
-        found.load(header)
+        for name, value in scope["headers"]:
+            if name.lower() == b"cookie":
+                found.load(value.decode("latin-1"))
     except CookieError:
         return {}
     return {name: one.value for name, one in found.items()}
 
 
-def _with_headers(send: Any) -> Any:
-    """Every answer says what a browser may do with it; one that has a policy of its own keeps it."""
+def _kept(send: Any) -> Any:
+    """The same answers, without `no-store`."""
 
     async def sending(message: Any) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", ()))
-            has = {name.lower() for name, _ in headers}
-            for name, value in (
-                (b"content-security-policy", POLICY),
-                (b"x-content-type-options", "nosniff"),
-                (b"referrer-policy", "no-referrer"),
-                (b"x-frame-options", "SAMEORIGIN"),
-            ):
-                if name not in has:
-                    headers.append((name, value.encode()))
-            message = {**message, "headers": headers}
+            store = (b"cache-control", b"no-store")
+            message = {**message, "headers": [one for one in message["headers"] if tuple(one) != store]}
         await send(message)
 
     return sending
 
 
-async def _refuse(scope: Any, receive: Any, send: Any, status: int, sentence: str) -> None:
-    if scope["type"] == "websocket":
-        await receive()  # the connection that is asked for
-        await send({"type": "websocket.close", "code": 1008, "reason": ""})
-        return
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await _with_headers(send)({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": (sentence + "\n").encode()})
+async def _answer(send: Any, status: int, sentence: str, *more: tuple[bytes, bytes]) -> None:
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"content-security-policy", b"default-src 'none'"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        *more,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": sentence.encode() + b"\n"})

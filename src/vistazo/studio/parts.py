@@ -140,7 +140,10 @@ def field(
         if hint:
             words("p", hint, "hint").props["id"] = f"{name}-hint"
             attributes["aria_describedby"] = f"{name}-hint"
-        made = box("input", "", id=name, type="text", value=value, autocomplete="off", **attributes)
+        made = box("input", "", id=name, type="text", autocomplete="off", **attributes)
+    made.props["defaultValue"] = (
+        value  # `value` would be set again, over what was typed, whenever the page changes
+    )
     if change is not None:
         made.on(
             "input", lambda event: change(str(event.args or "")), js_handler="(e) => emit(e.target.value)"
@@ -183,6 +186,7 @@ def frame(studio: Studio, title: str, *, crumb: str = "") -> Iterator[None]:
     crumb: what stands above the title, such as the step of the cycle.
     """
     ui.page_title(f"{title} · Vistazo")
+    ui.add_head_html(f'<script>document.documentElement.lang = "{studio.language}"</script>')
     ui.add_head_html(
         '<link rel="stylesheet" href="/studio/studio.css"><script defer src="/studio/studio.js"></script>'
     )

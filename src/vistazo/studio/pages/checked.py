@@ -168,13 +168,14 @@ class _Cards:
             self.shown = 1  # a second opening fetches nothing again
             with self.place:
                 suggested = any(self.found.rows[at].suggestion not in ("", "keep") for at in self.mine)
-                with box("div", "row"):
+                with box("div", "row") as together:
                     if suggested:
                         button(
                             tr("Do as suggested with all"), guarded(self._as_suggested, self.found.message)
                         )
                     button(tr("Leave all out"), guarded(lambda: self._all("exclude"), self.found.message))
                     button(tr("Keep all"), guarded(lambda: self._all("keep"), self.found.message))
+                together.set_visibility(len(self.mine) > 1)
                 self.grid = box("ul", "cards")
                 self.more = button(tr("Show more"), guarded(self._fill, self.found.message))
             self.shown = 0

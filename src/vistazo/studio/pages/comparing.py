@@ -10,7 +10,7 @@ from vistazo.engine import history
 from vistazo.engine.reports import Curves, to_svg
 from vistazo.errors import VistazoError
 from vistazo.language import tr
-from vistazo.studio.pages.results import facts_of
+from vistazo.studio.figures import facts_of
 from vistazo.studio.parts import Message, box, frame, link, words
 from vistazo.studio.state import Studio
 

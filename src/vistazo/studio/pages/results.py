@@ -8,16 +8,15 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from vistazo.engine.progress import duration
-from vistazo.engine.reports import number, percent
 from vistazo.engine.runs import read_json
 from vistazo.language import tr
 from vistazo.pictures import review_page
 from vistazo.studio import samples, working
+from vistazo.studio.figures import facts_of, headline
 from vistazo.studio.parts import Message, box, button, guarded, in_thread, link, words
 from vistazo.studio.state import OWN, Studio
 
-__all__ = ["draw", "facts_of"]
+__all__ = ["draw"]
 
 MOST = 24  # pictures that are shown to choose from
 Panel = Callable[[Studio, Path], None]
@@ -62,55 +61,25 @@ def _panel_of(name: str) -> Panel | None:
 
 
 # ---------------------------------------------------------------- results
-def facts_of(run: Path) -> dict[str, str]:
-    """The figures of a run in words, under the same names for every run, so that two can stand side by side."""
-    told, config = read_json(run / "metrics.json"), read_json(run / "config.json")
-    found: dict[str, str] = {}
-    measured: Any = told.get("metrics")
-    for part in ("test", "validation"):
-        one: Any = measured.get(part) if isinstance(measured, dict) else None
-        if isinstance(one, dict):
-            shown = tr(part)
-            found |= {f"{shown}: {name}": value for name, value in _figures(one).items()}
-    parameters = told.get("parameters")
-    if isinstance(parameters, dict) and isinstance(parameters.get("total"), int):
-        found[tr("numbers that were learnt")] = number(parameters["total"])
-    if isinstance(told.get("epochs"), int):
-        found[tr("epochs")] = number(told["epochs"])
-    seconds = read_json(run / "status.json").get("seconds")
-    if isinstance(seconds, (int, float)):
-        found[tr("time")] = duration(float(seconds))
-    settings: Any = config.get("settings") or {}
-    found[tr("how long it was to learn")] = str(settings.get("time") or settings.get("recipe") or "-")
-    found[tr("corrections")] = tr("yes") if settings.get("corrections") else tr("none")
-    return found
-
-
-def _figures(one: dict[str, Any]) -> dict[str, str]:
-    """The figures of a part that a person reads first."""
-    found = {}
-    if isinstance(one.get("accuracy"), float) and isinstance(one.get("accuracy_low"), float):
-        found[tr("right answers")] = percent(one["accuracy"], 1)
-        low, high = percent(one["accuracy_low"], 1), percent(one["accuracy_high"], 1)
-        found[tr("95 % interval")] = tr("{low} to {high}", low=low, high=high)
-    for name in ("macro_f1", "loss", "mae", "rmse", "r2", "coverage", "n"):
-        if isinstance(one.get(name), (int, float)):
-            shown = tr("examples") if name == "n" else tr(name.replace("_", " "))
-            found[shown] = number(one[name], 0 if name == "n" else 4)
-    return found
-
-
 def _results(studio: Studio, run: Path) -> None:
-    with box("dl", "facts"):
-        for name, value in facts_of(run).items():
-            words("dt", name)
-            words("dd", value)
+    words("p", headline(run), "big")
+    with box("details"):
+        words("summary", tr("All figures"))
+        with box("dl", "facts"):
+            for name, value in facts_of(run).items():
+                words("dt", name)
+                words("dd", value)
     if (run / "report.html").exists():
-        words("p", tr("Click on a cell of the matrix to see its pictures."), "hint")
-        shown(run, "report", tr("Report of {name}", name=run.name))
+        if read_json(run / "config.json").get("task") == "classification":
+            words(
+                "p",
+                tr("Below: where it is wrong. Click on a number of the matrix to see its pictures."),
+                "hint",
+            )
+        _shown(run, "report", tr("Report of {name}", name=run.name))
 
 
-def shown(run: Path, what: str, title: str) -> None:
+def _shown(run: Path, what: str, title: str) -> None:
     """One of the pages that the verbs made, in a frame of its own, which runs no script."""
     address = f"/made/{quote(run.name)}/{what}"
     box("iframe", "made", src=address, title=title, sandbox="allow-same-origin")
@@ -160,7 +129,7 @@ class _Made:
             self.before = made
             self.place.clear()
             with self.place:
-                shown(self.run, self.what, self.title)
+                _shown(self.run, self.what, self.title)
 
 
 def _seen(studio: Studio, run: Path) -> None:

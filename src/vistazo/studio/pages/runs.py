@@ -1,17 +1,15 @@
 """The first page: every run, what became of it, and the way to a new one."""
 
-from typing import Any
 from urllib.parse import quote
 
 from nicegui import ui
 
-from vistazo.engine.reports import number, percent
-from vistazo.engine.runs import read_json
 from vistazo.language import tr
+from vistazo.studio.figures import headline
 from vistazo.studio.parts import box, frame, link, words
 from vistazo.studio.state import RunState, Studio
 
-__all__ = ["add", "figure"]
+__all__ = ["add"]
 
 
 def add(studio: Studio) -> None:
@@ -47,26 +45,6 @@ def _row(one: RunState, *, ticks: bool) -> None:
                 box("input", "", type="checkbox", name="run", value=one.run.name, aria_label=label)
             link(one.run.name, f"/run/{quote(one.run.name)}")
         words("span", one.words, f"state {one.state}")
-        shown = figure(one)
+        shown = headline(one.run) if one.state == "finished" else ""
         if shown:
             words("span", shown, "figure")
-
-
-def figure(one: RunState) -> str:
-    """The one figure of a finished run, with its interval, in words; '' where it has none."""
-    measured: Any = read_json(one.run / "metrics.json").get("metrics")
-    if one.state != "finished" or not isinstance(measured, dict):
-        return ""
-    figures: Any = measured.get("test") or measured.get("validation")
-    if not isinstance(figures, dict):
-        return ""
-    if isinstance(figures.get("accuracy"), float) and isinstance(figures.get("accuracy_low"), float):
-        return tr(
-            "{value} right (between {low} and {high}; n = {n})",
-            value=percent(figures["accuracy"], 1),
-            low=percent(figures["accuracy_low"], 1),
-            high=percent(figures["accuracy_high"], 1),
-            n=number(figures["n"]),
-        )
-    name, value = next(((name, one) for name, one in figures.items() if isinstance(one, float)), ("", 0.0))
-    return f"{tr(name.replace('_', ' '))} {number(value, 3)}" if name else ""
