@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -40,6 +41,16 @@ def clothes(tmp_path_factory) -> Path:
     sorted((folder / "Sandal").iterdir())[-1].unlink()
     shutil.copy(first, folder / "Sandal" / "copy.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Any:
+    """What drawn.py draws: digits, a series of sales, a table of flats."""
+    spec = importlib.util.spec_from_file_location("drawn", Path(__file__).with_name("drawn.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,8 @@ def browser() -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with api.sync_playwright() as playwright:
         try:
-            found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+            camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+            found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *camera])
         except api.Error:
             pytest.skip("there is no Chromium on this machine: pages are not tested")
         yield found

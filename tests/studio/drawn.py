@@ -40,3 +40,31 @@ def write_digits(folder: Path, count: int = 50) -> Path:
         for one in range(count):
             Image.fromarray(digit(name, chance)).save(folder / name / f"{one}.png")
     return folder
+
+
+def write_sales(file: Path, days: int = 200) -> Path:
+    """A CSV of sales a day: a week's rhythm, written as a spreadsheet in Spanish would."""
+    chance = np.random.default_rng(1)
+    start = np.datetime64("2024-01-01")
+    week = np.array([100, 90, 95, 110, 150, 220, 180])
+    lines = ["fecha;ventas"]
+    for day in range(days):
+        date = str(start + day)
+        value = week[day % 7] + chance.normal(0, 5)
+        lines.append(f"{date[8:]}/{date[5:7]}/{date[:4]};{value:.1f}".replace(".", ","))
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def write_flats(file: Path, rows: int = 200) -> Path:
+    """A CSV of flats; a district has HTML in its name."""
+    chance = np.random.default_rng(2)
+    lines = ["district,rooms,area,price"]
+    for _ in range(rows):
+        district = chance.choice(["north", "south", "<b>centre</b>"])
+        rooms = int(chance.integers(1, 6))
+        area = rooms * 22 + chance.normal(0, 5)
+        price = area * (3 if "centre" in district else 2) + chance.normal(0, 5)
+        lines.append(f"{district},{rooms},{area:.1f},{price:.1f}")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file

@@ -43,7 +43,11 @@ def _download(run: Path) -> None:
             raise RunError(tr("{folder} has no finished model yet.", folder=run.name))
         ui.download.file(file, f"{run.name}.vistazo")
 
-    words("p", tr("One file with all that it takes to answer. It runs wherever Vistazo is installed."), "vz-soft")
+    words(
+        "p",
+        tr("One file with all that it takes to answer. It runs wherever Vistazo is installed."),
+        "vz-soft",
+    )
     with box("div", "row"):
         button(tr("Download the model"), guarded(download, message))
         if file.exists():
@@ -145,7 +149,9 @@ def _proof(told: dict[str, Any]) -> None:
     if isinstance(accuracy, dict):
         names = {"model": tr("accuracy of the model"), "exported": tr("accuracy of the file")}
         pairs += [
-            (name, percent(accuracy[key], 2)) for key, name in names.items() if isinstance(accuracy.get(key), float)
+            (name, percent(accuracy[key], 2))
+            for key, name in names.items()
+            if isinstance(accuracy.get(key), float)
         ]
     facts(pairs)
 

@@ -65,7 +65,12 @@ def _figures(run: Path) -> None:
     rows = [[tr("the network"), amount(one["mae"]), amount(one["rmse"]), percent(one["coverage"])]]
     rules = sorted((one.get("baselines") or {}).items(), key=lambda pair: pair[1]["mae"] or 0.0)
     rows += [[tr(name), amount(each["mae"]), amount(each["rmse"]), ""] for name, each in rules]
-    headings = [tr("forecast by"), tr("mean absolute error"), tr("root mean squared error"), tr("in the interval")]
+    headings = [
+        tr("forecast by"),
+        tr("mean absolute error"),
+        tr("root mean squared error"),
+        tr("in the interval"),
+    ]
     table(tr("Figures of the part '{part}'", part=tr(part)), headings, rows, numbers=(1, 2, 3))
 
 
@@ -99,7 +104,7 @@ class _Forecasts:
 
     async def forecast(self) -> None:
         """Forecast and show it. Raises SourceError, UsageError, ConfigError."""
-        if self.steps and not (self.steps.isascii() and self.steps.isdigit() and 0 < int(self.steps[:7])):
+        if self.steps and not (self.steps.isascii() and self.steps.isdigit() and int(self.steps[:7]) > 0):
             raise ConfigError(tr("'{value}' is no whole number; give one such as 7.", value=self.steps[:40]))
         try:
             told, drawn = await alone(self._told)
@@ -131,14 +136,20 @@ class _Forecasts:
             picture(drawn, "image/svg+xml", shown, "vz-forecast")
         for note in self.model.notes:
             words("p", note, "vz-soft")
-        rows = [[one["date"], amount(one["value"]), amount(one["low"]), amount(one["high"])] for one in told[:SHOWN]]
+        rows = [
+            [one["date"], amount(one["value"]), amount(one["low"]), amount(one["high"])]
+            for one in told[:SHOWN]
+        ]
         headings = [tr("date"), tr("forecast"), tr("low (80 % interval)"), tr("high (80 % interval)")]
         with box("details"):
             words("summary", tr("The steps as a table"))
             table(tr("The next steps"), headings, rows, numbers=(1, 2, 3))
         with box("div", "row"):
             button(tr("Download as CSV"), guarded(lambda: self._download(told), self.wrong))
-            button(tr("Download the picture"), lambda: ui.download.content(drawn, "forecast.svg", "image/svg+xml"))
+            button(
+                tr("Download the picture"),
+                lambda: ui.download.content(drawn, "forecast.svg", "image/svg+xml"),
+            )
 
     async def _download(self, told: list[dict[str, Any]]) -> None:
         file = self.studio.own / "answers" / "forecast.csv"

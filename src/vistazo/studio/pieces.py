@@ -81,7 +81,9 @@ def hash_of(run: Path) -> str:
 def kept(studio: Studio, given: Given) -> Path:
     """A file that came, in a folder of its own below the studio's. Raises DiskError."""
     folder = studio.own / "given" / secrets.token_hex(8)
-    file = folder / (given.name if given.name not in ("", ".", "..", "answers.csv") else f"table-{given.name}")
+    file = folder / (
+        given.name if given.name not in ("", ".", "..", "answers.csv") else f"table-{given.name}"
+    )
     try:
         folder.mkdir(parents=True)
         file.write_bytes(given.data)
@@ -119,7 +121,9 @@ def facts(pairs: Sequence[tuple[str, str]]) -> None:
                 words("dd", value)
 
 
-def table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
+def table(
+    caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()
+) -> None:
     """A table that scrolls sideways by itself where the screen is narrow. numbers: columns that stand to the right."""
     scroll = box("div", "vz-scroll", tabindex="0", role="region", aria_label=caption)
     with scroll, box("table", "vz-table"):

@@ -75,7 +75,12 @@ class _Rows:
             def chosen(value: str) -> None:
                 self.typed[feature.name] = known[int(value)] if value.isdigit() else ""
 
-            choice(feature.name, {"": tr("not known"), **{str(at): one for at, one in enumerate(known)}}, "", chosen)
+            choice(
+                feature.name,
+                {"": tr("not known"), **{str(at): one for at, one in enumerate(known)}},
+                "",
+                chosen,
+            )
         else:
             hint = tr("a date, as in 2026-03-31") if feature.kind == "date" else ""
             field(feature.name, hint=hint, change=take)
@@ -118,7 +123,11 @@ class _Rows:
     def _show_added(self, added: dict[str, Any]) -> None:
         figure = percent if "class" in added else plain_number
         shown = [
-            [one["name"], one["value"], ("+" if one["contribution"] >= 0 else "−") + figure(abs(one["contribution"]))]
+            [
+                one["name"],
+                one["value"],
+                ("+" if one["contribution"] >= 0 else "−") + figure(abs(one["contribution"])),
+            ]
             for one in added["columns"]
         ]
         words("p", tr("the usual answer: {base}", base=figure(added["base"])))
@@ -154,7 +163,11 @@ class _Rows:
         table(tr("The first answers"), [tr("row"), tr("answer")], shown)
         for note in self.model.notes:
             words("p", note, "vz-soft")
-        button(tr("Download all answers as CSV"), lambda: ui.download.file(written, "answers.csv"), kind="primary")
+        button(
+            tr("Download all answers as CSV"),
+            lambda: ui.download.file(written, "answers.csv"),
+            kind="primary",
+        )
 
 
 def _said(told: dict[str, Any]) -> str:

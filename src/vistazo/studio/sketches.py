@@ -30,6 +30,7 @@ Pixels = NDArray[np.uint8]
 SMALL = 64  # pixels a side: larger pictures are photographs, and a drawing is shown to them as it is
 SAMPLE = 200  # training pictures that are measured
 _FINE = 448  # pixels a drawing is rendered with at least, before it is reduced
+_DOT = 24.0  # of 256 units: what is smaller is meant to be small
 _THICKEST = 0.15  # of the picture's side: what is wider is no line, but a thing such as a shirt
 
 
@@ -94,6 +95,8 @@ def measured(pictures_NHWC: Pixels) -> Manner | None:
         return None
     values = pictures_NHWC.astype(np.float64).mean(3) / 255
     border = np.concatenate([values[:, 0], values[:, -1], values[:, :, 0], values[:, :, -1]], axis=1)
+    if np.median(np.abs(border - np.median(border))) > 0.1:
+        return None  # no ground of one colour
     light = bool(np.median(border) < 0.5)
     ink = values if light else 1 - values
     ink -= np.minimum(np.median(border if light else 1 - border), 0.4)  # paper is seldom quite white
@@ -139,7 +142,9 @@ def examples(run: Path, size: tuple[int, int, int]) -> Pixels | None:
             return None
         found = sources.read_source(index, classes_file=None)
         rows = np.flatnonzero(found.index.split == "train")
-        chosen = rows[np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int)] if len(rows) else rows
+        chosen = (
+            rows[np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int)] if len(rows) else rows
+        )
         loaded = decoding.load(
             found.store, np.unique(chosen), height=height, width=width, channels=channels, threads=2
         )
@@ -164,9 +169,8 @@ def sketch(strokes: Sequence[Any], manner: Manner, size: tuple[int, int, int]) -
     else:
         points = np.concatenate(lines)
         least, most = points.min(axis=0), points.max(axis=0)
-        reach = max(float((most - least).max()), 1e-9)
-        span = max(manner.extent - manner.width, 0.05)
-        scale = 256 * min(span / reach, 4 * span / 256) if reach else 1.0
+        reach = max(float((most - least).max()), _DOT)
+        scale = 256 * max(manner.extent - manner.width, 0.05) / reach
         centred = [(line - (least + most) / 2) * scale + 128 for line in lines]
         paper = _rendered(centred, side, manner.width)
         if manner.by_mass and paper.any():

@@ -237,9 +237,15 @@ def _show_reading(read: Table, told: dict[str, Any]) -> None:
     words("h2", tr("How it was read"))
     words("p", tr("rows: {n}, columns: {columns}", n=number(counts["rows"]), columns=counts["columns"]))
     rows = [
-        [one["name"], _kind(one["kind"]), one["reading"], one["range"], number(one["missing"]) if one["missing"] else ""]
+        [
+            one["name"],
+            _kind(one["kind"]),
+            one["reading"],
+            one["range"],
+            number(one["missing"]) if one["missing"] else "",
+        ]
         for one in told["columns"]
-    ]  # fmt: skip
+    ]
     headings = [tr("column"), tr("holds"), tr("read as"), tr("from, to"), tr("missing")]
     table(tr("Columns"), headings, rows, numbers=(4,))
     first = read.take(np.arange(min(FIRST, len(read))))

@@ -68,7 +68,9 @@ def _about(model: Any, digest: str) -> None:
         else tr("{width} × {height} pixels in grey", **size)
     )
     names = ", ".join(model.classes[:12]) + (" ..." if len(model.classes) > 12 else "")
-    facts([(tr("what it tells apart"), names), (tr("what it is given"), given), (tr("model (SHA-256)"), digest)])
+    facts(
+        [(tr("what it tells apart"), names), (tr("what it is given"), given), (tr("model (SHA-256)"), digest)]
+    )
 
 
 class _Trial:
