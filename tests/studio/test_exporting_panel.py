@@ -2,9 +2,8 @@
 
 import json
 import shlex
+import shutil
 import socket
-import subprocess
-import sys
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -81,17 +80,20 @@ def test_an_export_is_proven_or_its_sentence_told(page, run):
     assert waited.value.path().stat().st_size > 1000
 
 
-def test_services_end_with_the_process_that_started_them(run):
-    program = (
-        "import sys; from pathlib import Path; from vistazo.studio import services;"
-        "run = Path(sys.argv[1]); one = services.start(run, run / 'model.vistazo');"
-        "assert services.start(run, run / 'model.vistazo') is one; print(one.address)"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", program, str(run)], capture_output=True, text=True, timeout=200
-    )
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith("http://127.0.0.1:") and not listens(told.stdout.strip())
+def test_services_end_with_the_studio_that_started_them(run, opens, visit):
+    studio = opens()
+    shutil.copytree(run, studio.runs / "ways")
+    page = visit()
+    page.goto(f"{studio.url}run/ways?tab=exporting")
+    page.get_by_role("button", name="Start the service").click()
+    line = page.locator(".vz-exporting pre")
+    line.wait_for()
+    address = shlex.split(line.inner_text())[-1]
+    assert listens(address)
+    page.context.close()
+    studio.process.terminate()
+    studio.process.wait(60)
+    assert not listens(address)
 
 
 def test_a_service_that_will_not_start_says_why(tmp_path):

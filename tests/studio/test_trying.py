@@ -136,6 +136,12 @@ def test_the_webcam_starts_by_a_click_answers_and_stops(panel):
     assert page.locator(".vz-webcam .vz-said").text_content() == last
 
 
+def refuse(page, name):
+    """From here on the browser lends no camera, for that reason."""
+    page.evaluate("(name) => { navigator.mediaDevices.getUserMedia ="
+                  "() => Promise.reject(new DOMException('', name)); }", name)  # fmt: skip
+
+
 def test_a_camera_that_may_not_be_used_is_told(panel):
     page = panel()
     page.evaluate(

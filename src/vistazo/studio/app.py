@@ -26,12 +26,13 @@ def create(settings: StudioSettings) -> "FastAPI":
     os.environ.setdefault("NICEGUI_STORAGE_PATH", str(studio.own / "pages"))  # before it is imported
     try:
         from fastapi import FastAPI
+        from nicegui import app as pages
         from nicegui import ui
     except ImportError:
         raise MissingExtra(
             tr("The studio needs the package nicegui. Install it with: pip install 'vistazo[studio]'")
         ) from None
-    from vistazo.studio import files, tables, uploading
+    from vistazo.studio import files, services, tables, uploading
     from vistazo.studio.entrance import Entrance
     from vistazo.studio.pages import checked, comparing, learning, run, runs, source
 
@@ -49,6 +50,7 @@ def create(settings: StudioSettings) -> "FastAPI":
         reconnect_timeout=10.0,
         show_welcome_message=False,
     )
+    pages.on_shutdown(services.stop_all)
     app.add_middleware(Entrance, hosts=settings.allow_host, token=settings.token, speaks=language.current())
     return app
 

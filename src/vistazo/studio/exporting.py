@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from nicegui import app, ui
+from nicegui import ui
 
 from vistazo.engine.reports import number, percent
 from vistazo.engine.runs import MODEL
@@ -30,7 +30,6 @@ def exporting(studio: Studio, run: Path) -> None:
         _download(run)
         _Export(studio, run).draw()
         _Served(run).draw()
-    app.on_shutdown(services.stop_all)
 
 
 def _download(run: Path) -> None:

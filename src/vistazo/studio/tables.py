@@ -70,8 +70,8 @@ def tables(studio: Studio, run: Path) -> None:
 def add(studio: Studio) -> None:
     """Make the page of a table that was given."""
 
-    @ui.page("/table", response_timeout=60)
-    async def page(path: str = "") -> None:
+    @ui.page("/table", response_timeout=30)
+    def page(path: str = "") -> None:
         with frame(studio, tr("What should it learn from this table?"), crumb=tr("Step 2 of 3")):
             try:
                 file = studio.may_read(path)
@@ -79,7 +79,7 @@ def add(studio: Studio) -> None:
                 Message(alert=True).say(str(error), wrong=True)
                 link(tr("Give another file"), "/new", kind="primary")
                 return
-            await _Reading(studio, file).draw()
+            _Reading(studio, file).draw()
 
 
 class _Reading:
@@ -91,11 +91,11 @@ class _Reading:
         self.asked: dict[str, str] = {}  # of training
         self.table: Table | None = None
 
-    async def draw(self) -> None:
-        """The whole page; it is drawn again from the reading on whenever that changes."""
+    def draw(self) -> None:
+        """The whole page; what was read is drawn when it is there, and again whenever a setting changes."""
         with panel("vz-table-page"):
             words("p", self.file.name, "vz-soft")
-            self.wrong = Message(alert=True)
+            self.wrong, self.told = Message(alert=True), Message()
             self.shown = box("div", "vz-stack")
             with box("details"):
                 words("summary", tr("Read it otherwise"))
@@ -107,7 +107,7 @@ class _Reading:
                     field(tr("Sheet of an Excel file"), change=self._keep("sheet"))
                 button(tr("Read it again"), self.read)
             self.form = box("div", "vz-stack")
-            await self.read()
+            ui.timer(0.05, self.read, once=True)
 
     def _keep(self, name: str) -> Callable[[str], None]:
         def keep(value: str) -> None:
@@ -130,6 +130,7 @@ class _Reading:
         """Read the file and show how; what is to be learnt is asked where it could be read."""
         self.shown.clear()
         self.form.clear()
+        self.told.say(tr("The file is being read ..."))
         with reported(self.wrong):
             self.table = await in_thread(reading.read_table, self.file, build(TableConfig, self.chosen()))
             told = await in_thread(checking.check, self.table)
@@ -137,6 +138,7 @@ class _Reading:
                 _show_reading(self.table, told)
             with self.form:
                 self._ask(self.table)
+        self.told.say("")
 
     # ------------------------------------------------------------ what to learn
     def _ask(self, read: Table) -> None:
