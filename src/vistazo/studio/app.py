@@ -31,7 +31,7 @@ def create(settings: StudioSettings) -> "FastAPI":
         raise MissingExtra(
             tr("The studio needs the package nicegui. Install it with: pip install 'vistazo[studio]'")
         ) from None
-    from vistazo.studio import files, uploading
+    from vistazo.studio import checks, files, uploading
     from vistazo.studio.entrance import Entrance
     from vistazo.studio.pages import checked, comparing, learning, run, runs, source
 
@@ -40,6 +40,8 @@ def create(settings: StudioSettings) -> "FastAPI":
     uploading.add(app, studio)
     for page in (runs, source, checked, learning, run, comparing):
         page.add(studio)
+    if (tables := checks.tables()) is not None:
+        tables.add(studio)
     ui.run_with(
         app,
         title="Vistazo",
@@ -59,6 +61,7 @@ def listening(port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((HOST, port))
+        found.listen(128)  # who asks before the pages are ready waits for them
     except OSError:
         found.close()
         raise RunError(
