@@ -72,7 +72,7 @@ def test_a_run_is_said_to_get_on_as_its_status_and_its_process_say(studio):
     assert status(studio, "a", phase="finished", process=gone.pid).state == "interrupted"  # its model is gone
     (studio.runs / "a" / "model.vistazo").touch()
     assert status(studio, "a", phase="finished", process=gone.pid).state == "finished"
-    assert status(studio, "a", phase="failed", reason="no").words == "failed"
+    assert status(studio, "a", phase="failed", reason="no").words == "Failed"
 
 
 def test_runs_are_listed_the_last_one_first(studio):

@@ -144,14 +144,10 @@ def refuse(page, name):
 
 def test_a_camera_that_may_not_be_used_is_told(panel):
     page = panel()
-    page.evaluate(
-        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))"
-    )
+    refuse(page, "NotAllowedError")
     page.get_by_role("button", name="Start the webcam").click()
     page.get_by_text("The browser was not allowed to use the camera; allow it in its address bar.").wait_for()
-    page.evaluate(
-        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'))"
-    )
+    refuse(page, "NotFoundError")
     page.get_by_role("button", name="Start the webcam").click()
     page.get_by_text("No camera was found. Plug one in, or choose a picture.").wait_for()
 

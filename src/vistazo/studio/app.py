@@ -32,15 +32,17 @@ def create(settings: StudioSettings) -> "FastAPI":
         raise MissingExtra(
             tr("The studio needs the package nicegui. Install it with: pip install 'vistazo[studio]'")
         ) from None
-    from vistazo.studio import files, services, tables, uploading
+    from vistazo.studio import checks, files, services, uploading
     from vistazo.studio.entrance import Entrance
     from vistazo.studio.pages import checked, comparing, learning, run, runs, source
 
     app = FastAPI(title="Vistazo", openapi_url=None, docs_url=None, redoc_url=None)
     files.add(app, studio)
     uploading.add(app, studio)
-    for page in (runs, source, checked, learning, run, comparing, tables):
+    for page in (runs, source, checked, learning, run, comparing):
         page.add(studio)
+    if (tables := checks.tables()) is not None:
+        tables.add(studio)
     ui.run_with(
         app,
         title="Vistazo",
@@ -61,6 +63,7 @@ def listening(port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((HOST, port))
+        found.listen(128)  # who asks before the pages are ready waits for them
     except OSError:
         found.close()
         raise RunError(

@@ -23,15 +23,15 @@ SILENT = (
 )
 
 _STATES = {
-    "starting": mark("is starting"),
-    "reading": mark("is reading the data"),
-    "training": mark("is learning"),
-    "paused": mark("paused"),
-    "measuring": mark("is being measured"),
-    "finished": mark("finished"),
-    "stopped": mark("stopped; it can go on"),
-    "failed": mark("failed"),
-    "interrupted": mark("interrupted; it can go on"),
+    "starting": mark("Starting"),
+    "reading": mark("Reading the data"),
+    "training": mark("Learning"),
+    "paused": mark("Paused"),
+    "measuring": mark("Measuring how good it is"),
+    "finished": mark("Finished"),
+    "stopped": mark("Stopped; it can go on"),
+    "failed": mark("Failed"),
+    "interrupted": mark("Interrupted; it can go on"),
 }
 
 

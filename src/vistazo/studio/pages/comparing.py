@@ -60,7 +60,7 @@ def _draw(runs: list[Path]) -> None:
         with box("figure", "wide"):
             words("figcaption", tr("Right answers on validation, epoch by epoch"))
             series = {name: [line.get(x) for x in xs] for name, line in lines.items() if line}
-            ui.html(to_svg(Curves(xs, series, tr("epoch"), tr("accuracy"))), sanitize=False)
+            ui.html(to_svg(Curves(xs, series, tr("epoch"), "")), sanitize=False)
 
 
 def _validation(path: Path) -> dict[float, float]:

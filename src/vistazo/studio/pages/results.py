@@ -133,7 +133,7 @@ class _Made:
 
 
 def _seen(studio: Studio, run: Path) -> None:
-    words("p", tr("What in a picture speaks for the answer: warm colours speak for it most."))
+    words("p", tr("What in a picture speaks for the answer: the brighter a place, the more it does."))
     made = _Made(run, "explanation", tr("Where it looks"), "explanation.html")
     with box("div", "row"):
         start = button(tr("Show it for some pictures"), None, kind="primary")

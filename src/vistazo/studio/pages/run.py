@@ -100,14 +100,14 @@ class _Watching:
         epochs = state.told.get("epochs")
         if state.state in ("training", "paused", "stopped", "interrupted") and isinstance(epochs, int):
             told = tr(
-                "It {state}: epoch {n} of {all}.",
+                "{state}: epoch {n} of {all}.",
                 state=state.words,
                 n=min(len(lines) + 1, epochs),
                 all=epochs,
             )
             left = _left(self.run, state, lines)
             return told + (" " + tr("About {time} left.", time=duration(left)) if left else "")
-        return tr("It {state}.", state=state.words)
+        return state.words
 
     def _draw_curves(self, lines: list[dict[str, Any]]) -> None:
         self.curves.clear()
@@ -142,7 +142,7 @@ def _curve(title: str, lines: dict[str, list[tuple[float, float]]], names: dict[
     with box("figure"):
         words("figcaption", f"{title} ({told})")
         if len(xs) > 1:
-            drawing = to_svg(Curves(xs, series, tr("epoch"), title))
+            drawing = to_svg(Curves(xs, series, tr("epoch"), ""))
             ui.html(drawing, sanitize=False).props["aria-hidden"] = "true"  # the caption tells it
 
 
