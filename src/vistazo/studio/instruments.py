@@ -30,7 +30,7 @@ class Paper(Element, component="drawing.js"):
         """Take the last stroke back."""
         self.run_method("undo")
 
-    def clear(self) -> None:
+    def wipe(self) -> None:
         """Begin with empty paper."""
         self.run_method("clear")
 

@@ -163,7 +163,7 @@ class _Drawn:
             self.paper.on("drawn", self._drawn)
             with box("div", "row"):
                 button(tr("Undo"), self.paper.undo)
-                button(tr("Clear"), self.paper.clear)
+                button(tr("Clear"), self.paper.wipe)
             tick(tr("Light lines on a dark ground"), self.manner.light, self._turn)
             self.place = box("div")
 
