@@ -29,10 +29,10 @@ demo: $(VENV)/core.done
 	@$(BIN)/python -m vistazo demo $(ARGS)
 
 # ---------------------------------------------------------------- for developers
-test: $(VENV)/dev.done
+test: $(VENV)/dev.done $(VENV)/browser.done
 	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
-test-all: $(VENV)/dev.done
+test-all: $(VENV)/dev.done $(VENV)/browser.done
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/dev.done
@@ -88,6 +88,11 @@ $(VENV)/core.done: $(VENV)/torch.done requirements/core.txt pyproject.toml
 $(VENV)/dev.done: $(VENV)/core.done requirements/dev.txt
 	@echo 'Installing what requirements/dev.txt pins ...' >&2
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
+
+# Pages are tested in a real browser; where none can be had, those tests are skipped with the reason.
+$(VENV)/browser.done: $(VENV)/dev.done requirements/install_browser.py
+	@$(BIN)/python requirements/install_browser.py
 	@touch $@
 
 $(VENV)/lock.done: $(VENV)/made.done

@@ -113,12 +113,12 @@ def watched() -> bool:
     return sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def show_page(path: Path) -> bool:
-    """Open a page in the person's browser; whether there is one."""
+def show_page(page: Path | str) -> bool:
+    """Open a page, a file or an address, in the person's browser; whether there is one."""
     import webbrowser
 
     try:
-        return webbrowser.open(path.absolute().as_uri())
+        return webbrowser.open(page if isinstance(page, str) else page.absolute().as_uri())
     except (webbrowser.Error, OSError):
         return False
 

@@ -13,6 +13,7 @@ from vistazo.commands import (
     serving,
     similar,
     sources,
+    studio,
     training,
     tuning,
 )
@@ -40,6 +41,7 @@ _ORDER = (
     "data",
     "demo",
     "museum",
+    "studio",
 )
 _ALL = {
     **answering.VERBS,
@@ -50,6 +52,7 @@ _ALL = {
     **serving.VERBS,
     **similar.VERBS,
     **sources.VERBS,
+    **studio.VERBS,
     **training.VERBS,
     **tuning.VERBS,
 }

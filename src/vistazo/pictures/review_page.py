@@ -25,13 +25,13 @@ from vistazo.pictures.index import Index
 from vistazo.pictures.reviewing import Row
 from vistazo.pictures.stores import Store
 
-__all__ = ["build"]
+__all__ = ["EXPLAINED", "build", "thumbnail"]
 
 SHOWN = 200  # pictures of a kind that are shown
 SIDE = 160  # pixels of a picture on the page, on its longer side
 FEW = 30  # classes up to which each suspected picture can be given any of them by itself
 
-_EXPLAINED = {
+EXPLAINED = {
     "broken": mark("They cannot be opened, and training leaves them out."),
     "empty": mark("Files without any content, from a copy or a download that failed."),
     "not-a-picture": mark(
@@ -151,7 +151,7 @@ def _section(
     thumbnail: "_Thumbnails",
     words: dict[str, str],
 ) -> dict[str, Any]:
-    explained = _EXPLAINED[kind]
+    explained = EXPLAINED[kind]
     section: dict[str, Any] = {
         "kind": kind,
         "name": named(kind),
@@ -210,13 +210,14 @@ class _Thumbnails:
             for one in [one for one in findings if one.kind == kind][:SHOWN]:
                 wanted |= dict.fromkeys(row for row in (one.row, one.beside) if row >= 0)
         with ThreadPoolExecutor(threads) as pool:
-            self._of = dict(zip(wanted, pool.map(partial(_thumbnail, store), wanted), strict=True))
+            self._of = dict(zip(wanted, pool.map(partial(thumbnail, store), wanted), strict=True))
 
     def __call__(self, row: int) -> dict[str, Any]:
         return self._of.get(row, {})
 
 
-def _thumbnail(store: Store, row: int) -> dict[str, Any]:
+def thumbnail(store: Store, row: int) -> dict[str, Any]:
+    """A small picture of a row: "source", an address that holds it, and "small"; {} where it cannot be decoded."""
     from PIL import Image
 
     try:

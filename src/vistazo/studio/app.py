@@ -1,0 +1,92 @@
+"""The app: NiceGUI on FastAPI behind the entrance, and the process that serves it on this computer alone."""
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vistazo import language
+from vistazo.errors import MissingExtra, RunError
+from vistazo.language import tr
+from vistazo.studio import state
+from vistazo.studio.settings import StudioSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["address", "create", "listening", "serve"]
+
+HOST = "127.0.0.1"
+PATIENCE = 30.0  # seconds a page may take to be built
+
+
+def create(settings: StudioSettings) -> "FastAPI":
+    """The studio as an app. Raises MissingExtra without NiceGUI, SourceMissing, DiskError."""
+    studio = state.create(settings)
+    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(studio.own / "pages"))  # before it is imported
+    try:
+        from fastapi import FastAPI
+        from nicegui import app as pages
+        from nicegui import ui
+    except ImportError:
+        raise MissingExtra(
+            tr("The studio needs the package nicegui. Install it with: pip install 'vistazo[studio]'")
+        ) from None
+    from vistazo.studio import checks, files, services, uploading
+    from vistazo.studio.entrance import Entrance
+    from vistazo.studio.pages import checked, comparing, learning, run, runs, source
+
+    app = FastAPI(title="Vistazo", openapi_url=None, docs_url=None, redoc_url=None)
+    files.add(app, studio)
+    uploading.add(app, studio)
+    for page in (runs, source, checked, learning, run, comparing):
+        page.add(studio)
+    if (tables := checks.tables()) is not None:
+        tables.add(studio)
+    ui.run_with(
+        app,
+        title="Vistazo",
+        favicon=Path(__file__).parent / "studio.svg",
+        dark=None,
+        tailwind=False,
+        reconnect_timeout=10.0,
+        show_welcome_message=False,
+    )
+    pages.on_shutdown(services.stop_all)
+    app.add_middleware(Entrance, hosts=settings.allow_host, token=settings.token, speaks=language.current())
+    return app
+
+
+def listening(port: int) -> socket.socket:
+    """A socket of this computer alone. Raises RunError where the port is taken."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((HOST, port))
+        found.listen(128)  # who asks before the pages are ready waits for them
+    except OSError:
+        found.close()
+        raise RunError(
+            tr(
+                "Port {port} is in use. Choose another: vistazo studio --port {other}",
+                port=port,
+                other=port + 1,
+            )
+        ) from None
+    return found
+
+
+def address(listener: socket.socket, settings: StudioSettings) -> str:
+    """What to type into a browser."""
+    plain = f"http://{HOST}:{listener.getsockname()[1]}/"
+    return f"{plain}?token={settings.token}" if settings.token else plain
+
+
+def serve(app: "FastAPI", listener: socket.socket) -> None:
+    """Answer until a signal ends it. Runs that were started go on."""
+    import uvicorn
+
+    config: Any = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=2, ws="websockets-sansio"
+    )
+    uvicorn.Server(config).run(sockets=[listener])

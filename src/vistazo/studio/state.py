@@ -1,0 +1,205 @@
+"""What every page of the studio shares: what may be read, where runs are, the models that were opened."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vistazo import language, platform
+from vistazo.bundle import disk_sentence
+from vistazo.engine.runs import MODEL, read_json
+from vistazo.errors import DiskError, RunError, SourceError, SourceMissing
+from vistazo.language import mark, tr
+from vistazo.studio import working
+from vistazo.studio.settings import StudioSettings
+
+__all__ = ["OWN", "RunState", "Studio", "create", "job_folder", "state_of"]
+
+OWN = ".studio"  # in the folder of runs: uploads, checks and what is told of processes
+KEPT = 3  # models that stay opened, the last ones asked for
+SILENT = (
+    30.0  # seconds without a heartbeat after which a process counts as gone where its number says nothing
+)
+
+_STATES = {
+    "starting": mark("Starting"),
+    "reading": mark("Reading the data"),
+    "training": mark("Learning"),
+    "paused": mark("Paused"),
+    "measuring": mark("Measuring how good it is"),
+    "finished": mark("Finished"),
+    "stopped": mark("Stopped; it can go on"),
+    "failed": mark("Failed"),
+    "interrupted": mark("Interrupted; it can go on"),
+}
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What status.json tells of a run.
+
+    state: of the words above. told: everything in the status. Numbers that it does not tell are 0.
+    """
+
+    run: Path
+    state: str
+    told: dict[str, Any]
+
+    @property
+    def words(self) -> str:
+        """The state in the language in force."""
+        text = _STATES[self.state]
+        return tr(text)
+
+    @property
+    def works(self) -> bool:
+        """Whether a process works on it, or stands still because it was asked to."""
+        return self.state in ("starting", "reading", "training", "paused", "measuring")
+
+
+def job_folder(run: Path) -> Path:
+    """Where the job that works on a run is kept."""
+    return run.parent / OWN / "jobs" / run.name
+
+
+def state_of(run: Path) -> RunState:
+    """How a run gets on. A process that died without a word leaves it interrupted."""
+    told = read_json(run / "status.json")
+    job = working.job_of(job_folder(run))
+    phase = told.get("phase")
+    if job is not None and job.runs and phase not in ("reading", "training", "measuring"):
+        return RunState(run, "starting", {})  # what the status tells is of the process before
+    if phase not in _STATES:
+        fault = {} if job is None else {"reason": job.error}
+        return RunState(run, "interrupted" if job is None else "failed", {**told, **fault})
+    state = str(phase)
+    if state == "finished" and not (run / MODEL).exists():
+        state = "interrupted"
+    if state in ("starting", "reading", "training", "measuring"):
+        process = told.get("process")
+        if not isinstance(process, int) or not platform.process_alive(process):
+            return RunState(run, "interrupted", told)
+        if told.get("paused"):
+            state = "paused"
+    return RunState(run, state, told)
+
+
+@dataclass
+class Studio:
+    """What pages and panels may use.
+
+    roots: below them files may be read. runs: the folder of runs. Models are kept, so that a second answer is quick.
+    """
+
+    roots: tuple[Path, ...]
+    runs: Path
+    _models: "OrderedDict[tuple[Path, int], Any]" = field(default_factory=OrderedDict, repr=False)
+    _sources: "OrderedDict[tuple[Path, int], Any]" = field(default_factory=OrderedDict, repr=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def language(self) -> str:
+        """The language of whoever is being answered."""
+        return language.current()
+
+    @property
+    def own(self) -> Path:
+        """The studio's own folder, for what is uploaded and found."""
+        return self.runs / OWN
+
+    def may_read(self, path: str | Path) -> Path:
+        """The path, links followed, where it lies below what may be read.
+
+        Raises SourceError where it does not, SourceMissing where nothing is there.
+        """
+        try:
+            found = platform.existing(path).resolve()
+            inside = any(found.is_relative_to(root) for root in (*self.roots, self.runs))
+        except (OSError, ValueError, RuntimeError):
+            raise SourceError(tr("{path} is no path that can be read.", path=str(path)[:200])) from None
+        if not inside:
+            raise SourceError(
+                tr(
+                    "{path} lies outside the folders that the studio may read ({roots}). Choose another, or start it "
+                    "with: vistazo studio --folder FOLDER",
+                    path=path,
+                    roots=", ".join(map(str, self.roots)),
+                )
+            )
+        try:
+            found.stat()
+        except (OSError, ValueError):
+            raise SourceMissing(tr("There is nothing at {path}. Check the path.", path=path)) from None
+        return found
+
+    def run(self, name: str) -> Path:
+        """The folder of a run by its name in the list. Raises RunError."""
+        plain = bool(name) and not name.startswith(".") and Path(name).name == name and "\\" not in name
+        if not plain or not (self.runs / name).is_dir():
+            raise RunError(tr("There is no run of the name {name}.", name=name[:100]))
+        return self.runs / name
+
+    def list_runs(self) -> list[RunState]:
+        """Every run, the one that was worked on last first."""
+        try:
+            folders = [one for one in self.runs.iterdir() if one.is_dir() and not one.name.startswith(".")]
+        except OSError:
+            return []
+        found = [
+            state_of(one) for one in folders if (one / "status.json").exists() or job_folder(one).exists()
+        ]
+        return sorted(found, key=lambda one: (_heartbeat(one), one.run.name), reverse=True)
+
+    def source(self, path: Path) -> Any:
+        """The pictures of a source (`pictures.stores.Source`), read once; call it beside the pages.
+
+        Raises SourceError.
+        """
+        key = (path, path.stat().st_mtime_ns)
+        with self._opening:
+            if key not in self._sources:
+                from vistazo.pictures import sources
+
+                self._sources[key] = sources.read_source(path, classes_file=None)
+            return _last(self._sources, key)
+
+    def model(self, run: Path) -> Any:
+        """The trained model of a run, opened once. Takes a while: call it through `nicegui.run.io_bound`.
+
+        Raises RunError where there is none yet, BundleError where it cannot be read.
+        """
+        file = run / MODEL
+        try:
+            key = (file, file.stat().st_mtime_ns)
+        except OSError:
+            raise RunError(tr("{folder} has no finished model yet.", folder=run.name)) from None
+        with self._opening:
+            if key not in self._models:
+                from vistazo import tasks
+
+                self._models[key] = tasks.load(file)
+            return _last(self._models, key)
+
+
+def _last(kept: "OrderedDict[Any, Any]", key: Any) -> Any:
+    """What is kept under a key, as the last that was asked for; the oldest is let go."""
+    kept.move_to_end(key)
+    while len(kept) > KEPT:
+        kept.popitem(last=False)
+    return kept[key]
+
+
+def _heartbeat(state: RunState) -> float:
+    value = state.told.get("heartbeat")
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def create(settings: StudioSettings) -> Studio:
+    """The studio of these settings; its folders are made. Raises SourceMissing, DiskError."""
+    runs = platform.existing(settings.runs).absolute()
+    try:
+        (runs / OWN).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(disk_sentence(runs, error)) from error
+    return Studio(settings.roots(), runs.resolve())

@@ -1,0 +1,117 @@
+"""Work in another process: `vistazo check`, `train` and the others, as a person would type them.
+
+A job is a folder with job.json (which process), out (the one JSON object of --json) and err (what a person would
+have seen). The process has a session of its own, so it goes on when the page closes and when the studio ends.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vistazo import language, platform
+from vistazo.bundle import disk_sentence
+from vistazo.engine.runs import read_json
+from vistazo.errors import DiskError
+from vistazo.language import tr
+
+__all__ = ["Job", "ask", "job_of", "start"]
+
+_TAIL = 4096  # bytes of what was said that are looked at
+_STARTED: set[int] = set()  # processes of ours that have not been waited for yet
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a job gets on. told: what it answered, once it has ended well. error: the sentence it ended with.
+
+    said: the last line a person would have seen.
+    """
+
+    runs: bool
+    told: dict[str, Any]
+    error: str
+    said: str
+
+
+def start(folder: Path, arguments: Sequence[str]) -> None:
+    """Begin `vistazo ARGUMENTS` as the job of that folder, in the language in force. Raises DiskError."""
+    command = [sys.executable, "-m", "vistazo", *arguments, "--json", "--lang", language.current()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "out", "wb") as out, open(folder / "err", "wb") as err:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=os.name == "posix",
+            )
+        _STARTED.add(process.pid)
+        threading.Thread(target=_wait, args=(process,), daemon=True).start()
+        told = {"process": process.pid, "arguments": list(arguments)}
+        platform.replace_file(folder / "job.json", [json.dumps(told).encode()])
+    except OSError as error:
+        raise DiskError(disk_sentence(folder, error)) from error
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> None:
+    """A process that ended and was not waited for would count as running."""
+    process.wait()
+    _STARTED.discard(process.pid)
+
+
+def job_of(folder: Path) -> Job | None:
+    """How the job of a folder gets on; None where there is none."""
+    process = read_json(folder / "job.json").get("process")
+    if not isinstance(process, int):
+        return None
+    running = process in _STARTED or (_alive(process) and not _answered(folder))
+    said = _last_line(folder / "err")
+    if running:
+        return Job(True, {}, "", said)
+    told = read_json(folder / "out")
+    if told and "error" not in told:
+        return Job(False, told, "", said)
+    error = str(told.get("error") or said or tr("The work ended without a word; start it again."))
+    return Job(False, {}, error, said)
+
+
+def _alive(process: int) -> bool:
+    return platform.process_alive(process)
+
+
+def _answered(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return (folder / "out").stat().st_size > 0
+    return False
+
+
+def _last_line(file: Path) -> str:
+    try:
+        with open(file, "rb") as opened:
+            opened.seek(0, os.SEEK_END)
+            opened.seek(max(0, opened.tell() - _TAIL))
+            text = opened.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def ask(run: Path, word: str) -> None:
+    """Ask a run to 'pause' or to 'stop'; '' lets it go on. Raises DiskError."""
+    file = run / "control"
+    try:
+        if word:
+            file.write_text(word, encoding="utf-8")
+        else:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskError(disk_sentence(file, error)) from error

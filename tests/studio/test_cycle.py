@@ -1,0 +1,134 @@
+"""The whole cycle in a browser, in both languages: give pictures, look, correct, learn, see what became of it."""
+
+import csv
+import time
+
+import pytest
+
+from vistazo import language
+from vistazo.engine.runs import read_json
+from vistazo.language import tr
+from vistazo.studio.state import state_of
+
+
+def give(page, studio, folder):
+    """Type where the folder is, and come to the page of its check."""
+    page.goto(studio.url + "new")
+    page.get_by_text(tr("Type where it is")).click()
+    page.get_by_label(tr("Folder or file")).fill(str(folder))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/check/*")
+    page.get_by_role("link", name=tr("Next: let it learn")).wait_for()
+
+
+def learn(page, name):
+    page.get_by_role("link", name=tr("Next: let it learn")).click()
+    page.get_by_label(tr("A quick try")).check()
+    page.get_by_label(tr("Name of the model")).fill(name)
+    page.get_by_role("button", name=tr("Begin to learn")).click()
+    page.wait_for_url(f"**/run/{name}")
+
+
+def until(found, seconds=240):
+    """What `found` gives, once it is something."""
+    ends = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < ends, "waited in vain"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_the_whole_cycle(lang, studio, clothes, visit, axe):
+    page = visit()
+    page.goto(studio.url)
+    page.get_by_role("link", name={"en": "English", "es": "Español"}[lang]).click()
+    with language.speaking(lang):
+        assert page.get_by_role("heading", level=1).text_content() == tr("My models")
+        assert page.evaluate("document.documentElement.lang") == lang
+        assert axe(page) == []
+        give(page, studio, clothes)
+        leave_out(page, studio)
+        assert axe(page) == []
+        learn(page, f"model-{lang}")
+        run = studio.runs / f"model-{lang}"
+        if lang == "en":
+            closes_and_comes_back(page, run, axe)
+        page.locator("iframe.made").wait_for()
+        assert axe(page) == []
+        sees_results(page, run)
+    assert read_json(run / "config.json")["settings"]["corrections"].endswith("review.csv")
+    assert (
+        sum(read_json(run / "metrics.json")["counts"][part] for part in ("train", "validation", "test"))
+        == 199
+    )
+
+
+def leave_out(page, studio):
+    """By click, what was found: review.csv says so at once."""
+    kind = page.locator("details.finding").filter(has_text=tr("copies under several classes"))
+    kind.locator("summary").click()
+    card = kind.locator(".card").first
+    card.locator("img").wait_for()
+    out = card.get_by_role("button", name=tr("Leave out"))
+    out.click()
+    page.get_by_text(tr("Left out: {out}. Given another class: {changed}.", out=1, changed=0)).wait_for()
+    assert out.get_attribute("aria-pressed") == "true"
+    review = studio.runs / ".studio" / "checks" / page.url.rpartition("/")[2] / "review.csv"
+    with open(review, encoding="utf-8-sig", newline="") as file:
+        assert sum(row["action"] == "exclude" for row in csv.DictReader(file)) == 1
+
+
+def closes_and_comes_back(page, run, axe):
+    """Closing the page stops nothing; the page that is opened again finds the run, and pauses it."""
+    until(lambda: state_of(run).state in ("training", "measuring", "finished"))
+    address = page.url
+    page.goto("about:blank")
+    assert state_of(run).state in ("training", "measuring", "finished")
+    page.goto(address)
+    if state_of(run).state == "training":
+        assert axe(page) == []
+
+
+def sees_results(page, run):
+    """The figures with their interval, and the report whose matrix opens pictures."""
+    page.get_by_text(tr("All figures")).click()
+    assert page.locator("dl.facts dt").filter(has_text=tr("95 % interval")).count() >= 1
+    report = page.frame_locator("iframe.made")
+    cell = report.locator(".matrix a").first
+    cell.click()
+    report.locator(":target img").first.wait_for()
+    assert (run / "model.vistazo").exists()
+
+
+def test_a_run_pauses_goes_on_and_stops_from_its_page(studio, clothes, visit):
+    page = visit()
+    give(page, studio, clothes)
+    page.get_by_role("link", name="Next: let it learn").click()
+    page.get_by_label("The usual").check()
+    page.get_by_label("Name of the model").fill("paused")
+    page.get_by_role("button", name="Begin to learn").click()
+    page.wait_for_url("**/run/paused")
+    run = studio.runs / "paused"
+    until(lambda: (run / "history.jsonl").exists())
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("status").filter(has_text="paused").wait_for()
+    assert state_of(run).state == "paused"
+    page.get_by_role("button", name="Go on").click()
+    until(lambda: state_of(run).state == "training")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("status").filter(has_text="stopped").wait_for()
+    assert state_of(run).state == "stopped"
+    assert page.get_by_role("button", name="Go on").is_visible()
+
+
+def test_a_folder_that_is_sent_arrives_whole(studio, clothes, visit):
+    page = visit()
+    page.goto(studio.url + "new")
+    page.locator("input[type=file][webkitdirectory]").set_input_files(str(clothes))
+    page.wait_for_url("**/check/*")
+    page.get_by_role("heading", name="Worth a look").wait_for()
+    (sent,) = (studio.runs / ".studio" / "uploads").glob("*/clothes")
+    names = sorted(str(one.relative_to(clothes)) for one in clothes.rglob("*.png"))
+    assert sorted(str(one.relative_to(sent)) for one in sent.rglob("*.png")) == names
+    assert all((sent / name).read_bytes() == (clothes / name).read_bytes() for name in names)

@@ -1,0 +1,82 @@
+"""What may be read, how a run is said to get on."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vistazo.config import build
+from vistazo.errors import ConfigError, RunError, SourceError, SourceMissing
+from vistazo.studio import state
+from vistazo.studio.settings import StudioSettings
+
+
+@pytest.fixture
+def studio(tmp_path):
+    (tmp_path / "mine" / "inside").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    settings = StudioSettings(folder=(str(tmp_path / "mine"),), runs=str(tmp_path / "runs"))
+    return state.create(settings)
+
+
+def test_only_what_lies_below_the_roots_is_read(studio, tmp_path):
+    assert studio.may_read(tmp_path / "mine" / "inside") == (tmp_path / "mine" / "inside").resolve()
+    assert studio.may_read(studio.own) == studio.own
+    for name in (tmp_path, tmp_path / "mine-too", tmp_path / "mine" / ".." / "other", "/etc/passwd", "a\0b"):
+        with pytest.raises(SourceError, match=r"outside|no path"):
+            studio.may_read(name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_out_of_a_root_is_not_followed(studio, tmp_path):
+    (tmp_path / "mine" / "away").symlink_to(tmp_path / "other")
+    with pytest.raises(SourceError, match="outside"):
+        studio.may_read(tmp_path / "mine" / "away")
+
+
+def test_what_is_absent_is_told(studio, tmp_path):
+    with pytest.raises(SourceMissing, match="nothing at"):
+        studio.may_read(tmp_path / "mine" / "nothing")
+    with pytest.raises(SourceMissing, match="no folder at"):
+        StudioSettings(folder=(str(tmp_path / "nothing"),)).roots()
+
+
+@pytest.mark.parametrize("name", ["", "..", ".studio", "a/b", "/etc", "a\\b", "nothing"])
+def test_a_run_is_found_by_its_plain_name_alone(studio, name):
+    with pytest.raises(RunError):
+        studio.run(name)
+
+
+@pytest.mark.parametrize("token", ["short", "with\nbreak12", "ñandú-ñandú"])
+def test_a_token_that_no_header_can_hold_is_refused(token):
+    with pytest.raises(ConfigError, match="token"):
+        build(StudioSettings, {"token": token})
+
+
+def status(studio, name, **told):
+    (studio.runs / name).mkdir(exist_ok=True)
+    (studio.runs / name / "status.json").write_text(json.dumps(told))
+    return state.state_of(studio.runs / name)
+
+
+def test_a_run_is_said_to_get_on_as_its_status_and_its_process_say(studio):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    me = os.getpid()
+    assert status(studio, "a", phase="training", process=me).state == "training"
+    assert status(studio, "a", phase="training", process=me, paused=True).state == "paused"
+    assert status(studio, "a", phase="training", process=gone.pid).state == "interrupted"
+    assert status(studio, "a", phase="stopped", process=gone.pid).state == "stopped"
+    assert status(studio, "a", phase="finished", process=gone.pid).state == "interrupted"  # its model is gone
+    (studio.runs / "a" / "model.vistazo").touch()
+    assert status(studio, "a", phase="finished", process=gone.pid).state == "finished"
+    assert status(studio, "a", phase="failed", reason="no").words == "Failed"
+
+
+def test_runs_are_listed_the_last_one_first(studio):
+    status(studio, "old", phase="stopped", heartbeat=1.0)
+    status(studio, "new", phase="stopped", heartbeat=2.0)
+    (studio.runs / "no run").mkdir()
+    assert [one.run.name for one in studio.list_runs()] == ["new", "old"]
