@@ -1,6 +1,7 @@
 """The app: NiceGUI on FastAPI behind the entrance, and the process that serves it on this computer alone."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,9 @@ def create(settings: StudioSettings) -> "FastAPI":
         reconnect_timeout=10.0,
         show_welcome_message=False,
     )
-    app.add_middleware(Entrance, hosts=settings.allow_host, token=settings.token, speaks=language.current())
+    app.add_middleware(
+        Entrance, hosts=settings.allow_host or (), token=settings.token, speaks=language.current()
+    )
     return app
 
 
@@ -84,6 +87,11 @@ def serve(app: "FastAPI", listener: socket.socket) -> None:
     """Answer until a signal ends it. Runs that were started go on."""
     import uvicorn
 
+    for one in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # uvicorn ends in order, then raises what it was given once more
+        signal.signal(one, lambda *_: None)
     config: Any = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=2, ws="websockets-sansio"
     )
