@@ -21,9 +21,10 @@ def give(page, studio, folder):
     page.get_by_role("link", name=tr("Next: let it learn")).wait_for()
 
 
-def learn(page, name):
+def learn(page, name, axe):
     page.get_by_role("link", name=tr("Next: let it learn")).click()
     page.get_by_label(tr("A quick try")).check()
+    assert axe(page) == []
     page.get_by_label(tr("Name of the model")).fill(name)
     page.get_by_role("button", name=tr("Begin to learn")).click()
     page.wait_for_url(f"**/run/{name}")
@@ -50,7 +51,7 @@ def test_the_whole_cycle(lang, studio, clothes, visit, axe):
         give(page, studio, clothes)
         leave_out(page, studio)
         assert axe(page) == []
-        learn(page, f"model-{lang}")
+        learn(page, f"model-{lang}", axe)
         run = studio.runs / f"model-{lang}"
         if lang == "en":
             pauses_closes_and_comes_back(page, run, axe)
@@ -134,3 +135,25 @@ def test_a_folder_that_is_sent_arrives_whole(studio, clothes, visit):
     names = sorted(str(one.relative_to(clothes)) for one in clothes.rglob("*.png"))
     assert sorted(str(one.relative_to(sent)) for one in sent.rglob("*.png")) == names
     assert all((sent / name).read_bytes() == (clothes / name).read_bytes() for name in names)
+
+
+@pytest.mark.slow
+def test_what_other_verbs_make_stands_on_the_tabs_of_a_run(studio, clothes, visit, axe, vistazo):
+    for name in ("one", "two"):
+        run = str(studio.runs / name)
+        assert vistazo("train", str(clothes), "--recipe", "quick", "--epochs", "2", "--out", run).code == 0
+    page = visit()
+    for tab, ask in (("seen", "Show it for some pictures"), ("map", "Draw the map"), ("similar", "")):
+        page.goto(f"{studio.url}run/one?tab={tab}")
+        (page.get_by_role("button", name=ask) if ask else page.locator(".sample").first).click()
+        page.frame_locator("iframe.made").locator("h1").wait_for()
+        assert page.frame_locator("iframe.made").locator("img, .map").count() > 0
+        assert axe(page) == []
+    page.goto(studio.url)
+    page.get_by_label("compare one").check()
+    page.get_by_label("compare two").check()
+    page.get_by_role("button", name="Compare").click()
+    page.locator("table.beside").wait_for()
+    assert page.locator("table.beside thead th").all_text_contents() in (["one", "two"], ["two", "one"])
+    assert page.locator("figure svg").count() == 1
+    assert axe(page) == []
