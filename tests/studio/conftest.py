@@ -25,7 +25,7 @@ SECONDS = 240  # a browser may wait for; a machine that is busy elsewhere takes 
 
 
 @pytest.fixture(scope="session")
-def clothes(tmp_path_factory) -> Path:
+def wardrobe(tmp_path_factory) -> Path:
     """200 pictures of the demo, a folder for each of four classes, and one copy that is to be found."""
     folder = tmp_path_factory.mktemp("given") / "clothes"
     with gzip.open(DEMO / "train-images-idx3-ubyte.gz") as file:
@@ -75,7 +75,12 @@ def opens(tmp_path_factory) -> Iterator[Opens]:
             *words,
         ]
         errors = open(runs.parent / "errors.txt", "w")  # noqa: SIM115
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "LANGUAGE": "en"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(DEMO.parents[2]),
+            "OMP_NUM_THREADS": "1",
+            "LANGUAGE": "en",
+        }
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         errors.close()
         started.append(process)
@@ -91,9 +96,9 @@ def opens(tmp_path_factory) -> Iterator[Opens]:
 
 
 @pytest.fixture(scope="session")
-def studio(opens, clothes) -> Open:
+def studio(opens, wardrobe) -> Open:
     """One studio for many tests, which may read what the tests made."""
-    return opens("--folder", str(clothes.parent))
+    return opens("--folder", str(wardrobe.parent))
 
 
 @pytest.fixture
