@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ SECONDS = 240  # a browser may wait for; a machine that is busy elsewhere takes 
 
 
 @pytest.fixture(scope="session")
-def wardrobe(tmp_path_factory) -> Path:
+def clothes(tmp_path_factory) -> Path:
     """200 pictures of the demo, a folder for each of four classes, and one copy that is to be found."""
     folder = tmp_path_factory.mktemp("given") / "clothes"
     with gzip.open(DEMO / "train-images-idx3-ubyte.gz") as file:
@@ -40,6 +41,16 @@ def wardrobe(tmp_path_factory) -> Path:
     sorted((folder / "Sandal").iterdir())[-1].unlink()
     shutil.copy(first, folder / "Sandal" / "copy.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Any:
+    """What drawn.py draws: digits, a series of sales, a table of flats."""
+    spec = importlib.util.spec_from_file_location("drawn", Path(__file__).with_name("drawn.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass(frozen=True)
@@ -96,9 +107,9 @@ def opens(tmp_path_factory) -> Iterator[Opens]:
 
 
 @pytest.fixture(scope="session")
-def studio(opens, wardrobe) -> Open:
+def studio(opens, clothes) -> Open:
     """One studio for many tests, which may read what the tests made."""
-    return opens("--folder", str(wardrobe.parent))
+    return opens("--folder", str(clothes.parent))
 
 
 @pytest.fixture
@@ -123,7 +134,8 @@ def browser() -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with api.sync_playwright() as playwright:
         try:
-            found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+            camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+            found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *camera])
         except api.Error:
             pytest.skip("there is no Chromium on this machine: pages are not tested")
         yield found

@@ -53,8 +53,8 @@ def test_every_page_says_what_a_browser_may_do_with_it(ask, studio):
     assert told["x-content-type-options"] == "nosniff"
 
 
-def test_with_a_token_nothing_is_answered_without_it(ask, opens, wardrobe):
-    studio = opens("--folder", str(wardrobe), "--token", "a-long-secret")
+def test_with_a_token_nothing_is_answered_without_it(ask, opens, clothes):
+    studio = opens("--folder", str(clothes), "--token", "a-long-secret")
     assert studio.url.endswith("/?token=a-long-secret")
     for path in (
         "/",
@@ -95,7 +95,7 @@ def test_a_folder_outside_is_refused_in_one_sentence(studio, visit, axe):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_the_form_is_filled_with_the_keyboard_alone(studio, wardrobe, visit):
+def test_the_form_is_filled_with_the_keyboard_alone(studio, clothes, visit):
     page = visit()
     page.goto(studio.url + "new")
     page.get_by_role("heading", level=1).wait_for()
@@ -107,18 +107,18 @@ def test_the_form_is_filled_with_the_keyboard_alone(studio, wardrobe, visit):
             break
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    page.keyboard.type(str(wardrobe))
+    page.keyboard.type(str(clothes))
     page.keyboard.press("Tab")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
     page.wait_for_url("**/check/*")
 
 
-def test_hostile_names_are_names(opens, wardrobe, visit, tmp_path):
+def test_hostile_names_are_names(opens, clothes, visit, tmp_path):
     folder = tmp_path / "given"
-    shutil.copytree(wardrobe / "Bag", folder / HOSTILE)
-    shutil.copytree(wardrobe / "Sandal", folder / "Sandal")
-    shutil.copy(next((wardrobe / "Bag").iterdir()), folder / HOSTILE / "<svg onload=window.pwned=2>.png")
+    shutil.copytree(clothes / "Bag", folder / HOSTILE)
+    shutil.copytree(clothes / "Sandal", folder / "Sandal")
+    shutil.copy(next((clothes / "Bag").iterdir()), folder / HOSTILE / "<svg onload=window.pwned=2>.png")
     Image.new("L", (28, 28)).save(folder / "Sandal" / "'onerror='window.pwned=3.png")
     studio = opens("--folder", str(folder))
     (studio.runs / "<b onmouseover=window.pwned=4>").mkdir()
@@ -139,8 +139,8 @@ def test_hostile_names_are_names(opens, wardrobe, visit, tmp_path):
     assert page.evaluate("window.pwned") is None
 
 
-def test_a_studio_that_is_asked_to_end_ends_well(opens, wardrobe):
-    studio = opens("--folder", str(wardrobe))
+def test_a_studio_that_is_asked_to_end_ends_well(opens, clothes):
+    studio = opens("--folder", str(clothes))
     studio.process.terminate()
     assert studio.process.wait(60) == 0
 

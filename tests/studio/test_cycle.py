@@ -40,7 +40,7 @@ def until(found, seconds=240):
 
 
 @pytest.mark.parametrize("lang", ["en", "es"])
-def test_the_whole_cycle(lang, studio, wardrobe, visit, axe):
+def test_the_whole_cycle(lang, studio, clothes, visit, axe):
     page = visit()
     page.goto(studio.url)
     page.get_by_role("link", name={"en": "English", "es": "Español"}[lang]).click()
@@ -48,7 +48,7 @@ def test_the_whole_cycle(lang, studio, wardrobe, visit, axe):
         assert page.get_by_role("heading", level=1).text_content() == tr("My models")
         assert page.evaluate("document.documentElement.lang") == lang
         assert axe(page) == []
-        give(page, studio, wardrobe)
+        give(page, studio, clothes)
         leave_out(page, studio)
         assert axe(page) == []
         learn(page, f"model-{lang}", axe)
@@ -106,9 +106,9 @@ def sees_results(page, run):
 
 
 @pytest.mark.slow
-def test_a_run_stops_and_goes_on_from_its_page(studio, wardrobe, visit):
+def test_a_run_stops_and_goes_on_from_its_page(studio, clothes, visit):
     page = visit()
-    give(page, studio, wardrobe)
+    give(page, studio, clothes)
     page.get_by_role("link", name="Next: let it learn").click()
     page.get_by_label("The usual").check()
     page.get_by_label("Name of the model").fill("stopped")
@@ -125,24 +125,24 @@ def test_a_run_stops_and_goes_on_from_its_page(studio, wardrobe, visit):
     until(lambda: state_of(run).state == "stopped")
 
 
-def test_a_folder_that_is_sent_arrives_whole(studio, wardrobe, visit):
+def test_a_folder_that_is_sent_arrives_whole(studio, clothes, visit):
     page = visit()
     page.goto(studio.url + "new")
-    page.locator("input[type=file][webkitdirectory]").set_input_files(str(wardrobe))
+    page.locator("input[type=file][webkitdirectory]").set_input_files(str(clothes))
     page.wait_for_url("**/check/*")
     page.get_by_role("heading", name="Worth a look").wait_for()
     (sent,) = (studio.runs / ".studio" / "uploads").glob("*/clothes")
-    names = sorted(str(one.relative_to(wardrobe)) for one in wardrobe.rglob("*.png"))
+    names = sorted(str(one.relative_to(clothes)) for one in clothes.rglob("*.png"))
     assert sorted(str(one.relative_to(sent)) for one in sent.rglob("*.png")) == names
-    assert all((sent / name).read_bytes() == (wardrobe / name).read_bytes() for name in names)
+    assert all((sent / name).read_bytes() == (clothes / name).read_bytes() for name in names)
 
 
 @pytest.mark.slow
-def test_what_other_verbs_make_stands_on_the_tabs_of_a_run(studio, wardrobe, visit, axe, verb):
+def test_what_other_verbs_make_stands_on_the_tabs_of_a_run(studio, clothes, visit, axe, verb):
     for name in ("one", "two"):
         run = studio.runs / name
         assert (
-            verb("train", wardrobe, "--recipe", "quick", "--epochs", "2", "--out", run, "--no-open").code == 0
+            verb("train", clothes, "--recipe", "quick", "--epochs", "2", "--out", run, "--no-open").code == 0
         )
     page = visit()
     for tab, ask in (("seen", "Show it for some pictures"), ("map", "Draw the map"), ("similar", "")):

@@ -136,12 +136,14 @@ class Forecaster:
 
     @property
     def pictures(self) -> Mapping[str, Callable[[list[dict[str, Any]]], bytes]]:
-        """What draws answers, by the ending of the file's name: the first series with its last weeks before it."""
+        """What draws answers, by the ending of the file's name: their first series with its last weeks before it."""
 
         def picture(answers: list[dict[str, Any]]) -> bytes:
             panel = self._told.get("panel", self.history.panel)
-            end = int(panel.starts[1])
-            rows = slice(max(0, end - max(8 * self.horizon, 8)), end)
+            name = answers[0]["series"] if answers else None
+            one = panel.names.index(name) if name in panel.names else 0
+            first, end = int(panel.starts[one]), int(panel.starts[one + 1])
+            rows = slice(max(first, end - max(8 * self.horizon, 8)), end)
             return draw(answers, (time.dates_of(panel.at[rows], panel.step), panel.values[rows]))
 
         return {".svg": picture}

@@ -15,10 +15,9 @@ from vistazo.studio.settings import StudioSettings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["address", "create", "listening", "serve"]
+__all__ = ["address", "create", "fault", "listening", "serve"]
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0  # seconds a page may take to be built
 
 
 def create(settings: StudioSettings) -> "FastAPI":
@@ -27,12 +26,13 @@ def create(settings: StudioSettings) -> "FastAPI":
     os.environ.setdefault("NICEGUI_STORAGE_PATH", str(studio.own / "pages"))  # before it is imported
     try:
         from fastapi import FastAPI
+        from nicegui import app as pages
         from nicegui import ui
     except ImportError:
         raise MissingExtra(
             tr("The studio needs the package nicegui. Install it with: pip install 'vistazo[studio]'")
         ) from None
-    from vistazo.studio import checks, files, uploading
+    from vistazo.studio import checks, files, services, uploading
     from vistazo.studio.entrance import Entrance
     from vistazo.studio.pages import checked, comparing, learning, run, runs, source
 
@@ -52,10 +52,24 @@ def create(settings: StudioSettings) -> "FastAPI":
         reconnect_timeout=10.0,
         show_welcome_message=False,
     )
+    pages.on_shutdown(services.stop_all)
+    pages.on_page_exception(lambda: fault(studio))
     app.add_middleware(
         Entrance, hosts=settings.allow_host or (), token=settings.token, speaks=language.current()
     )
     return app
+
+
+def fault(studio: state.Studio) -> None:
+    """The page instead of one that failed: one sentence, and nothing of what went wrong inside."""
+    from vistazo.studio.parts import Message, frame, link
+
+    with frame(studio, tr("This page cannot be shown")):
+        said = tr(
+            "This is a fault of Vistazo, not yours. The window in which the studio was started tells more."
+        )
+        Message(alert=True).say(said, wrong=True)
+        link(tr("All my models"), "/", kind="primary")
 
 
 def listening(port: int) -> socket.socket:

@@ -1,0 +1,138 @@
+"""Pieces that several panels are put together from, beyond those of `parts`: pictures, facts, ticks, one at a time."""
+
+import hashlib
+import secrets
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nicegui import ui
+from nicegui.element import Element
+
+from vistazo.bundle import disk_sentence
+from vistazo.engine.runs import MODEL
+from vistazo.errors import DiskError, VistazoError
+from vistazo.language import tr
+from vistazo.studio.dropping import Given
+from vistazo.studio.parts import Message, box, in_thread, words
+from vistazo.studio.state import Studio
+
+__all__ = [
+    "alone",
+    "data_url",
+    "facts",
+    "hash_of",
+    "kept",
+    "panel",
+    "picture",
+    "reported",
+    "table",
+    "tick",
+]
+
+T = TypeVar("T")
+STYLES = Path(__file__).with_name("panels.css")
+_TURN = threading.Lock()  # a heat map hooks into the network that another picture would go through
+
+
+def panel(name: str = "") -> Element:
+    """The box that a panel is drawn into; the page gets the styles of the panels once."""
+    client = ui.context.client
+    if not getattr(client, "vistazo_panels", False):
+        setattr(client, "vistazo_panels", True)  # noqa: B010 - not a field that NiceGUI declares
+        ui.add_css(STYLES)
+    return box("div", f"vz-panel {name}")
+
+
+@contextmanager
+def reported(message: Message) -> Iterator[None]:
+    """A handler's body: what a person can mend is told in `message` and not raised."""
+    message.say("")
+    try:
+        yield
+    except VistazoError as error:
+        message.say(str(error), wrong=True)
+    except MemoryError:
+        message.say(tr("The computer has too little memory for this. Give it less at once."), wrong=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        message.say(tr("The computer refused it ({reason}).", reason=reason), wrong=True)
+
+
+async def alone(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    """Do `work` in a thread, one at a time in this process: what goes through a network."""
+
+    def waited() -> T:
+        with _TURN:
+            return work(*arguments, **named)
+
+    return await in_thread(waited)
+
+
+def hash_of(run: Path) -> str:
+    """SHA-256 of a run's model file, in hexadecimal: what says which model gave an answer."""
+    with open(run / MODEL, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def kept(studio: Studio, given: Given) -> Path:
+    """A file that came, in a folder of its own below the studio's. Raises DiskError."""
+    folder = studio.own / "given" / secrets.token_hex(8)
+    file = folder / (
+        given.name if given.name not in ("", ".", "..", "answers.csv") else f"table-{given.name}"
+    )
+    try:
+        folder.mkdir(parents=True)
+        file.write_bytes(given.data)
+    except (OSError, ValueError) as error:  # a name with a NUL in it
+        raise DiskError(disk_sentence(folder, error if isinstance(error, OSError) else OSError())) from error
+    return file
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """Bytes as an address that a page can hold itself. kind: their media type."""
+    return f"data:{kind};base64,{b64encode(data).decode('ascii')}"
+
+
+def picture(data: bytes, kind: str, shown: str, classes: str = "") -> Element:
+    """An <img> of these bytes. shown: what is on it, for those who do not see it."""
+    return box("img", classes, src=data_url(data, kind), alt=shown)
+
+
+def tick(label: str, value: bool, change: Callable[[bool], Any]) -> Element:
+    """A box to tick, with its words beside it."""
+    with box("label", "vz-tick"):
+        made = box("input", "", type="checkbox")
+        made.props["checked"] = value
+        words("span", label)
+    made.on("change", lambda event: change(event.args is True), js_handler="(e) => emit(e.target.checked)")
+    return made
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> None:
+    """Names and values, as a list that a screen reader reads in pairs."""
+    with box("dl", "vz-facts"):
+        for name, value in pairs:
+            with box("div"):
+                words("dt", name)
+                words("dd", value)
+
+
+def table(
+    caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()
+) -> None:
+    """A table that scrolls sideways by itself where the screen is narrow. numbers: columns that stand to the right."""
+    scroll = box("div", "vz-scroll", tabindex="0", role="region", aria_label=caption)
+    with scroll, box("table", "vz-table"):
+        words("caption", caption)
+        with box("thead"), box("tr"):
+            for at, heading in enumerate(headings):
+                words("th", heading, "vz-number" if at in numbers else "").props["scope"] = "col"
+        with box("tbody"):
+            for row in rows:
+                with box("tr"):
+                    for at, cell in enumerate(row):
+                        words("td", cell, "vz-number" if at in numbers else "")
