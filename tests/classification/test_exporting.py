@@ -1,6 +1,7 @@
 """`vistazo export` of a classifier: the file answers as the model does, and nothing is written that was not proven."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,8 +12,13 @@ import pytest
 from PIL import Image
 
 import vistazo
+from vistazo.classification import exporting, quantising
+from vistazo.classification.own_parts import own_part
+from vistazo.engine import export as engine
 from vistazo.engine import onnx_file
-from vistazo.errors import ConfigError
+from vistazo.errors import ConfigError, VistazoError
+from vistazo.pictures.index import read_index
+from vistazo.pictures.sizing import SIZED
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +110,147 @@ def test_without_a_test_part_it_is_asked_for(model, tmp_path):
     with pytest.raises(ConfigError, match="--verify SOURCE"):
         replace(model, path=None).export(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------- the example, and the verbs
+EXAMPLE = Path(__file__).parents[2] / "examples" / "exported" / "predict.py"
+
+
+def test_the_example_answers_as_the_model_does_and_needs_no_vistazo(exported, model, clothes, in_tmp):
+    files = []
+    for at in range(6):
+        large = Image.fromarray(clothes[0][300 + at]).resize((500, 400), Image.Resampling.BICUBIC)
+        exif = Image.Exif()
+        exif[0x0112] = (1, 6, 3)[at % 3]
+        files.append(f"{at}.{'jpg' if at % 2 else 'png'}")
+        large.save(files[-1], exif=exif)
+    done = subprocess.run(
+        [sys.executable, "-P", str(EXAMPLE), str(exported[0]), *files],
+        capture_output=True, text=True, check=True, env={"PATH": ""},
+    )  # fmt: skip
+    theirs = [json.loads(line) for line in done.stdout.splitlines()]
+    ours = list(model.predict(files))
+    assert [one["class"] for one in ours] == [one["class"] for one in theirs]
+    for one, two in zip(ours, theirs, strict=True):
+        assert one["probability"] == pytest.approx(
+            two["probability"], abs=0.05 if "jpg" in one["file"] else 1e-4
+        )
+    assert "vistazo." not in EXAMPLE.read_text(encoding="utf-8").replace('["vistazo"]', "")
+
+
+def test_the_verbs_take_an_exported_file(verb, exported, wardrobe, trained, clothes):
+    Image.fromarray(clothes[0][300]).save("a.png")
+    answer = verb("predict", exported[0], "a.png", "--json")
+    assert answer.code == 0
+    assert answer.json["predictions"][0]["file"] == "a.png"
+    told = verb("evaluate", exported[0], wardrobe, "--json").json
+    assert told["part"] == "test"
+    before = json.loads((trained / "metrics.json").read_text())["metrics"]["test"]["accuracy"]
+    assert told["metrics"]["accuracy"] == pytest.approx(before, abs=0.011)
+    said = verb("evaluate", exported[0], wardrobe)
+    assert said.code == 0
+    assert "accuracy" in said.out
+    assert verb("evaluate", exported[0], wardrobe, "--out", "page").code == 2  # the model's own verb has that
+
+
+def test_export_ends_by_naming_the_next_command(verb, exported, trained, monkeypatch):
+    monkeypatch.setattr(exporting, "export", lambda *_, **__: exported[1])
+    said = verb("export", trained, "--out", "m.onnx")
+    assert said.code == 0
+    assert "100%" in said.out
+    assert said.out.splitlines()[-1].startswith("next:   vistazo predict ")
+    told = verb("export", trained, "--out", "m.onnx", "--json").json
+    assert {"file", "agreement", "largest_difference", "accuracy"} <= told.keys()
+
+
+def test_bad_words_are_told_before_anything_is_computed(verb, trained, exported):
+    for words, sentence in (
+        (("export", trained), "Say where the file shall be"),
+        (("export", trained, "--out", "m.bin"), "must be a file that ends in .onnx"),
+        (("export", trained, "--out", "nowhere/m.onnx"), "There is no folder nowhere"),
+        (("export", trained, "--out", "m.onnx", "--precision", "half"), "There is no precision 'half'"),
+        (("export", exported[0], "--out", "m.onnx"), "is exported already"),
+        (("export", "nothing", "--out", "m.onnx"), "no"),
+        (("export", trained, "--out", "m.onnx", "--verify", "nothing"), "nothing"),
+    ):
+        said = verb(*words)
+        assert said.code in (1, 2), words
+        assert sentence in said.err
+        assert not Path("m.onnx").exists()
+
+
+def test_a_spanish_verb_with_spanish_options(verb, trained):
+    said = verb("exportar", trained, "--salida", "m.bin", "--precision", "fp32", "--idioma", "es")
+    assert said.code == 2
+    assert "m.bin" in said.err
+
+
+# ---------------------------------------------------------------- precisions
+@pytest.fixture(scope="module")
+def network(model):
+    """The graph of the model from its size on, made once."""
+    return exporting._network(model)
+
+
+def _probabilities(network, pixels):
+    session = onnx_file.session_of(engine.serialised(network), Path("network"))
+    return session.run(None, {SIZED: np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))})[0]
+
+
+def test_half_precision_takes_half_the_space_and_answers_alike(network, model, clothes):
+    pixels = clothes[0][300:340, :, :, None].copy()
+    half = quantising.halved(network)
+    weights = sum(one.ByteSize() for one in network.graph.initializer)
+    assert sum(one.ByteSize() for one in half.graph.initializer) < 0.6 * weights
+    np.testing.assert_allclose(_probabilities(half, pixels), model.probabilities(pixels), atol=0.005)
+
+
+def test_eight_bits_answer_nearly_alike_and_leave_no_trace(network, model, clothes, trained):
+    pixels = clothes[0][300:340, :, :, None].copy()
+    calibrated = quantising.calibration(model)
+    assert len(calibrated) == (read_index(trained / "index.parquet").split == "validation").sum()
+    small = quantising.quantised(network, calibrated)
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in small.graph.node}
+    ours = model.probabilities(pixels)
+    assert np.abs(_probabilities(small, pixels) - ours).max() < 0.25
+    assert (_probabilities(small, pixels).argmax(1) == ours.argmax(1)).mean() > 0.8
+    assert b"/tmp" not in engine.serialised(small)
+
+
+# ---------------------------------------------------------------- the proof
+def test_a_model_that_answers_otherwise_is_refused(model, exported, tmp_path):
+    answering = vistazo.load(exported[0])
+    examples = exporting._examples(model, None)
+    turned = replace(model, classes=model.classes[::-1])
+    assert exporting.prove(turned, answering, examples).agreement == 1  # classes are told apart by number
+    worse = replace(model, views=((3, 3, True),))
+    proof = exporting.prove(worse, answering, examples)
+    assert proof.agreement < 0.999
+    with pytest.raises(VistazoError, match="No file was written"):
+        engine.refuse(proof, "fp32")
+
+
+def test_an_answer_between_two_equally_probable_classes_is_a_tie(model):
+    ours = np.array([[0.4, 0.4 - 1e-7, 0.2], [0.5, 0.3, 0.2]])
+    theirs = np.array([[0.4 - 1e-7, 0.4, 0.2], [0.3, 0.5, 0.2]])
+    same, ties = exporting._compared(model, ours, theirs)
+    assert same.tolist() == [False, False]
+    assert ties.tolist() == [True, False]
+    several = replace(model, thresholds=(0.4, 0.5, 0.5))
+    same, ties = exporting._compared(several, np.array([[0.4, 0.9, 0.1]]), np.array([[0.4 - 1e-7, 0.9, 0.1]]))
+    assert (same.tolist(), ties.tolist()) == ([False], [True])
+
+
+def test_pictures_that_changed_since_are_not_proved_with(model, clothes, write_idx, trained, tmp_path):
+    pictures, labels = clothes
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    changed = pictures.copy()
+    changed[300:350] = 255 - changed[300:350]
+    source = write_idx(tmp_path / "source", "train", changed[:300], labels[:300])
+    write_idx(source, "t10k", changed[300:], labels[300:])
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "source": str(source)}))
+    found = own_part(replace(model, path=folder / "model.vistazo"), "test")
+    assert (len(found.truth), found.missing) == (50, 50)
+    np.testing.assert_array_equal(found.truth, labels[350:])

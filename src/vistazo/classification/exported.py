@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vistazo.classification.answering import Answering
 from vistazo.classification.evaluating.unknowing import Unknowing
 from vistazo.engine.onnx_file import OnnxFile
-from vistazo.errors import BundleDamaged
+from vistazo.errors import BundleDamaged, TooFewExamples
 from vistazo.language import tr
 
 __all__ = ["Exported", "exported_from", "open_model"]
@@ -50,6 +50,48 @@ class Exported(Answering):
             chunk = np.ascontiguousarray(pixels_NHWC[first : first + at_once])
             found[first : first + at_once] = self.session.run(None, {name: chunk})[0]
         return found
+
+    def trained_on(self) -> npt.NDArray[np.bytes_]:
+        """No hashes: an exported file does not know the pictures its model was trained on."""
+        return np.zeros(0, "S32")
+
+    def evaluate(
+        self, source: Any, *, split: str | None = None, classes: str | None = None, every: str | None = None
+    ) -> dict[str, Any]:
+        """Figures on a source: its test part where it has one, else all of it, trained on or not.
+
+        The figures of `Classifier.evaluate`, without slices, pages or a second model: for those ask the model itself.
+        Raises SourceError, ConfigError where pictures have several labels and the answers one.
+        """
+        from vistazo.classification import metrics, several
+        from vistazo.classification.evaluating import measuring, reading
+        from vistazo.classification.evaluating.answers import Answers
+        from vistazo.classification.evaluating.telling import nothing_measured
+
+        found = reading.find(self, source, split=split, classes=classes, every=every)
+        truth, known = reading.truth(self, found.index, found.rows_N)
+        at = np.flatnonzero(known)
+        if not len(at):
+            raise TooFewExamples(nothing_measured())
+        pixels, labels = found.pixels.take(at), truth[at]
+        rows = self.probabilities(pixels)
+        if self.thresholds is None:
+            figures = {**metrics.measure(rows, labels), **measuring.further(rows, labels)}
+        else:
+            thresholds = np.array(self.thresholds)
+            figures = several.measure(rows, labels, thresholds)
+            figures |= measuring.further_of_labels(rows, labels, thresholds)
+        where = tuple(found.index.where[row] for row in found.rows_N[at].tolist())
+        answers = Answers(self.classes, where, labels, rows, pixels, thresholds=self.thresholds)
+        note = tr("An exported file does not know what its model was trained on: measure it on new pictures.")
+        return {
+            "part": found.part,
+            "metrics": figures,
+            "classes": measuring.by_class(answers),
+            "left_out": {"trained_on": 0},
+            "unreadable": [{"file": one.where, "reason": one.reason} for one in found.broken],
+            "notes": [*found.notes, *([note] if found.part == "all" else [])],
+        }
 
 
 def open_model(file: OnnxFile) -> Exported:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 import vistazo
-from vistazo.classification import several
+from vistazo.classification import quantising, several
 from vistazo.classification.classifier import Classifier, moved
 from vistazo.classification.evaluating import reading
 from vistazo.classification.exported import Exported, exported_from
 from vistazo.classification.own_parts import own_part
 from vistazo.engine import export as engine
 from vistazo.engine import onnx_file
-from vistazo.engine.export import Proof
+from vistazo.engine.export import FP16, INT8, Proof
 from vistazo.errors import SourceError, VistazoError
 from vistazo.language import tr
 from vistazo.pictures import decoding
@@ -68,9 +68,14 @@ def export(
     SourceError of verify; VistazoError where an operator cannot be exported or the proof fails.
     """
     engine.require_possible(out, precision)
+    calibrating = quantising.calibration(model) if precision == INT8 else np.zeros(0, np.uint8)
     examples = _examples(model, verify)
     say(tr("exporting the network {model} in {precision}", model=model.model, precision=precision))
     network = _network(model)
+    if precision == FP16:
+        network = quantising.halved(network)
+    if precision == INT8:
+        network = quantising.quantised(network, calibrating)
     graph = _joined(network, model)
     facts = _facts(model)
     exported = exported_from(onnx_file.session_of(engine.serialised(graph), out), facts, out)

@@ -34,6 +34,7 @@ __all__ = [
     "PRECISIONS",
     "Proof",
     "ask_to_verify",
+    "cleaned",
     "finish",
     "refuse",
     "require_onnx",
@@ -151,7 +152,7 @@ def traced(
     except Exception as error:  # the exporter wraps whatever a network trips over in several of its own
         raise VistazoError(_sentence(error)) from error
     assert program is not None
-    return _cleaned(program.model_proto)
+    return cleaned(program.model_proto)
 
 
 @contextlib.contextmanager
@@ -189,14 +190,19 @@ def _sentence(error: BaseException) -> str:
     return tr("This network cannot be exported ({reason}).", reason=reason.strip()[:200])
 
 
-def _cleaned(model: Any) -> Any:
+def cleaned(model: Any) -> Any:
     """The same without stack traces, comments and names of the exporter."""
+    used = {""}
     for graph in _graphs(model.graph):
+        used |= {node.domain for node in graph.node}
         graph.doc_string = ""
         del graph.metadata_props[:]
         for one in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
             one.doc_string = ""
             del one.metadata_props[:]
+    kept = [one for one in model.opset_import if one.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
     model.graph.name = "model"
     del model.metadata_props[:]
     model.doc_string = model.domain = ""

@@ -26,6 +26,9 @@ from vistazo.pictures.strokes import DRAWING
 
 if TYPE_CHECKING:
     from vistazo.classification.classifier import Classifier
+    from vistazo.classification.exported import Exported
+
+    Model = Classifier | Exported
 
 __all__ = ["Found", "Unlabelled", "at_size", "find", "loaded", "look_through", "truth"]
 
@@ -105,9 +108,7 @@ def _area(data: bytes | Pixels) -> float:
     return float(width * height)
 
 
-def find(
-    model: "Classifier", source: Any, *, split: str | None, classes: str | None, every: str | None
-) -> Found:
+def find(model: "Model", source: Any, *, split: str | None, classes: str | None, every: str | None) -> Found:
     """The pictures of a source's part: its test part where it has one, else all of them.
 
     Raises SourceError, WithoutLabels where nothing says what any picture shows, ConfigError where a picture has several
@@ -178,7 +179,7 @@ def at_size(model: "Classifier", found: Found, rows_N: Ints) -> tuple[Ints, Pict
     return read.rows, read.pixels
 
 
-def loaded(model: "Classifier", store: Any, rows: Ints) -> decoding.Loaded:
+def loaded(model: "Model", store: Any, rows: Ints) -> decoding.Loaded:
     """The pictures of rows at the model's size, by way of the cache on disk where they take much memory."""
     height, width, channels = model.size
     needed = len(rows) * height * width * channels
@@ -200,7 +201,7 @@ def _hashes(index: Index, rows: Ints, hashes: npt.NDArray[np.bytes_]) -> npt.NDA
     return column
 
 
-def truth(model: "Classifier", index: Index, rows_N: Ints) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+def truth(model: "Model", index: Index, rows_N: Ints) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """The right answers in this model's order of classes, and which rows have one that the model can give.
 
     (N,) int64, -1 where there is none; or (N, K) bool of several labels, all false where there is none.
