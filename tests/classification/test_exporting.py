@@ -133,7 +133,7 @@ def test_the_example_answers_as_the_model_does_and_needs_no_vistazo(exported, mo
     assert [one["class"] for one in ours] == [one["class"] for one in theirs]
     for one, two in zip(ours, theirs, strict=True):
         assert one["probability"] == pytest.approx(
-            two["probability"], abs=0.05 if "jpg" in one["file"] else 1e-4
+            two["probability"], abs=0.05 if "jpg" in one["file"] else 5e-3
         )
     assert "vistazo." not in EXAMPLE.read_text(encoding="utf-8").replace('["vistazo"]', "")
 
@@ -157,7 +157,7 @@ def test_export_ends_by_naming_the_next_command(verb, exported, trained, monkeyp
     monkeypatch.setattr(exporting, "export", lambda *_, **__: exported[1])
     said = verb("export", trained, "--out", "m.onnx")
     assert said.code == 0
-    assert "100%" in said.out
+    assert "100.00% are those of the model" in said.out
     assert said.out.splitlines()[-1].startswith("next:   vistazo predict ")
     told = verb("export", trained, "--out", "m.onnx", "--json").json
     assert {"file", "agreement", "largest_difference", "accuracy"} <= told.keys()

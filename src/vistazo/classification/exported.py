@@ -81,6 +81,7 @@ class Exported(Answering):
             thresholds = np.array(self.thresholds)
             figures = several.measure(rows, labels, thresholds)
             figures |= measuring.further_of_labels(rows, labels, thresholds)
+        figures["single_view_accuracy"] = None  # the graph tells the mean of all views
         where = tuple(found.index.where[row] for row in found.rows_N[at].tolist())
         answers = Answers(self.classes, where, labels, rows, pixels, thresholds=self.thresholds)
         note = tr("An exported file does not know what its model was trained on: measure it on new pictures.")
