@@ -14,11 +14,19 @@ for file in sys.argv[2:] or map(str.strip, sys.stdin):
     with Image.open(file) as image:
         turned = image.getexif().get(0x0112, 1) > 4
         wanted = (size["height"], size["width"]) if turned else (size["width"], size["height"])
-        image.draft("L" if size["channels"] == 1 and image.mode == "L" else None, wanted)  # JPEG shrinks in decoding
+        image.draft(
+            "L" if size["channels"] == 1 and image.mode == "L" else None, wanted
+        )  # JPEG shrinks in decoding
         upright = ImageOps.exif_transpose(image)
     if upright.has_transparency_data:
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, facts["background"]), upright.convert("RGBA"))
+        upright = Image.alpha_composite(
+            Image.new("RGBA", upright.size, facts["background"]), upright.convert("RGBA")
+        )
     pixels = np.asarray(upright.convert("L" if size["channels"] == 1 else "RGB"))
     (probabilities,) = session.run(None, {"pictures": pixels.reshape(1, *pixels.shape[:2], size["channels"])})
     best = int(probabilities[0].argmax())
-    print(json.dumps({"file": file, "class": facts["classes"][best], "probability": float(probabilities[0, best])}))
+    print(
+        json.dumps(
+            {"file": file, "class": facts["classes"][best], "probability": float(probabilities[0, best])}
+        )
+    )

@@ -70,7 +70,7 @@ def _options() -> list[click.Parameter]:
         if name in several:
             assert isinstance(one, click.Option)
             one = option(
-                name, *one.opts, multiple=True, help=tr(ServeSettings.model_fields[name].description or "")
+                name, *one.opts, multiple=True, help=tr(str(ServeSettings.model_fields[name].description))
             )
         found.append(one)
     return found
