@@ -93,7 +93,7 @@ class Connection(HttpToolsProtocol):
         """Called by the parser."""
         self.in_head, self.head = False, 0
         super().on_headers_complete()
-        self.cycle.transport = self  # type: ignore[assignment]
+        self.cycle.transport = self
         scope: Any = self.scope
         scope["extensions"] = {"vistazo.whole": partial(self.whole, self.cycle)}
 
