@@ -19,7 +19,7 @@ from vistazo.serving.refusing import Refused, body_of
 from vistazo.serving.settings import LOOPBACK, ServeSettings
 from vistazo.serving.visits import Visit
 
-__all__ = ["OPEN", "Limits", "Rules", "answer", "respond"]
+__all__ = ["OPEN", "POLICY", "App", "Limits", "Receive", "Rules", "Scope", "Send", "answer", "respond"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -6,7 +6,6 @@ import gc
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -132,7 +131,7 @@ def _bound(settings: ServeSettings) -> socket.socket:
             )
         ) from None
     try:
-        if sys.platform != "win32":
+        if not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # where that is, SO_REUSEADDR would share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
