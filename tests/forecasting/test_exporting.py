@@ -239,6 +239,12 @@ def test_a_series_it_was_not_trained_on_is_refused(exported, tmp_path):
         list(exported.predict(newer))
 
 
+def test_the_command_line_takes_the_file_like_a_model(verb, proved, exported, source, tmp_path):
+    told = verb("predict", proved[0], source, "--steps", 6, "--json").json
+    assert told["predictions"] == list(exported.predict(source, steps=6))
+    assert verb("predict", proved[0], "--out", tmp_path / "a.svg", "--json").json["count"] == 3 * HORIZON
+
+
 # ---------------------------------------------------------------- without torch
 def test_answering_imports_neither_torch_nor_pyarrow(proved):
     code = (
@@ -263,6 +269,13 @@ def test_without_its_table_the_steps_in_the_model_prove_it(model, exported):
     told = exporting.prove(model, exported, None, None)
     assert told.agreement == 1.0
     assert told.examples == len(model.origins(model.history.panel))
+
+
+def test_a_bad_table_is_told_before_a_graph_is_made(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "graph_of", lambda model: pytest.fail("a graph was made"))
+    with pytest.raises(SourceError, match="nothing.csv"):
+        model.export(tmp_path / "m.onnx", verify=tmp_path / "nothing.csv")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_table_without_windows_proves_nothing(model, exported, tmp_path):

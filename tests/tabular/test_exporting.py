@@ -12,7 +12,7 @@ from torch import nn
 
 import vistazo
 from vistazo.engine.onnx_file import OnnxFile, opened
-from vistazo.errors import BundleDamaged, ConfigError, TooFewExamples, VistazoError
+from vistazo.errors import BundleDamaged, ConfigError, SourceError, TooFewExamples, UsageError, VistazoError
 from vistazo.tables.preparing import Categories, Scaler
 from vistazo.tables.table import Column, Table
 from vistazo.tabular import exporting
@@ -246,6 +246,26 @@ def test_values_come_in_the_targets_unit_with_their_interval(house_run, tmp_path
     assert high[0] == pytest.approx(both[0][0]["high"], rel=1e-6)
 
 
+@pytest.mark.slow
+def test_a_table_of_categories_alone_is_exported(learn, write_table, tmp_path):
+    rows = {"sky": ["grey", "blue", None, "red"] * 15, "wind": ["no", "yes"] * 30, "rain": ["yes", "no"] * 30}
+    model = vistazo.load(
+        learn(write_table(tmp_path / "s.csv", rows), target="rain", out=str(tmp_path / "r")).model
+    )
+    model.export(tmp_path / "m.onnx", verify=tmp_path / "s.csv")
+    exported = open_model(opened(tmp_path / "m.onnx"))
+    for own, told in zip(model.predict(rows), exported.predict(rows), strict=True):
+        alike(own, told)
+
+
+def test_the_command_line_takes_the_file_like_a_model(verb, proved, exported, others, tmp_path):
+    told = verb("predict", proved[0], others, "--top", 1, "--json").json
+    assert told["predictions"] == list(exported.predict([str(others)], top=1))
+    assert verb("predict", proved[0], others, "--out", tmp_path / "a.csv", "--json").json["count"] == 37
+    measured = verb("evaluate", proved[0], others, "--json").json
+    assert measured["metrics"] == exported.evaluate(others)["metrics"]
+
+
 # ---------------------------------------------------------------- without torch
 def test_answering_imports_neither_torch_nor_pyarrow(proved):
     code = (
@@ -300,12 +320,24 @@ def test_answers_that_differ_leave_no_file(model, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bad_table_is_told_before_a_graph_is_made(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "graph_of", lambda model: pytest.fail("a graph was made"))
+    with pytest.raises(SourceError, match="nothing.csv"):
+        model.export(tmp_path / "m.onnx", verify=tmp_path / "nothing.csv")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_table_without_rows_proves_nothing(model, exported, monkeypatch):
     empty = (table_of(visitors(3)).take(np.zeros(3, bool)), None)
     for one in (type(model), type(exported)):
         monkeypatch.setattr(one, "examples", lambda self, source, part: empty)
     with pytest.raises(TooFewExamples, match="--verify"):
         exporting.prove(model, exported, "x.csv", "test")
+
+
+def test_an_exported_file_says_where_explanations_are(exported, others):
+    with pytest.raises(UsageError, match="vistazo file"):
+        exported.explain_file(others, None)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,15 @@ def _show(told: dict[str, Any]) -> list[str]:
                     exported=percent(both["exported"], 2),
                 )
             )
+        errors = told.get("mae")
+        if errors and None not in errors.values():
+            lines.append(
+                tr(
+                    "mean absolute error: the model {model}, exported {exported}",
+                    model=f"{errors['model']:.6g}",
+                    exported=f"{errors['exported']:.6g}",
+                )
+            )
     if "service" in told:
         return [*lines, tr("next:   cd {folder}, and read README.md", folder=told["service"]["folder"])]
     return [*lines, tr("next:   vistazo predict {path} FILES...", path=told["file"])]

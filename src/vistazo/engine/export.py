@@ -118,24 +118,33 @@ def ask_to_verify() -> ConfigError:
 
 
 # ---------------------------------------------------------------- torch to ONNX
-def traced(module: nn.Module, examples: Sequence[Tensor], names: Sequence[str], output: str) -> Any:
+def traced(
+    module: nn.Module,
+    examples: Sequence[Tensor],
+    names: Sequence[str],
+    output: str | Sequence[str],
+    *,
+    listed: bool = False,
+) -> Any:
     """An onnx.ModelProto of a module, made by torch's dynamo exporter and cleaned of all that tells where.
 
     examples: its inputs, batch first, at least two examples each; how many is left open. names: of the inputs. output:
-    name of the one output. Raises VistazoError that names an operator which cannot be exported.
+    name of the one output, or names of several. listed: whether the module takes its inputs as one list.
+    Raises VistazoError that names an operator which cannot be exported.
     """
     require_onnx()
     count = torch.export.Dim("N", min=1)
+    sizes = [{0: count} for _ in examples]
     try:
         with _quietly():
             program = torch.onnx.export(
                 module.eval(),
-                tuple(examples),
+                (list(examples),) if listed else tuple(examples),
                 dynamo=True,
                 verbose=False,
                 input_names=list(names),
-                output_names=[output],
-                dynamic_shapes=tuple({0: count} for _ in examples),
+                output_names=[output] if isinstance(output, str) else list(output),
+                dynamic_shapes=(sizes,) if listed else tuple(sizes),
                 optimize=True,
                 external_data=False,
             )

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,12 +39,13 @@ class History:
 class Answering:
     """From a series to its next steps, and to the figures of forecasts; what computes a window is a subclass's.
 
-    arguments: {"window", "horizon", ...}. metrics: those of the run.
+    arguments: {"window", "horizon", ...}. metrics: those of the run. path: of the model's file.
     """
 
     arguments: dict[str, Any]
     history: History
     metrics: Any
+    path: Path | None
     _told: dict[str, Panel]  # the series that was last asked about
     task: ClassVar[str] = "forecasting"
     columns: ClassVar[dict[str, type]] = {

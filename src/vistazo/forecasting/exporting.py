@@ -16,6 +16,7 @@ from vistazo.engine.onnx_file import OnnxFile, session_of
 from vistazo.errors import TooFewExamples
 from vistazo.forecasting import metrics
 from vistazo.forecasting.answering import Answering
+from vistazo.forecasting.data import Panel
 from vistazo.forecasting.exported import Exported, open_model
 from vistazo.forecasting.forecaster import Forecaster
 from vistazo.forecasting.graph import WindowsToForecasts
@@ -48,11 +49,12 @@ def export(
     require_full_precision(precision)
     source = verify if verify is not None else table_of_run(model.path)
     since = _begun(model) if source is not None and verify is None else None
+    given = None if source is None else local(source, say)
+    _windows(model, given, since)  # a bad table is told before the graph is made
     say(tr("the model becomes a graph, and both forecast the same windows"))
     graph, told = graph_of(model)
     facts = {**describe(model), **told, "version": vistazo.__version__}
     file = OnnxFile(out, {**facts, "hash": model.hash}, session_of(exports.serialised(graph), out))
-    given = None if source is None else local(source, say)
     proof = prove(model, open_model(file), given, since)
     return exports.finish(out, graph, facts, proof, precision, hash=model.hash)
 
@@ -196,27 +198,30 @@ def prove(model: Forecaster, exported: Exported, source: Any, since: int | None)
     """
     answers, mae = _answers(model, source, since)
     others, other = _answers(exported, source, since)
-    if not len(answers):
-        raise TooFewExamples(
-            tr(
-                "{source} has no windows to prove the exported file with. Name another file with --verify.",
-                source=model.path if source is None else source,
-            )
-        )
     part = "steps in the model" if source is None else "all" if since is None else "test"
     return of_values(answers, others, {"model": mae, "exported": other}, part=part)
 
 
 def _answers(model: Answering, source: Any, since: int | None) -> tuple[Floats, float | None]:
     """((windows, horizon, 3) value, low and high, the mean absolute error of the values that are known)."""
-    panel = model.history.panel if source is None else model.read(source)
-    origins = model.origins(panel)
-    if since is not None:
-        origins = origins[panel.at[origins] >= since]
-    origins = origins[-MOST_PROVED:]
-    if not len(origins):
-        return np.zeros((0, model.horizon, 3)), None
+    panel, origins = _windows(model, source, since)
     low, value, high = model.tell(panel, origins)
     real = panel.values[origins[:, None] + np.arange(model.horizon)]
     mae: Any = metrics.measure(real, value, low, high)["mae"]
     return np.stack([value, low, high], -1), mae
+
+
+def _windows(model: Answering, source: Any, since: int | None) -> tuple[Panel, NDArray[np.int64]]:
+    """The series, and the windows that a file is proven with, told by their origins. Raises TooFewExamples."""
+    panel = model.history.panel if source is None else model.read(source)
+    origins = model.origins(panel)
+    if since is not None:
+        origins = origins[panel.at[origins] >= since]
+    if not len(origins):
+        raise TooFewExamples(
+            tr(
+                "{source} has no windows to prove the exported file with. Name another file with --verify.",
+                source=model.path if source is None else source,
+            )
+        )
+    return panel, origins[-MOST_PROVED:]

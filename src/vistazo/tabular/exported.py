@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vistazo.config import build
 from vistazo.engine.onnx_file import OnnxFile
-from vistazo.errors import BundleDamaged, ConfigError
+from vistazo.errors import BundleDamaged, ConfigError, UsageError
 from vistazo.language import tr
 from vistazo.tables.config import TableConfig
 from vistazo.tables.table import Table
@@ -74,6 +74,15 @@ class Exported(Answering):
             name: feature.cells(column)
             for name, feature, column in zip(self.inputs, self.encoder.features, own.columns, strict=True)
         }
+
+    def explain_file(self, source: Any, row: int | None) -> dict[str, Any]:
+        """Raises UsageError: the rows that explanations compare with are in the .vistazo file alone."""
+        raise UsageError(
+            tr(
+                "{path} was exported to answer, and cannot explain: explain the .vistazo file that it came from.",
+                path=self.path,
+            )
+        )
 
     def least(self) -> float:
         """See Answering."""

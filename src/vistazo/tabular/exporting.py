@@ -15,6 +15,7 @@ from vistazo.errors import TooFewExamples
 from vistazo.language import tr
 from vistazo.networks.proving import local, of_values, require_full_precision, table_of_run
 from vistazo.tables.onnx_parts import rename, told_as_texts, unused, words_for_codes
+from vistazo.tables.table import Table
 from vistazo.tabular.exported import Exported, open_model
 from vistazo.tabular.graph import CellsToAnswers, example
 from vistazo.tabular.inputs import Feature
@@ -40,11 +41,13 @@ def export(
     source = verify if verify is not None else table_of_run(model.path)
     if source is None:
         raise exports.ask_to_verify()
+    given, part = local(source, say), "all" if verify is not None else "test"
+    _require_rows(model.examples(given, part)[0], given)  # a bad table is told before the graph is made
     say(tr("the model becomes a graph, and both answer the same rows"))
     graph, told = graph_of(model)
     facts = {**describe(model), **told, "version": vistazo.__version__}
     file = OnnxFile(out, {**facts, "hash": model.hash}, session_of(exports.serialised(graph), out))
-    proof = prove(model, open_model(file), local(source, say), "all" if verify is not None else "test")
+    proof = prove(model, open_model(file), given, part)
     return exports.finish(out, graph, facts, proof, precision, hash=model.hash)
 
 
@@ -135,15 +138,9 @@ def prove(model: Predictor, exported: Exported, source: Any, part: str) -> Proof
     agree where they lie within 1e-4 of the range that the answers span. Raises TooFewExamples where there are no rows.
     """
     rows, labels = model.examples(source, part)
+    _require_rows(rows, source)
     every, _ = exported.examples(source, "all")  # which rows are the run's test part only the run knows
     own = every.take(np.isin(every.rows, rows.rows))
-    if not len(rows):
-        raise TooFewExamples(
-            tr(
-                "{source} has no rows to prove the exported file with. Name another file with --verify.",
-                source=source,
-            )
-        )
     answers, _ = model.answers_of(rows)
     others, _ = exported.answers_of(own)
     figures = [_figure(model, one, labels) for one in (answers, others)]
@@ -161,6 +158,17 @@ def prove(model: Predictor, exported: Exported, source: Any, part: str) -> Proof
         accuracy=told,
         more={"rule": f"same class; a tie where both are as probable within {TIE:g}", "part": part},
     )
+
+
+def _require_rows(rows: Table, source: Any) -> None:
+    """Raise TooFewExamples where there is nothing to prove a file with."""
+    if not len(rows):
+        raise TooFewExamples(
+            tr(
+                "{source} has no rows to prove the exported file with. Name another file with --verify.",
+                source=source,
+            )
+        )
 
 
 def _figure(model: Predictor, answers: Floats, labels: NDArray[Any] | None) -> float | None:

@@ -91,7 +91,9 @@ def _calendar(days: Tensor) -> list[Tensor]:
 
 
 def _beside(parts: list[Tensor], first: Tensor) -> Tensor:
-    return torch.stack(parts, 1) if parts else first.new_zeros(len(first), 0)
+    if parts:
+        return torch.stack(parts, 1)
+    return first.new_zeros(first.shape[0], 0)  # len(first) would fix the number of rows
 
 
 def example(model: Predictor, rows: int) -> list[Tensor]:
