@@ -81,7 +81,8 @@ class Answering:
             answers = await batcher.ask(found.items)
         finally:
             batcher.leave(counted)
-        predictions, unreadable = [], found.unreadable
+        predictions: list[dict[str, Any]] = []
+        unreadable = found.unreadable
         for answer in answers:
             if isinstance(answer, Exception):
                 raise self._fault(served, answer)

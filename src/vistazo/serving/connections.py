@@ -56,6 +56,8 @@ class Connection(HttpToolsProtocol):
     """One connection. since: the loop's time at which the request that is coming began; 0 where none is."""
 
     settings: ServeSettings
+    cycle: Any  # None before the first request, which uvicorn's own annotation does not say
+    parser: Any  # None once the connection is lost
     since = 0.0
     in_head = True
     head = 0
@@ -92,7 +94,8 @@ class Connection(HttpToolsProtocol):
         self.in_head, self.head = False, 0
         super().on_headers_complete()
         self.cycle.transport = self  # type: ignore[assignment]
-        self.scope["extensions"] = {"vistazo.whole": partial(self.whole, self.cycle)}  # type: ignore[typeddict-item]
+        scope: Any = self.scope
+        scope["extensions"] = {"vistazo.whole": partial(self.whole, self.cycle)}
 
     def whole(
         self, cycle: RequestResponseCycle, shared: bytes, status: int, lines: bytes, body: bytes
@@ -202,7 +205,7 @@ class Server(uvicorn.Server):
         self._sweeping: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """SIGTERM and Ctrl-C begin the end; a second one ends at once."""
         with platform.on_stop_signals(self.stop):
             yield

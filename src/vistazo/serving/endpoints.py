@@ -33,6 +33,7 @@ class Endpoint(Protocol):
     is answered on the event loop. most: inputs answered at once.
     """
 
+    model: Any
     task: str
     hash: str
     reads: tuple[str, ...]

@@ -130,6 +130,10 @@ class Limits:
                     )
                 await answer(told, visit, Refused(500, sentence, close=True))
         finally:
+            visit.whole = (
+                None  # it knows the connection, which knows the scope: freed now, without a collector
+            )
+            scope.pop("extensions", None)
             self.rules.measures.answered(visit)
             self.rules.log.request(scope, visit)
 
@@ -238,6 +242,6 @@ def _arrived_at(scope: Scope, name: str) -> bool:
         return False
     server = scope.get("server")
     try:
-        return bool(server) and ipaddress.ip_address(server[0]) == address
+        return server is not None and ipaddress.ip_address(server[0]) == address
     except ValueError:
         return False

@@ -36,12 +36,12 @@ class Pictures:
     """A classifier as the service asks it: `vistazo.serving.endpoints.Endpoint`."""
 
     task = "classification"
-    reads = READS
+    reads: tuple[str, ...] = READS
 
     def __init__(self, model: Any, digest: str, *, threads: int | None) -> None:
         self.model = model
         self.hash: str = getattr(model, "hash", None) or digest
-        self.classes: tuple[str, ...] = tuple(model.classes)
+        self.classes: tuple[str, ...] | None = tuple(model.classes)
         self.explains = hasattr(model, "explain")
         self.inline = False
         self.most = SIZES[-1]
@@ -157,7 +157,7 @@ def _tiny(data: bytes) -> bool:
     """Whether the header of a PNG or JPEG tells a picture of few pixels."""
     if data[:16] == _PNG and len(data) > 24:
         width, height = struct.unpack(">II", data[16:24])
-        return 0 < width <= _SMALL_SIDE and 0 < height <= _SMALL_SIDE
+        return bool(0 < width <= _SMALL_SIDE and 0 < height <= _SMALL_SIDE)
     if data[:3] == b"\xff\xd8\xff":
         import simplejpeg
 

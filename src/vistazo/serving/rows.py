@@ -42,7 +42,7 @@ class Rows:
     """
 
     task = "tabular"
-    reads = READS
+    reads: tuple[str, ...] = READS
     inline = False
     most = 8
     least = 4

@@ -20,12 +20,12 @@ class Series:
     """A forecaster as the service asks it: `vistazo.serving.endpoints.Endpoint`."""
 
     task = "forecasting"
-    reads = READS
+    reads: tuple[str, ...] = READS
     inline = False
     most = 4
     least = 4
     explains = False
-    classes = None
+    classes: tuple[str, ...] | None = None
 
     def __init__(self, model: Any, digest: str) -> None:
         self.model = model
