@@ -281,7 +281,7 @@ def hostile(model: Path, folder: Path, asked: argparse.Namespace) -> None:
             began = time.perf_counter()
             target = path + (f"?{upload.query}" if upload.query else "")
             try:
-                reply = raw.ask(one.port, "POST", target, upload.body, upload.headers)
+                reply = raw.ask_patiently(one.port, target, upload.body, upload.headers)
             except (OSError, AssertionError) as error:
                 faults.append(f"{at} {upload.kind}: {error!r}")
                 continue
@@ -289,7 +289,8 @@ def hostile(model: Path, folder: Path, asked: argparse.Namespace) -> None:
             statuses[reply.status] = statuses.get(reply.status, 0) + 1
             faults += [f"{at} {upload.kind}: {fault}" for fault in contract.faults(reply)]
             if at % 20 == 0:
-                changed += raw.ask(one.port, "POST", path, good, PNG).json().get("predictions") != wanted
+                again = raw.ask_patiently(one.port, path, good, PNG)
+                changed += again.json().get("predictions") != wanted
                 slow.drip(held)
         found = healthy.wait()
         slow.close(held)
