@@ -66,7 +66,7 @@ def test_a_csv_of_sales_becomes_a_forecast(studio, given, visit, axe):
         page.wait_for_function("document.querySelector('.vz-forecast').alt.includes('2024-07-28')")
         with page.expect_download() as waited:
             page.get_by_role("button", name=tr("Download as CSV")).click()
-        with open(waited.value.path(), newline="", encoding="utf-8") as file:
+        with open(waited.value.path(), newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         assert [len(rows), rows[0]["date"], rows[-1]["date"]] == [10, "2024-07-19", "2024-07-28"]
         page.locator(".vz-drop input").set_input_files(given / "flats.csv")
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_read_or_may_not_is_told(studio, given, visit, tmp
     at(page, studio, given / "broken.csv")
     page.locator(".message.wrong").wait_for()
     assert not page.get_by_role("button", name="Begin to learn").is_visible()
-    outside = tmp_path / "<b>outside</b>.csv"
+    outside = tmp_path / "<b>outside.csv"
     outside.write_text("a,b\n1,2\n")
     at(page, studio, outside)
     page.get_by_text("lies outside the folders that the studio may read").wait_for()
@@ -121,7 +121,7 @@ def test_a_row_that_is_typed_in_and_a_file_are_answered(studio, given, flats, vi
     page.locator(".vz-drop input").set_input_files(given / "flats.csv")
     with page.expect_download() as waited:
         page.get_by_role("button", name="Download all answers as CSV").click()
-    with open(waited.value.path(), newline="", encoding="utf-8") as file:
+    with open(waited.value.path(), newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     wanted = list(tasks.load(flats).predict([given / "flats.csv"]))
     assert len(rows) == len(wanted) == 200
