@@ -86,7 +86,12 @@ def opens(tmp_path_factory) -> Iterator[Opens]:
             *words,
         ]
         errors = open(runs.parent / "errors.txt", "w")  # noqa: SIM115
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "LANGUAGE": "en"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(DEMO.parents[2]),
+            "OMP_NUM_THREADS": "1",
+            "LANGUAGE": "en",
+        }
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         errors.close()
         started.append(process)

@@ -139,6 +139,12 @@ def test_hostile_names_are_names(opens, clothes, visit, tmp_path):
     assert page.evaluate("window.pwned") is None
 
 
+def test_a_studio_that_is_asked_to_end_ends_well(opens, clothes):
+    studio = opens("--folder", str(clothes))
+    studio.process.terminate()
+    assert studio.process.wait(60) == 0
+
+
 # ---------------------------------------------------------------- a start that cannot be
 def test_a_taken_port_is_told_in_one_sentence(studio, tmp_path):
     port = urlsplit(studio.url).port

@@ -1,6 +1,7 @@
 """The app: NiceGUI on FastAPI behind the entrance, and the process that serves it on this computer alone."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,9 @@ from vistazo.studio.settings import StudioSettings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["address", "create", "listening", "serve"]
+__all__ = ["address", "create", "fault", "listening", "serve"]
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0  # seconds a page may take to be built
 
 
 def create(settings: StudioSettings) -> "FastAPI":
@@ -53,8 +53,23 @@ def create(settings: StudioSettings) -> "FastAPI":
         show_welcome_message=False,
     )
     pages.on_shutdown(services.stop_all)
-    app.add_middleware(Entrance, hosts=settings.allow_host, token=settings.token, speaks=language.current())
+    pages.on_page_exception(lambda: fault(studio))
+    app.add_middleware(
+        Entrance, hosts=settings.allow_host or (), token=settings.token, speaks=language.current()
+    )
     return app
+
+
+def fault(studio: state.Studio) -> None:
+    """The page instead of one that failed: one sentence, and nothing of what went wrong inside."""
+    from vistazo.studio.parts import Message, frame, link
+
+    with frame(studio, tr("This page cannot be shown")):
+        said = tr(
+            "This is a fault of Vistazo, not yours. The window in which the studio was started tells more."
+        )
+        Message(alert=True).say(said, wrong=True)
+        link(tr("All my models"), "/", kind="primary")
 
 
 def listening(port: int) -> socket.socket:
@@ -86,6 +101,11 @@ def serve(app: "FastAPI", listener: socket.socket) -> None:
     """Answer until a signal ends it. Runs that were started go on."""
     import uvicorn
 
+    for one in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # uvicorn ends in order, then raises what it was given once more
+        signal.signal(one, lambda *_: None)
     config: Any = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=2, ws="websockets-sansio"
     )

@@ -15,14 +15,14 @@ __all__ = ["StudioSettings"]
 class StudioSettings(Config):
     """Where the studio is, what it may read and who may come in.
 
-    folder: what may be read; empty for the current directory and the home folder. It listens on this computer alone.
+    folder: what may be read; None for the current directory and the home folder. It listens on this computer alone.
     """
 
     port: int = setting(
         8080, spanish="puerto", ge=0, le=65535, help=mark("port of the page, 0 for a free one")
     )
-    folder: tuple[str, ...] = setting(
-        (),
+    folder: tuple[str, ...] | None = setting(
+        None,
         spanish="carpeta",
         help=mark("folder that may be read; may be given several times (default: this folder and your own)"),
     )
@@ -30,8 +30,8 @@ class StudioSettings(Config):
     token: str | None = setting(
         None, spanish="ficha", help=mark("a word that the browser has to know (default: none)")
     )
-    allow_host: tuple[str, ...] = setting(
-        (),
+    allow_host: tuple[str, ...] | None = setting(
+        None,
         spanish="permitir_host",
         help=mark("another name under which this computer may be asked; may be given several times"),
     )

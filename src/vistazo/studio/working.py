@@ -4,7 +4,6 @@ A job is a folder with job.json (which process), out (the one JSON object of --j
 have seen). The process has a session of its own, so it goes on when the page closes and when the studio ends.
 """
 
-import contextlib
 import json
 import os
 import subprocess
@@ -55,7 +54,11 @@ def start(folder: Path, arguments: Sequence[str]) -> None:
             )
         _STARTED.add(process.pid)
         threading.Thread(target=_wait, args=(process,), daemon=True).start()
-        told = {"process": process.pid, "arguments": list(arguments)}
+        told = {
+            "process": process.pid,
+            "name": platform.process_name(process.pid),
+            "arguments": list(arguments),
+        }
         platform.replace_file(folder / "job.json", [json.dumps(told).encode()])
     except OSError as error:
         raise DiskError(disk_sentence(folder, error)) from error
@@ -69,28 +72,20 @@ def _wait(process: "subprocess.Popen[bytes]") -> None:
 
 def job_of(folder: Path) -> Job | None:
     """How the job of a folder gets on; None where there is none."""
-    process = read_json(folder / "job.json").get("process")
+    told = read_json(folder / "job.json")
+    process = told.get("process")
     if not isinstance(process, int):
         return None
-    running = process in _STARTED or (_alive(process) and not _answered(folder))
+    # After a restart of the studio the name tells it from another process that was given its number.
+    running = process in _STARTED or platform.process_lives(str(told.get("name"))) is True
     said = _last_line(folder / "err")
     if running:
         return Job(True, {}, "", said)
-    told = read_json(folder / "out")
-    if told and "error" not in told:
-        return Job(False, told, "", said)
-    error = str(told.get("error") or said or tr("The work ended without a word; start it again."))
+    answer = read_json(folder / "out")
+    if answer and "error" not in answer:
+        return Job(False, answer, "", said)
+    error = str(answer.get("error") or said or tr("The work ended without a word; start it again."))
     return Job(False, {}, error, said)
-
-
-def _alive(process: int) -> bool:
-    return platform.process_alive(process)
-
-
-def _answered(folder: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return (folder / "out").stat().st_size > 0
-    return False
 
 
 def _last_line(file: Path) -> str:

@@ -86,10 +86,10 @@ class _Watching:
         self.bar.update()
         job = working.job_of(job_folder(self.run))
         self.said.text = job.said if job is not None and job.runs and not lines else ""
-        works = state.works and state.state != "paused"
-        self.buttons["pause"].set_visibility(works)
+        asked = state.state in ("reading", "training")  # a run that begins forgets what it was asked before
+        self.buttons["pause"].set_visibility(asked)
         self.buttons["continue"].set_visibility(state.state in ("paused", "stopped", "interrupted"))
-        self.buttons["stop"].set_visibility(state.works)
+        self.buttons["stop"].set_visibility(asked or state.state == "paused")
         if state.state == "failed":
             self.message.say(str(state.told.get("reason") or tr("It ended without a word.")), wrong=True)
         if len(lines) != self.epochs:

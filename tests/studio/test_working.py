@@ -1,0 +1,62 @@
+"""Work in another process: it goes on when whoever began it ends, and tells how it ended."""
+
+import json
+import subprocess
+import sys
+import time
+
+from vistazo.language import speaking
+from vistazo.studio import working
+
+
+def ended(folder):
+    """How a job ended; it has a minute."""
+    ends = time.monotonic() + 60
+    while (job := working.job_of(folder)) is None or job.runs:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    return job
+
+
+def test_a_job_tells_its_answer(tmp_path):
+    with speaking("es"):
+        working.start(tmp_path / "job", ["recipes"])
+    job = ended(tmp_path / "job")
+    assert job.error == ""
+    assert "quick" in json.dumps(job.told)
+    assert "recipes" in (tmp_path / "job" / "job.json").read_text()
+
+
+def test_a_job_that_fails_tells_the_sentence_and_the_next_one_forgets_it(tmp_path):
+    working.start(tmp_path / "job", ["check", str(tmp_path / "nothing")])
+    assert "There is nothing at" in ended(tmp_path / "job").error
+    working.start(tmp_path / "job", ["recipes"])
+    assert ended(tmp_path / "job").error == ""
+
+
+def test_a_job_goes_on_when_the_process_that_began_it_ends(tmp_path):
+    folder = str(tmp_path / "job")
+    code = f"from pathlib import Path; from vistazo.studio import working; working.start(Path({folder!r}), ['recipes'])"
+    began = subprocess.run([sys.executable, "-c", code], check=True)
+    assert began.returncode == 0
+    job = ended(tmp_path / "job")
+    assert job.told and not job.error
+
+
+def test_a_number_that_now_belongs_to_another_process_is_not_the_job(tmp_path):
+    (tmp_path / "job.json").write_text(json.dumps({"process": 1, "name": "elsewhere 1 0", "arguments": []}))
+    job = working.job_of(tmp_path)
+    assert not job.runs
+    assert job.error
+
+
+def test_where_there_is_no_job_there_is_none(tmp_path):
+    assert working.job_of(tmp_path) is None
+
+
+def test_what_a_run_is_asked_stands_in_its_control_file(tmp_path):
+    working.ask(tmp_path, "pause")
+    assert (tmp_path / "control").read_text() == "pause"
+    working.ask(tmp_path, "")
+    working.ask(tmp_path, "")
+    assert not (tmp_path / "control").exists()
