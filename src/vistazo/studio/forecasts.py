@@ -16,7 +16,7 @@ from vistazo.studio.parts import Message, box, button, choice, field, guarded, i
 from vistazo.studio.pieces import alone, facts, hash_of, kept, picture, reported, table
 from vistazo.studio.state import Studio
 
-__all__ = ["forecasts"]
+__all__ = ["MOST_BYTES", "TABLES", "forecasts"]
 
 TABLES = ".csv,.tsv,.txt,.gz,.xlsx,.xlsm,.parquet"
 MOST_BYTES = 200 << 20

@@ -21,7 +21,7 @@ from vistazo.language import tr
 
 __all__ = ["Service", "running", "start", "stop", "stop_all"]
 
-PATIENCE = 120.0  # seconds until it must have said where it listens: a slow computer loads torch in a minute
+PATIENCE = 300.0  # seconds until it must have said where it listens: a slow computer loads torch in a minute
 LAST_WORDS = 10.0  # seconds in which it may answer what it was asked
 _STARTED: "dict[Path, Service]" = {}
 _TURN = threading.Lock()
