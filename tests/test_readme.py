@@ -124,6 +124,7 @@ def neutral(command: str) -> str:
         "evaluacion": "evaluation", "por-que": "why", "dentro": "inside", "visto": "seen", "nucleos": "kernels",
         "leccion": "lesson",
         "runs/hallada": "runs/found", "runs/tasa": "runs/rate",
+        "ropa.onnx": "clothes.onnx", "mi-servicio": "my-service",
         "ordenadas": "sorted", "runs/otra": "runs/again", "runs/girada": "runs/turned",
     }  # fmt: skip
     return shlex.join(names.get(word, word) for word in shlex.split(in_english(command)))

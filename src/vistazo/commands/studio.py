@@ -26,19 +26,21 @@ def _studio(values: dict[str, Any]) -> dict[str, Any]:
     listener = app.listening(settings.port)
     made = app.create(settings)
     address = app.address(listener, settings)
-    if common["json"]:
-        click.echo(
-            json.dumps({"url": address, "pid": os.getpid()})
-        )  # before it ends: who waits for it needs it now
-        sys.stdout.flush()
-    elif not common["quiet"]:
-        said = tr(
-            "The studio is open at {address} (Ctrl+C ends it; what is learning goes on)", address=address
-        )
-        click.echo(said, err=True)
-        if wanted and platform.watched():
-            platform.show_page(address)
-    app.serve(made, listener)
+
+    def tell() -> None:
+        """Before it ends: who waits for it needs the address now."""
+        if common["json"]:
+            click.echo(json.dumps({"url": address, "pid": os.getpid()}))
+            sys.stdout.flush()
+        elif not common["quiet"]:
+            said = tr(
+                "The studio is open at {address} (Ctrl+C ends it; what is learning goes on)", address=address
+            )
+            click.echo(said, err=True)
+            if wanted and platform.watched():
+                platform.show_page(address)
+
+    app.serve(made, listener, tell)
     return {}
 
 

@@ -2,8 +2,7 @@
 
 What `vistazo.pictures.decoding` does by Pillow is done here by two matrix products, of the weights that Pillow gives
 each pixel: in whole 22-bit steps, summed exactly in float64, rounded to whole levels after each of the two, first down
-and then across. Pixels equal Pillow's to the bit (tests/pictures/test_sizing.py). ONNX's own Resize rounds nothing
-between and has other weights at the borders.
+and then across. Pixels equal Pillow's to the bit (tests/pictures/test_sizing.py).
 """
 
 import re

@@ -13,6 +13,8 @@ from vistazo.studio import state
 from vistazo.studio.settings import StudioSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi import FastAPI
 
 __all__ = ["address", "create", "fault", "listening", "serve"]
@@ -97,16 +99,20 @@ def address(listener: socket.socket, settings: StudioSettings) -> str:
     return f"{plain}?token={settings.token}" if settings.token else plain
 
 
-def serve(app: "FastAPI", listener: socket.socket) -> None:
-    """Answer until a signal ends it. Runs that were started go on."""
+def serve(app: "FastAPI", listener: socket.socket, tell: "Callable[[], None]") -> None:
+    """Answer until a signal ends it. Runs that were started go on. tell: called once a signal would end it well."""
     import uvicorn
 
-    for one in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # uvicorn ends in order, then raises what it was given once more
-        signal.signal(one, lambda *_: None)
     config: Any = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=2, ws="websockets-sansio"
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+
+    def end(*_: object) -> None:
+        """A signal that comes before uvicorn listens to them, or that it raises once more at its end."""
+        server.should_exit = True
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, end)
+    tell()
+    server.run(sockets=[listener])

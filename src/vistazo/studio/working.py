@@ -50,7 +50,7 @@ def start(folder: Path, arguments: Sequence[str]) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                start_new_session=os.name == "posix",
+                start_new_session=True,  # a closed terminal does not end it
             )
         _STARTED.add(process.pid)
         threading.Thread(target=_wait, args=(process,), daemon=True).start()
