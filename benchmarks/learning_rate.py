@@ -112,7 +112,8 @@ class Trial:
 
     def tested(self) -> RangeTest:
         """What the range test sees."""
-        steps = min(STEPS, max(FEWEST, self.epochs * self.batches.steps // 2))  # as `rate_testing` has it
+        whole = self.epochs * self.batches.steps
+        steps = min(STEPS, max(FEWEST, whole // 2))  # as `rate_testing` has it
         return range_test(
             self.program(self.decided),
             self.batches,
@@ -120,6 +121,7 @@ class Trial:
             seconds=60.0,
             seed=self.seed,
             steps=steps,
+            constant=whole if self.decided.schedule == "constant" else 0,
         )
 
     def accuracy(self, rate: float) -> tuple[float, float]:

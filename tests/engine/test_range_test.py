@@ -12,7 +12,7 @@ from torch import nn
 from vistazo.engine import range_test as ranges
 from vistazo.engine.batches import Batch, epoch_order
 from vistazo.engine.optimizers import Group, build_optimizers
-from vistazo.engine.range_test import RangeTest, growing, range_test, smooth, suggest
+from vistazo.engine.range_test import RangeTest, growing, range_test, shortened, smooth, suggest
 
 
 class Examples:
@@ -242,3 +242,11 @@ def test_a_ripple_in_the_fall_is_not_its_end():
 
 def test_centred_means_by_hand():
     assert ranges.centred([1.0, 2.0, 3.0, math.inf]) == pytest.approx([2.0, 2.25, 2.25, 8 / 3])
+
+
+def test_a_long_training_at_one_rate_gets_a_lower_one():
+    """A fourth of the rate for sixteen times the steps; up to 300 steps, and where a schedule brings it down, none less."""
+    assert [shortened(steps) for steps in (0, 1, 300, 1200, 4800)] == [1, 1, 1, 0.5, 0.25]
+    found = [try_rates(Supervised(), Examples(), constant=steps).suggested for steps in (0, 300, 4800)]
+    assert found[0] == found[1] != 0.02
+    assert found[2] == pytest.approx(found[0] / 4)

@@ -79,6 +79,7 @@ def tested(
             seed=config.seed,
             accumulate=config.accumulate,
             clip=config.clip,
+            constant=whole if decided.schedule == "constant" else 0,
             steps=min(ranges.STEPS, max(ranges.FEWEST, whole // 2)),  # more would cost more than they gain
             stop=run.asked_to_stop,
         )

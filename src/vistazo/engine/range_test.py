@@ -25,6 +25,7 @@ __all__ = [
     "centred",
     "growing",
     "range_test",
+    "shortened",
     "smooth",
     "suggest",
     "untouched",
@@ -38,6 +39,7 @@ KEPT = 0.9  # share of the mean that each step of smoothing keeps: about ten ste
 WIDTH = 2  # steps on either side that a loss is averaged with to find where it turns
 BEYOND = 1.5  # times the rate where the loss turns
 BEFORE = 0.4  # times the rate where it is above its beginning
+SHORT = 300  # steps of a training at one rate, up to which what the test suggests is good as it is
 _COUNTER = 31
 
 
@@ -89,13 +91,15 @@ def range_test(
     steps: int = STEPS,
     accumulate: int = 1,
     clip: float = 0.0,
+    constant: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> RangeTest:
     """Step at growing rates until the loss diverges, and put everything back.
 
     usual: the rate of the first group as the program has it. steps: at most; fewer, but not fewer than 50, where the
     first two say that so many would take more than `seconds`. accumulate, clip: as training has them
-    (`Plan`). stop: asked before each step.
+    (`Plan`). constant: the steps of the training to come, where its rate stays the same to the end, else 0.
+    stop: asked before each step.
     """
     with untouched(program):
         taken = _Steps(program, batches, seed, accumulate, clip)
@@ -116,7 +120,18 @@ def range_test(
                 ended = "diverged"
                 break
     told = tuple(rates[: len(losses)])
-    return RangeTest(told, tuple(losses), usual, suggest(told, losses) or usual, ended)
+    suggested = suggest(told, losses)
+    best = usual if suggested is None else suggested * shortened(constant)
+    return RangeTest(told, tuple(losses), usual, best, ended)
+
+
+def shortened(constant: int) -> float:
+    """What the suggestion is multiplied by where the training has so many steps at one rate.
+
+    A schedule brings the rate down by itself. A rate that stays has to be lower the longer it is used, by the root of
+    the steps: Nemirovski, Juditsky, Lan, Shapiro 2009, SIAM J. Optim. 19(4), section 2.2.
+    """
+    return math.sqrt(SHORT / constant) if constant > SHORT else 1.0
 
 
 class _Steps:
