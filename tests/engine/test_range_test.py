@@ -245,7 +245,7 @@ def test_centred_means_by_hand():
 
 
 def test_a_long_training_at_one_rate_gets_a_lower_one():
-    """A fourth of the rate for sixteen times the steps; up to 300 steps, and where a schedule brings it down, none less."""
+    """A fourth of the rate for sixteen times the steps; none less up to 300 steps, or with a schedule."""
     assert [shortened(steps) for steps in (0, 1, 300, 1200, 4800)] == [1, 1, 1, 0.5, 0.25]
     found = [try_rates(Supervised(), Examples(), constant=steps).suggested for steps in (0, 300, 4800)]
     assert found[0] == found[1] != 0.02
