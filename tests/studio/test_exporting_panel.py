@@ -4,7 +4,9 @@ import json
 import shlex
 import shutil
 import socket
+import time
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -100,7 +102,14 @@ def test_a_service_that_will_not_start_says_why(tmp_path):
     damaged = tmp_path / "run" / "model.vistazo"
     damaged.parent.mkdir()
     damaged.write_bytes(b"nothing")
+    descriptors = Path("/dev/fd")
+    before = len(list(descriptors.iterdir()))
     with pytest.raises(services.RunError) as told:
         services.start(damaged.parent, damaged)
+    for _ in range(100):  # its reader sees the end of its words a moment later
+        if len(list(descriptors.iterdir())) <= before:
+            break
+        time.sleep(0.05)
+    assert len(list(descriptors.iterdir())) <= before
     assert "model.vistazo" in str(told.value) and "\n" not in str(told.value)
     assert services.running(damaged.parent) is None

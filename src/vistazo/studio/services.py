@@ -96,8 +96,8 @@ def _first_words(process: "subprocess.Popen[str]") -> dict[str, Any]:
     assert stream is not None
 
     def read() -> None:
-        found.append(stream.readline())
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), stream:
+            found.append(stream.readline())
             for _ in stream:  # or it would wait for a reader one day
                 pass
 
