@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,15 @@ class Running:
         """The log so far."""
         self.app.rules.log.flush()
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+    def logged(self, wanted: Callable[[dict[str, Any]], bool], seconds: float = 30.0) -> list[dict[str, Any]]:
+        """The lines that are wanted, once there are some: a request's is written after its answer was sent."""
+        end = time.monotonic() + seconds
+        while True:
+            found = [one for one in self.lines() if wanted(one)]
+            if found or time.monotonic() > end:
+                return found
+            time.sleep(0.02)
 
 
 @contextlib.contextmanager

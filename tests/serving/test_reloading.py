@@ -72,7 +72,7 @@ def test_a_replaced_file_is_loaded_anew_and_no_request_is_lost(files):
                 one.join()
         assert set(statuses) == {200}
         assert hashes == {"0.002 first", "0.001 second"}
-        assert any("loaded anew" in one.get("message", "") for one in server.lines())
+        assert server.logged(lambda one: "loaded anew" in one.get("message", ""))
 
 
 def test_a_damaged_replacement_keeps_the_old_model_and_is_told_once(files):
