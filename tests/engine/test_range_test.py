@@ -12,7 +12,7 @@ from torch import nn
 from vistazo.engine import range_test as ranges
 from vistazo.engine.batches import Batch, epoch_order
 from vistazo.engine.optimizers import Group, build_optimizers
-from vistazo.engine.range_test import RangeTest, growing, range_test, shortened, smooth, suggest
+from vistazo.engine.range_test import RangeTest, growing, lasting, range_test, smooth, suggest
 
 
 class Examples:
@@ -35,14 +35,14 @@ class Examples:
 class Supervised:
     """A network with statistics, dropout and two groups of different methods."""
 
-    def __init__(self):
+    def __init__(self, rate=0.02):
         torch.manual_seed(0)
         self.module = nn.Sequential(
             nn.Linear(5, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 1)
         )
         first = tuple(self.module[0].parameters())
         rest = (*self.module[1].parameters(), *self.module[4].parameters())
-        groups = [Group("first", first, "adam", 0.02, 0.9), Group("rest", rest, "sgd", 0.01, 0.9)]
+        groups = [Group("first", first, "adam", rate, 0.9), Group("rest", rest, "sgd", rate / 2, 0.9)]
         self.optimizers = [build_optimizers(groups)]
 
     def step(self, batch, k):
@@ -246,7 +246,16 @@ def test_centred_means_by_hand():
 
 def test_a_long_training_at_one_rate_gets_a_lower_one():
     """A fourth of the rate for sixteen times the steps; none less up to 300 steps, or with a schedule."""
-    assert [shortened(steps) for steps in (0, 1, 300, 1200, 4800)] == [1, 1, 1, 0.5, 0.25]
-    found = [try_rates(Supervised(), Examples(), constant=steps).suggested for steps in (0, 300, 4800)]
-    assert found[0] == found[1] != 0.02
-    assert found[2] == pytest.approx(found[0] / 4)
+    assert [lasting(0.8, 0.01, steps) for steps in (0, 1, 300, 1200, 4800)] == [0.8, 0.8, 0.8, 0.4, 0.2]
+    found = [
+        try_rates(Supervised(rate=1e-4), Examples(), usual=1e-4, constant=steps).suggested
+        for steps in (0, 300, 1200, 10**9)
+    ]
+    assert found[0] == found[1] > 1e-3
+    assert found[2] == pytest.approx(found[0] / 2)
+    assert found[3] == 1e-4, "the usual rate, which the test bears"
+
+
+def test_length_brings_no_rate_below_the_usual_one_unless_the_test_does():
+    assert lasting(0.8, 0.5, 4800) == 0.5
+    assert lasting(0.8, 1.0, 4800) == 0.8, "the test found the usual rate too high"

@@ -24,8 +24,8 @@ __all__ = [
     "RangeTest",
     "centred",
     "growing",
+    "lasting",
     "range_test",
-    "shortened",
     "smooth",
     "suggest",
     "untouched",
@@ -121,17 +121,20 @@ def range_test(
                 break
     told = tuple(rates[: len(losses)])
     suggested = suggest(told, losses)
-    best = usual if suggested is None else suggested * shortened(constant)
+    best = usual if suggested is None else lasting(suggested, usual, constant)
     return RangeTest(told, tuple(losses), usual, best, ended)
 
 
-def shortened(constant: int) -> float:
-    """What the suggestion is multiplied by where the training has so many steps at one rate.
+def lasting(suggested: float, usual: float, constant: int) -> float:
+    """The suggestion for a training of so many steps at one rate; 0 where a schedule brings the rate down by itself.
 
-    A schedule brings the rate down by itself. A rate that stays has to be lower the longer it is used, by the root of
-    the steps: Nemirovski, Juditsky, Lan, Shapiro 2009, SIAM J. Optim. 19(4), section 2.2.
+    A rate that stays has to be lower the longer it is used, by the root of the steps: Nemirovski, Juditsky, Lan,
+    Shapiro 2009, SIAM J. Optim. 19(4), section 2.2. But not lower than the usual rate, which whole trainings were tried
+    with, where the test bears that one.
     """
-    return math.sqrt(SHORT / constant) if constant > SHORT else 1.0
+    if constant <= SHORT:
+        return suggested
+    return max(suggested * math.sqrt(SHORT / constant), min(suggested, usual))
 
 
 class _Steps:
