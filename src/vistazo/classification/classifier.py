@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["VIEWS", "Classifier", "View", "moved", "open_model", "views_of"]
 
 Pixels = npt.NDArray[np.uint8]
+PASS = 32  # pictures that several views pass the network in together: a pass has a cost of its own
 CHUNK = 512  # pictures measured at once, or as many of larger ones as have the pixels of so many of 64 x 64
 View = tuple[int, int, bool]  # pixels down, pixels right, mirrored
 # The picture as it is, and moved one pixel to either corner: what a shifted camera would have seen.
@@ -134,23 +135,32 @@ class Classifier(Answering, Seeing):
             more = measuring.further_of_labels(probabilities, truth, thresholds)
         return {**self.figures(probabilities, truth), **more, "single_view_accuracy": single}, probabilities
 
+    @property
+    def at_once(self) -> int:
+        """Pictures, or views of pictures, in one pass of the network."""
+        return max(1, min(CHUNK, CHUNK * 64 * 64 // (self.size[0] * self.size[1])))
+
     @torch.no_grad()
     def view_scores(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float32]:
         """(V, N, K) scores of each view, the unmoved one first."""
         self.network.eval()
-        found = np.empty((len(self.views), len(pixels_NHWC), len(self.classes)), dtype=np.float32)
-        at_once = max(1, min(CHUNK, CHUNK * 64 * 64 // (self.size[0] * self.size[1])))
-        for first in range(0, len(pixels_NHWC), at_once):
+        views = len(self.views)
+        found = np.empty((views, len(pixels_NHWC), len(self.classes)), dtype=np.float32)
+        for first in range(0, len(pixels_NHWC), self.at_once):
             chunk = (
-                torch.from_numpy(pixels_NHWC[first : first + at_once])
+                torch.from_numpy(pixels_NHWC[first : first + self.at_once])
                 .to(self.compute.device)
                 .permute(0, 3, 1, 2)
             )
-            pictures = self.normaliser(chunk)
-            for at, (down, right, mirrored) in enumerate(self.views):
+            pictures, count = self.normaliser(chunk), len(chunk)
+            together = max(1, min(PASS, self.at_once) // count)
+            for at in range(0, views, together):
+                seen = [moved(pictures, *view) for view in self.views[at : at + together]]
+                batch = torch.cat(seen) if len(seen) > 1 else seen[0]
                 with self.compute.autocast():
-                    scores = self.network(self.compute.place(moved(pictures, down, right, mirrored)))
-                found[at, first : first + at_once] = scores.float().cpu().numpy()
+                    scores = self.network(self.compute.place(batch))
+                told = scores.float().cpu().numpy().reshape(len(seen), count, -1)
+                found[at : at + len(seen), first : first + count] = told
         return found
 
     def evaluate(

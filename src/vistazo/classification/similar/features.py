@@ -51,11 +51,14 @@ def look(model: Classifier, pixels_NHWC: PictureArray | Pixels) -> Seen:
     views = len(model.views)
     if not heard:  # no pictures
         return Seen(np.zeros((0, width_of(model)), np.float32), scores_VNK)
-    # as `view_scores` goes: pieces of pictures, and each piece view by view
-    pieces = [
-        torch.stack(heard[first : first + views]).mean(0) if views > 1 else heard[first]
-        for first in range(0, len(heard), views)
-    ]
+    # as `view_scores` goes: pieces of pictures, each view by view or several views in one pass
+    rows, pieces, passed = len(pixels_NHWC), [], 0
+    told = torch.cat(heard)
+    for first in range(0, rows, model.at_once):
+        count = min(model.at_once, rows - first)
+        seen = told[passed : passed + views * count].reshape(views, count, -1)
+        passed += views * count
+        pieces.append(seen.mean(0) if views > 1 else seen[0])
     return Seen(torch.cat(pieces).numpy(), scores_VNK)
 
 
