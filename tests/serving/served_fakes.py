@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vistazo.classification.answering import Answering
 from vistazo.config import build
 from vistazo.serving.app import Service, create
 from vistazo.serving.connections import Server, configured
@@ -21,16 +22,15 @@ from vistazo.serving.logs import Log
 from vistazo.serving.settings import ServeSettings
 
 
-class Grey:
+class Grey(Answering):
     """Answers how light a picture is: 'light' with the mean of its pixels as probability, else 'dark'."""
 
-    task = "classification"
     hash = "a" * 64
     size = (28, 28, 1)
     background = "white"
     classes = ("dark", "light")
     unknowing = None
-    several = False
+    thresholds = None
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -45,11 +45,6 @@ class Grey:
             raise RuntimeError("secret /tmp/place")
         light = pixels_NHWC.reshape(len(pixels_NHWC), -1).mean(1) / 255
         return np.stack([1 - light, light], 1)
-
-    def answer(self, name: str, row: np.ndarray, top: int) -> dict[str, Any]:
-        order = np.argsort(-row, kind="stable")[:top]
-        ranked = [[self.classes[at], round(float(row[at]), 6)] for at in order]
-        return {"file": name, "class": ranked[0][0], "probability": ranked[0][1], "top": ranked}
 
 
 def png(level: int = 200, side: int = 28) -> bytes:

@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import io
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -221,3 +222,16 @@ def test_many_at_once_are_answered_each_with_its_own(server):
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         for level, told in zip(levels, pool.map(asked, levels), strict=True):
             assert dict(told)["light"] == round(level / 255, 6)
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on():
+    """As curl does with larger files: the head, and the body once the service has said 100 Continue."""
+    body = png() + b" " * 2_000_000
+    with running({"grey": Grey()}) as server:
+        head = "POST /v1/models/grey/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+        head += f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(head.encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100 ")
+            client.sendall(body)
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")

@@ -3,7 +3,7 @@
 Shape suffixes: N pictures, K classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -64,20 +64,31 @@ class Answering(Serving):
 
         With "classes" where a picture may have several labels and "known" where the model may say that it does not.
         """
-        order = np.argsort(-row_K, kind="stable")
-        ranked = [[self.classes[at], round(float(row_K[at]), 6)] for at in order[:top]]
-        answer: dict[str, Any] = {
-            "file": name,
-            "class": ranked[0][0],
-            "probability": ranked[0][1],
-            "top": ranked,
-        }
-        if self.unknowing is not None:
-            answer["known"] = bool(row_K.max() >= self.unknowing.threshold)
+        (found,) = self.answers([name], row_K[None], [top])
+        return found
+
+    def answers(
+        self, names: Sequence[str], rows_NK: npt.NDArray[Any], tops: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """`answer` for several pictures at once."""
+        order_NK = np.argsort(-rows_NK, axis=1, kind="stable")
+        found = []
+        for name, row, order, top in zip(names, rows_NK.tolist(), order_NK.tolist(), tops, strict=True):
+            ranked = [[self.classes[at], round(row[at], 6)] for at in order[:top]]
+            answer: dict[str, Any] = {
+                "file": name,
+                "class": ranked[0][0],
+                "probability": ranked[0][1],
+                "top": ranked,
+            }
+            if self.unknowing is not None:
+                answer["known"] = bool(row[order[0]] >= self.unknowing.threshold)
+            found.append(answer)
         if self.thresholds is not None:  # most probable first, as in "top"
-            given = several.answers(row_K, np.array(self.thresholds))
-            answer["classes"] = [self.classes[at] for at in order if given[at]]
-        return answer
+            given_NK = several.answers(rows_NK, np.array(self.thresholds))
+            for answer, order, given in zip(found, order_NK, given_NK, strict=True):
+                answer["classes"] = [self.classes[at] for at in order if given[at]]
+        return found
 
     def predict(
         self, files: Any, *, top: int = 5, every: str | None = None, sort_into: str | Path | None = None

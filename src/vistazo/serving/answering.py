@@ -62,10 +62,10 @@ class Answering:
         await send_json(send, visit, told, close=self.draining)
 
     async def _predict(self, served: Served, body: bytes, visit: Visit, query: bytes) -> dict[str, Any]:
-        endpoint, batcher = served.endpoint, served.batcher
+        endpoint, admission = served.endpoint, served.admission
         kind = media_type_of(visit.media_type)
         asked = _asked_of(query, visit) if query else _ASKED[visit.language]
-        batcher.admit()  # before the picture is decoded: an overload is to cost as little as can be
+        admission.admit()  # before the picture is decoded: an overload is to cost as little as can be
         counted = 1
         try:
             if endpoint.light(body, kind):
@@ -74,13 +74,13 @@ class Answering:
                 found = await asyncio.to_thread(self._read, served, body, visit.media_type, kind, asked)
             more = len(found.items) - 1
             if more > 0:
-                batcher.leave()
+                admission.leave()
                 counted = 0
-                batcher.admit(more + 1)
+                admission.admit(more + 1)
                 counted = more + 1
-            answers = await batcher.ask(found.items)
+            answers = await served.batcher.ask(found.items)
         finally:
-            batcher.leave(counted)
+            admission.leave(counted)
         predictions: list[dict[str, Any]] = []
         unreadable = found.unreadable
         for answer in answers:

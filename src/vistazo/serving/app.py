@@ -15,16 +15,17 @@ from vistazo.errors import VistazoError
 from vistazo.language import speaking, tr
 from vistazo.serving.answering import LABELS, Answering
 from vistazo.serving.describing import description
-from vistazo.serving.limits import App, Limits, Receive, Rules, Scope, Send
+from vistazo.serving.limits import SMALL, App, Limits, Receive, Rules, Scope, Send
 from vistazo.serving.looking import Looking
 from vistazo.serving.models import Shelf, served_models
 from vistazo.serving.refusing import Refused, body_of
 from vistazo.serving.settings import ServeSettings
-from vistazo.serving.visits import Visit
+from vistazo.serving.visits import Headers, Visit
 
 __all__ = ["Service", "create"]
 
 _FRONT = "/v1/models/"
+_PREDICT = b"/predict"
 
 
 class Service(FastAPI):
@@ -34,13 +35,35 @@ class Service(FastAPI):
     answering: Answering
     shelf: Shelf
     looking: Looking
-    front: App | None = None
+    front: Limits | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What FastAPI would put before every route stands behind the routes that are asked thousands of times."""
         if self.front is None:
             self.front = Limits(_Front(super().__call__, self.answering), self.rules)
         await self.front(scope, receive, send)
+
+    def turned_away(self, path: bytes, headers: Headers) -> tuple[bytes, bytes, bytes] | None:
+        """The refusal (`Limits.turn_away`) of a POST that a crowd leaves no room for; None for every other.
+
+        In a crowd most requests are refused. Before they have a scope and a task of their own that costs half as much,
+        and the time goes to those that are let in.
+        """
+        if self.front is None or self.answering.draining:
+            return None
+        name = path[len(_FRONT) : -len(_PREDICT)].decode("latin-1") if path.endswith(_PREDICT) else ""
+        served = self.shelf.get(name)
+        if served is None or not served.admission.crowded or not path.startswith(_FRONT.encode()):
+            return None
+        visit = Visit(headers)
+        if not 0 <= visit.length <= SMALL or not self.front.knows(visit) or not served.admission.full:
+            return None
+        served.admission.turns_away()
+        visit.label, visit.model, visit.received = LABELS["predict"], name, visit.length
+        if not visit.languages:
+            return self.front.turn_away(visit, Refused.busy(served.admission.wait))
+        with speaking(visit.language):
+            return self.front.turn_away(visit, Refused.busy(served.admission.wait))
 
 
 class _Front:
@@ -83,7 +106,7 @@ def create(
     shelf.on_batch(rules.measures.batch)
     rules.measures.watch(
         "vistazo_queue", "Inputs accepted and not yet answered.",
-        lambda: {name: served.batcher.accepted for name, served in shelf.items()},
+        lambda: {name: served.admission.accepted for name, served in shelf.items()},
     )  # fmt: skip
     app.state.settings = settings
     _routes(app)
@@ -205,6 +228,6 @@ async def _told(request: Request, refusal: Refused) -> Response:
 
 def _response(visit: Visit, refusal: Refused) -> Response:
     headers = {name.decode(): value.decode() for name, value in refusal.more}
-    if refusal.close or visit.chunked or visit.length > 65_536:
+    if refusal.close or visit.chunked or visit.length > SMALL:
         headers["connection"] = "close"
     return Response(body_of(refusal.sentence, visit.request), refusal.status, headers, "application/json")

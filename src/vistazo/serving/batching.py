@@ -9,20 +9,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any, Generic, TypeVar
-
-from vistazo.serving.refusing import Refused
 
 __all__ = ["SIZES", "Batcher"]
 
 Item = TypeVar("Item")
 Answer = Callable[[Sequence[Any]], Sequence[Any]]
 SIZES = (1, 2, 4, 8, 16, 32)
-_CROWDED = (
-    2.0  # seconds for which the queue stays short once it was full: 0.4 % of the answers then see a long one
-)
-_SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
+_TURNS = 2  # of the loop, without another input
 
 
 class _Job(Generic[Item]):
@@ -39,10 +34,8 @@ class Batcher(Generic[Item]):
     """Gathers inputs of requests and answers them together.
 
     answer: from inputs to as many answers; an exception among them is that input's own. most: inputs answered at once.
-    queue: inputs accepted and not yet answered, above which `admit` refuses; from then on, `least` of them for a
-    while: in a crowd that does not pass, whoever is let in is to be answered as quickly as without it.
-    inline: whether to answer on the event loop. told: called with the size of each batch. settle: called once in the
-    thread that answers.
+    inline: whether to answer on the event loop. told: called with the size of each batch and the seconds an input took.
+    settle: called once in the thread that answers. full: tells whether no further input would be let in now.
     """
 
     def __init__(
@@ -50,40 +43,19 @@ class Batcher(Generic[Item]):
         answer: Answer,
         *,
         most: int,
-        queue: int,
-        least: int,
         inline: bool,
-        told: Callable[[int], None] = lambda size: None,
+        told: Callable[[int, float], None] = lambda size, seconds: None,
         settle: Callable[[], None] = lambda: None,
+        full: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.answer, self.most, self.queue, self.inline, self._told = answer, most, queue, inline, told
-        self._settle, self._settled = settle, False
-        self._limit, self._least, self._crowded_until = queue, min(least, queue), 0.0
-        self.accepted = 0  # inputs of requests that were admitted and have no answer yet
-        self.pace = 0.001  # seconds an input takes
+        self.answer, self.most, self.inline, self._told = answer, most, inline, told
+        self._settle, self._settled, self._full = settle, False, full
         self._waiting: deque[tuple[_Job[Item], int]] = deque()
         self._working = False
         self._pool: ThreadPoolExecutor | None = None
 
-    def admit(self, count: int = 1) -> None:
-        """Accept so many inputs, which `leave` takes back. Raises Refused 429 where the queue is full.
-
-        One request with more inputs than the queue has places comes in where nothing waits.
-        """
-        if self._limit < self.queue and monotonic() > self._crowded_until:
-            self._limit = self.queue  # has the crowd passed?
-        if self.accepted and self.accepted + count > self._limit:
-            if self._limit != self._least:
-                self._limit, self._crowded_until = self._least, monotonic() + _CROWDED
-            raise Refused.busy(self.accepted * self.pace)
-        self.accepted += count
-
-    def leave(self, count: int = 1) -> None:
-        """So many accepted inputs are answered, or will not be."""
-        self.accepted -= count
-
     async def ask(self, items: Sequence[Item]) -> list[Any]:
-        """The answers to inputs that were admitted, in order; an exception in the place of an input that failed."""
+        """The answers to inputs, in order; an exception in the place of an input that failed."""
         if not items:
             return []
         loop = asyncio.get_running_loop()
@@ -91,13 +63,27 @@ class Batcher(Generic[Item]):
         self._waiting.extend((job, at) for at in range(len(items)))
         if not self._working:
             self._working = True
-            loop.call_soon(self._next, loop)  # after the requests that were read in this turn of the loop
+            loop.call_soon(self._gather, loop, 0, 0)
         return await job.done
 
     def close(self) -> None:
         """Let go of the thread, once nothing waits."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int, turns: int) -> None:
+        """Begin once the requests that have arrived by now are read: nobody is waited for who has yet to come.
+
+        A turn of the loop begins what came since the last one, and the next turn reads it: after two turns without
+        another input, there is none.
+        """
+        waiting = len(self._waiting)
+        if waiting > seen:
+            turns = 0
+        if turns >= _TURNS or waiting >= self.most or self._full():
+            self._next(loop)
+        else:
+            loop.call_soon(self._gather, loop, waiting, turns + 1)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         waiting = self._waiting
@@ -111,7 +97,7 @@ class Batcher(Generic[Item]):
                 self._settled = True
             self._give(batch, self._answers(batch))
             if waiting:
-                loop.call_soon(self._next, loop)
+                loop.call_soon(self._gather, loop, 0, 0)
             else:
                 self._working = False
             return
@@ -135,9 +121,7 @@ class Batcher(Generic[Item]):
             answers = self.answer(items)
         except Exception:  # one of them is at fault, and the others are not to suffer from it
             answers = [self._alone(item) for item in items]
-        spent = (perf_counter() - began) / len(batch)
-        self.pace += _SMOOTHING * (spent - self.pace)
-        self._told(len(batch))
+        self._told(len(batch), (perf_counter() - began) / len(batch))
         return answers
 
     def _alone(self, item: Item) -> Any:

@@ -56,6 +56,8 @@ class Connection(HttpToolsProtocol):
     """One connection. since: the loop's time at which the request that is coming began; 0 where none is."""
 
     settings: ServeSettings
+    turned_away: Callable[[bytes, Any], tuple[bytes, bytes, bytes] | None]
+    refusal: tuple[bytes, bytes, bytes] | None = None  # of a request that nothing is made of
     cycle: Any  # None before the first request, which uvicorn's own annotation does not say
     parser: Any  # None once the connection is lost
     since = 0.0
@@ -92,6 +94,12 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         self.in_head, self.head = False, 0
+        free = self.cycle is None or self.cycle.response_complete
+        plain = self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
+        if free and plain and not self.expect_100_continue:
+            self.refusal = self.turned_away(self.url, self.headers)
+            if self.refusal is not None:
+                return
         super().on_headers_complete()
         self.cycle.transport = self
         scope: Any = self.scope
@@ -109,21 +117,27 @@ class Connection(HttpToolsProtocol):
             cycle.keep_alive = False
         elif not cycle.keep_alive:
             lines += b"connection: close\r\n"
-        content = b"" if cycle.scope["method"] == "HEAD" else body
-        defaults = b"".join([b"%b: %b\r\n" % one for one in self.server_state.default_headers])
-        self.transport.write(
-            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINE[status], defaults, lines, shared, len(body), content)
-        )
+        self._put(shared, status, lines, body, headed=cycle.scope["method"] == "HEAD")
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.close()
         cycle.on_response()
 
+    def _put(self, shared: bytes, status: int, lines: bytes, body: bytes, *, headed: bool = False) -> None:
+        defaults = b"".join([b"%b: %b\r\n" % one for one in self.server_state.default_headers])
+        self.transport.write(
+            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (STATUS_LINE[status], defaults, lines, shared, len(body), b"" if headed else body)
+        )
+
     # What a cycle asks of its transport goes through these, so that its end can be gentle.
     def write(self, data: bytes) -> None:
         """Send bytes."""
         self.transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Whether it has ended or is about to."""
+        return self.transport.is_closing()
 
     def close(self) -> None:
         """End the connection after an answer; gently where the client is still sending."""
@@ -134,6 +148,8 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
+        if self.refusal is not None:
+            return
         if self.cycle.response_complete and self.cycle.keep_alive:
             self.head += len(body)  # of a body that nobody reads any more
             if self.head > _HEAD:
@@ -145,7 +161,12 @@ class Connection(HttpToolsProtocol):
         """Called by the parser."""
         self.since = 0.0
         self.in_head, self.head = True, 0
-        super().on_message_complete()
+        if self.refusal is None:
+            super().on_message_complete()
+            return
+        (shared, lines, body), self.refusal = self.refusal, None
+        self._put(shared, 429, lines, body)
+        self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -187,8 +208,8 @@ class Connection(HttpToolsProtocol):
                 self.refuse(408, tr("The head of the request did not come in time."))
             else:
                 self.transport.close()
-        elif (
-            self.cycle.response_complete and waited > self.settings.head_seconds + self.settings.body_seconds
+        elif waited > self.settings.head_seconds + self.settings.body_seconds and (
+            self.refusal is not None or self.cycle.response_complete
         ):
             self.transport.close()
 
@@ -250,7 +271,8 @@ class Server(uvicorn.Server):
 
 def configured(app: Any, settings: ServeSettings) -> uvicorn.Config:
     """uvicorn's settings for an application; its own log is silent, and headers of proxies are not believed."""
-    protocol = type("Connection", (Connection,), {"settings": settings})
+    told = {"settings": settings, "turned_away": staticmethod(app.turned_away)}
+    protocol = type("Connection", (Connection,), told)
     return uvicorn.Config(
         app, http=protocol, ws="none", loop="asyncio", interface="asgi3", lifespan="on", log_config=None,
         access_log=False, log_level="critical", proxy_headers=False, server_header=False, backlog=2048,

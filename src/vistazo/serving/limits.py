@@ -19,7 +19,19 @@ from vistazo.serving.refusing import Refused, body_of
 from vistazo.serving.settings import LOOPBACK, ServeSettings
 from vistazo.serving.visits import Visit
 
-__all__ = ["OPEN", "POLICY", "App", "Limits", "Receive", "Rules", "Scope", "Send", "answer", "respond"]
+__all__ = [
+    "OPEN",
+    "POLICY",
+    "SMALL",
+    "App",
+    "Limits",
+    "Receive",
+    "Rules",
+    "Scope",
+    "Send",
+    "answer",
+    "respond",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,7 +41,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 OPEN = ("/healthz", "/readyz")  # what needs no token: they tell nothing but that the service lives
 POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _JSON = (b"content-type", b"application/json")
-_SMALL = 65_536  # bytes of an unread body that are let pass, to keep the connection
+SMALL = 65_536  # bytes of an unread body that are let pass, to keep the connection
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,15 +106,18 @@ class Limits:
                 return
             await self.app(scope, receive, send)
             return
-        identity = (b"x-request-id", visit.request.encode())
         whole = scope.get("extensions", {}).get("vistazo.whole")
         if whole is not None and visit.origin is None:
-            visit.whole = partial(whole, self._lines + b"x-request-id: %b\r\n" % identity[1])
+            visit.whole = partial(whole, self._identified(visit))
 
         async def told(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
-                headers = [*message.get("headers", ()), identity, *self._headers]
+                headers = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", visit.request.encode()),
+                    *self._headers,
+                ]
                 if visit.origin is not None and visit.origin.decode("latin-1").lower() in self.rules.origins:
                     headers += ((b"access-control-allow-origin", visit.origin), (b"vary", b"Origin"),
                                 (b"access-control-expose-headers", b"X-Request-Id, Retry-After"))  # fmt: skip
@@ -137,6 +152,29 @@ class Limits:
             self.rules.measures.answered(visit)
             self.rules.log.request(scope, visit)
 
+    def turn_away(self, visit: Visit, refusal: Refused) -> tuple[bytes, bytes, bytes]:
+        """What refuses a request before anything was made of it, which is told like any other: header lines of every
+        answer, of this one, and the body."""
+        visit.status = refusal.status
+        self.rules.measures.answered(visit)
+        self.rules.log.request({"method": "POST"}, visit)
+        lines = b"".join([b"%b: %b\r\n" % header for header in (_JSON, *refusal.more)])
+        return self._identified(visit), lines, body_of(refusal.sentence, visit.request)
+
+    def knows(self, visit: Visit) -> bool:
+        """Whether a request is let in at a glance: by a name that was seen before, of no page, with the token."""
+        if visit.repeated or visit.origin is not None or visit.host not in self._good_hosts:
+            return False
+        return self._secret is None or self._has_token(visit)
+
+    def _identified(self, visit: Visit) -> bytes:
+        return self._lines + b"x-request-id: %b\r\n" % visit.request.encode()
+
+    def _has_token(self, visit: Visit) -> bool:
+        assert self._secret is not None
+        scheme, _, sent = visit.authorization.partition(b" ")
+        return hmac.compare_digest(sent.strip(b" "), self._secret) and scheme.lower() == b"bearer"
+
     def _admit(self, scope: Scope, visit: Visit) -> None:
         """Raise Refused for a request that may not come in."""
         if visit.host not in self._good_hosts or visit.repeated:
@@ -149,8 +187,7 @@ class Limits:
         if self._secret is not None and scope["path"] not in self.rules.open:
             if scope.get("method") == "OPTIONS" and visit.origin is not None:
                 return  # a browser asks without the token whether it may ask with it
-            scheme, _, sent = visit.authorization.partition(b" ")
-            if not hmac.compare_digest(sent.strip(b" "), self._secret) or scheme.lower() != b"bearer":
+            if not self._has_token(visit):
                 with speaking(visit.language):
                     raise _closing(visit, 401, tr("This service needs its token: Authorization: Bearer TOKEN."),
                                    (b"www-authenticate", b"Bearer"))  # fmt: skip
@@ -197,7 +234,7 @@ async def answer(send: Send, visit: Visit, refusal: Refused) -> None:
     """Send why a request was refused."""
     body = body_of(refusal.sentence, visit.request)
     headers = [_JSON, *refusal.more]
-    if refusal.close or visit.length > _SMALL or (visit.chunked and not visit.received):
+    if refusal.close or visit.length > SMALL or (visit.chunked and not visit.received):
         headers.append((b"connection", b"close"))
     await respond(send, visit, refusal.status, headers, body)
 
@@ -217,7 +254,7 @@ async def respond(
 
 def _closing(visit: Visit, status: int, sentence: str, *more: tuple[bytes, bytes]) -> Refused:
     """A refusal before the body was read: the connection ends where one is still to come that is not small."""
-    return Refused(status, sentence, *more, close=visit.chunked or visit.length > _SMALL)
+    return Refused(status, sentence, *more, close=visit.chunked or visit.length > SMALL)
 
 
 def _host_name(host: str) -> str:

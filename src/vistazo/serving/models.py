@@ -11,6 +11,7 @@ from typing import Any
 from vistazo.engine import runs
 from vistazo.errors import UsageError, VistazoError
 from vistazo.language import tr
+from vistazo.serving.admission import Admission
 from vistazo.serving.batching import Batcher
 from vistazo.serving.endpoints import Endpoint, endpoint_for
 from vistazo.serving.settings import ServeSettings
@@ -27,6 +28,7 @@ class Served:
 
     endpoint: Endpoint
     batcher: Batcher[Any]
+    admission: Admission
     path: Path | None
     stamp: _Stamp | None
     digest: str = ""
@@ -112,16 +114,21 @@ class Shelf:
     def _served(self, name: str, model: Any, digest: str, path: Path | None, stamp: _Stamp | None) -> Served:
         endpoint = endpoint_for(model, digest, threads=self._settings.threads)
         endpoint.warm()
+        admission = Admission(self._settings.queue, endpoint.least)
+
+        def told(size: int, seconds: float) -> None:
+            self._told(name, size)
+            admission.answered(seconds)
+
         batcher: Batcher[Any] = Batcher(
             endpoint.answer,
             most=endpoint.most,
-            queue=self._settings.queue,
-            least=endpoint.least,
             inline=endpoint.inline,
-            told=lambda size: self._told(name, size),
+            told=told,
             settle=endpoint.settle,
+            full=lambda: admission.full,
         )
-        return Served(endpoint, batcher, path, stamp, digest)
+        return Served(endpoint, batcher, admission, path, stamp, digest)
 
 
 def named(words: Sequence[str]) -> dict[str, Path]:

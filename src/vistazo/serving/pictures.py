@@ -25,8 +25,10 @@ __all__ = ["READS", "Pictures"]
 
 READS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
 _SMALL_FILE, _SMALL_SIDE = 16_384, 128  # bytes, pixels: what decodes in less time than a thread takes to wake
-_QUICK = 0.006  # seconds of a full batch that the event loop may be held up for
-_CROWD = 8  # pictures that may wait in a crowd: 1 ms of decoding and computing where a batch is quick
+_HELD_UP = 0.008  # seconds of a batch that the event loop may be held up for
+_FEW = 8  # pictures that a batch has to hold in that time, or a thread computes it
+_MOMENT = 0.03  # seconds of the largest batch, up to which all 32 sizes take half a second to try
+_CROWD = 3  # pictures let in at once in a crowd, by a model on the event loop
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 Pixels = npt.NDArray[np.uint8]
@@ -46,10 +48,10 @@ class Pictures:
         self.inline = False
         self.most = SIZES[-1]
         self.least = _CROWD
+        self._sizes: tuple[int, ...] = SIZES
         self._size: tuple[int, int, int] = tuple(model.size)
         self._threads = threads
         self._computing = 0  # threads that a batch is computed with
-        self._answer = model.answer
 
     # ------------------------------------------------------------ reading
     def light(self, body: bytes, media_type: str) -> bool:
@@ -93,12 +95,12 @@ class Pictures:
     def answer(self, items: Sequence[tuple[str, Pixels, int]]) -> list[list[dict[str, Any]]]:
         """One answer a picture, as `vistazo predict` gives it."""
         rows = self._probabilities([pixels for _, pixels, _ in items])
-        answer = self._answer
-        return [[answer(name, row, top)] for (name, _, top), row in zip(items, rows, strict=True)]
+        names, tops = [one[0] for one in items], [one[2] for one in items]
+        return [[one] for one in self.model.answers(names, rows, tops)]
 
     def _probabilities(self, pixels: Sequence[Pixels]) -> npt.NDArray[np.float64]:
         count = len(pixels)
-        size = next(one for one in SIZES if one >= count)
+        size = next(one for one in self._sizes if one >= count)
         stacked = np.empty((size, *self._size), np.uint8)
         np.stack(pixels, out=stacked[:count])
         stacked[count:] = 0
@@ -106,19 +108,30 @@ class Pictures:
         return rows
 
     def warm(self) -> None:
-        """Every size of batch; then it is known whether the event loop can wait for one, and with how many threads."""
-        self._use_threads(self._threads or 1)
-        seconds = self._seconds_of(SIZES[-1])
-        self.inline = seconds <= _QUICK
-        if not self.inline:
-            # One is being computed and one waits, where a batch takes as long as its pictures one by one.
-            self.least = 2 if seconds > 0.5 * SIZES[-1] * self._seconds_of(1) else _CROWD
-            if self._threads is None:
-                from vistazo import platform
+        """Settle where a batch is answered, how large it may be and with how many threads; then try every size once.
 
-                self._use_threads(platform.physical_cores())
-        for size in SIZES[:-1]:
-            if seconds < 2:  # a network of seconds a batch is not held back by a new size
+        A new size costs a network milliseconds once. So only sizes that were tried are computed: every one where that
+        is a matter of a moment, else the powers of two, and a batch in between is filled up.
+        """
+        largest = SIZES[-1]
+        self._use_threads(self._threads or 1)
+        few, whole = self._seconds_of(_FEW), self._seconds_of(largest)
+        self.inline = few <= _HELD_UP
+        if self.inline:
+            self.most = max(_FEW, min(largest, int(_HELD_UP * largest / whole)))
+        else:
+            # One is being computed and one waits, where a batch takes as long as its pictures one by one.
+            self.least = 2 if whole > 0.5 * largest * self._seconds_of(1) else _CROWD
+        # Torch on the event loop keeps to one thread: its others wait for the next layer by spinning, and keep the
+        # core from whoever else is to have it.
+        if self._threads is None and (self._session is not None or not self.inline):
+            from vistazo import platform
+
+            self._use_threads(platform.physical_cores())
+        if whole < _MOMENT:
+            self._sizes = tuple(range(1, self.most + 1))
+        if whole < 2:  # a network of seconds a batch is not held back by a new size
+            for size in self._sizes:
                 self._probabilities([np.zeros(self._size, np.uint8)] * size)
 
     def settle(self) -> None:
@@ -140,9 +153,13 @@ class Pictures:
                 break
         return min(found)
 
+    @property
+    def _session(self) -> Any:
+        """onnxruntime's, where it is a model of that."""
+        return getattr(self.model, "session", None)
+
     def _use_threads(self, count: int) -> None:
-        session = getattr(self.model, "session", None)
-        if session is not None:  # of onnxruntime, which takes the number when it is made
+        if self._session is not None:  # of onnxruntime, which takes the number when it is made
             if count != self._computing:
                 from vistazo.engine.onnx_file import session_of
 

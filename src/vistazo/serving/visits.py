@@ -8,7 +8,7 @@ from time import perf_counter
 
 from vistazo.language import LANGUAGES, current
 
-__all__ = ["Visit", "language_of", "new_id"]
+__all__ = ["Headers", "Visit", "language_of", "new_id"]
 
 _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PREFIX = secrets.token_hex(4)

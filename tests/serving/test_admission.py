@@ -1,0 +1,183 @@
+"""Who is let in, counted by hand, and what a crowd is told over a real socket."""
+
+import http.client
+import json
+import socket
+
+import pytest
+from served_fakes import Grey, png, running
+
+from vistazo.serving import admission
+from vistazo.serving.admission import Admission
+from vistazo.serving.refusing import Refused
+
+
+def let_in(one, requests):
+    """How many come in of requests that come at once; they leave again."""
+    came = 0
+    for _ in range(requests):
+        try:
+            one.admit()
+        except Refused:
+            continue
+        came += 1
+    one.leave(came)
+    return came
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(admission, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_full_queue_tells_when_to_come_back():
+    one = Admission(queue=4, least=2)
+    one.pace = 2.0
+    one.admit(3)
+    assert not one.full
+    one.admit()
+    assert one.full
+    with pytest.raises(Refused) as refused:
+        one.admit()
+    assert refused.value.status == 429
+    assert dict(refused.value.more)[b"retry-after"] == b"8"
+    one.leave(4)
+    one.admit(100)  # one request that is larger than the queue comes in where nothing waits
+    assert one.accepted == 100
+
+
+def test_a_burst_is_no_crowd(clock):
+    """Forty at once, of which the queue takes thirty-two; then as many as before."""
+    one = Admission(queue=32, least=3)
+    assert [let_in(one, 40), let_in(one, 40), let_in(one, 32)] == [32, 32, 32]
+    assert not one.crowded
+
+
+def test_in_a_crowd_a_few_are_let_in_as_long_as_it_stays(clock):
+    one = Admission(queue=32, least=3)
+    let_in(one, 80)
+    assert one.crowded, "48 of 80 were turned away"
+    assert let_in(one, 40) == 3
+    for _ in range(3):
+        clock[0] += 0.3
+        assert let_in(one, 40) == 3
+    clock[0] += 0.3
+    assert [let_in(one, 3) for _ in range(20)] == [3] * 20, "still a crowd, and nobody too many"
+    clock[0] += 0.3
+    assert let_in(one, 32) == 32
+    let_in(one, 80)
+    clock[0] += 5.0  # nobody came for a while
+    assert let_in(one, 32) == 32
+
+
+def test_an_input_takes_what_the_last_ones_took():
+    one = Admission(queue=4, least=2)
+    for _ in range(200):
+        one.answered(0.5)
+    one.admit(3)
+    assert one.wait == pytest.approx(1.5)
+
+
+# ---------------------------------------------------------------- over a socket
+def crowd(server):
+    """The service as it is while a crowd asks: nobody is let in."""
+    one = server.app.shelf.get("grey").admission
+    one.accepted, one.limit, one._until = 5, one.least, float("inf")
+    return one
+
+
+ASKED = "/v1/models/grey/predict"
+
+
+def test_a_crowd_is_refused_like_anybody_else():
+    """With the headers, the body, the line of the log and the count of every other refusal; the connection goes on."""
+    with running({"grey": Grey()}) as server:
+        assert server.predict(png())[0] == 200
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+
+        def ask(**headers):
+            connection.request("POST", ASKED, png(), {"Content-Type": "image/png", **headers})
+            reply = connection.getresponse()
+            return reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read()
+
+        admitted = server.app.shelf.get("grey").admission
+        admitted.accepted = admitted.queue
+        plain = ask(**{"X-Request-Id": "one"})  # the queue is full, without a crowd
+        one = crowd(server)
+        made = server.app.front.app.answering
+        made.__dict__["_predict"] = None  # nothing is made of a request that is refused so
+        refused = ask(**{"X-Request-Id": "one"})
+        spanish = ask(**{"Accept-Language": "es"})
+        del made.__dict__["_predict"]
+        assert plain[0] == refused[0] == 429
+        assert plain[1].keys() == refused[1].keys()
+        for name in plain[1].keys() - {"date", "content-length"}:
+            assert plain[1][name] == refused[1][name], name
+        assert json.loads(plain[2]) == json.loads(refused[2])
+        assert json.loads(spanish[2])["error"].startswith("El servicio está ocupado")
+        one.accepted = 0
+        assert ask()[0] == 200
+        connection.close()
+        text = server.ask("GET", "/metrics")[2]
+        assert b'model="grey",status="429"} 3' in text
+        lines = [line for line in server.lines() if line.get("status") == 429]
+        assert len(lines) == 3
+        assert {line["route"] for line in lines} == {"/v1/models/{name}/predict"}
+        assert lines[0].keys() == lines[1].keys()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Authorization": "Bearer wrong-token"}, 401),
+        ({"Authorization": "Bearer right-token", "Origin": "http://127.0.0.1"}, 403),
+        ({"Authorization": "Bearer right-token", "Transfer-Encoding": "chunked"}, 429),
+        ({"Authorization": "Bearer right-token", "Connection": "close"}, 429),
+        ({"Authorization": "Bearer right-token", "Expect": "100-continue"}, 429),
+        ({"Authorization": "Bearer right-token"}, 429),
+    ],
+)
+def test_a_crowd_opens_no_door(headers, status):
+    right = {"Authorization": "Bearer right-token"}
+    with running({"grey": Grey()}, token="right-token") as server:
+        assert server.ask("POST", ASKED, png(), {**right, "Content-Type": "image/png"})[0] == 200
+        crowd(server)
+        body = b"0\r\n\r\n" if "Transfer-Encoding" in headers else png()
+        assert server.ask("POST", ASKED, body, headers)[0] == status
+        assert server.ask("POST", ASKED, png(), right)[0] == 429
+        assert server.ask("GET", "/v1/models", None, right)[0] == 200
+
+
+def test_who_is_refused_in_a_crowd_and_never_sends_the_rest_is_let_go_of():
+    with running({"grey": Grey()}, head_seconds=0.3, body_seconds=0.3) as server:
+        assert server.predict(png())[0] == 200
+        crowd(server)
+        head = (
+            f"POST {ASKED} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: 100\r\n\r\n".encode()
+        )
+        for _ in range(2):  # whoever looks after the connections goes on doing so
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+                client.sendall(head + b"half")
+                assert client.recv(100) == b""
+
+
+def test_requests_sent_one_behind_the_other_are_answered_in_order_in_a_crowd():
+    with running({"grey": Grey(0.2)}) as server:
+        assert server.predict(png())[0] == 200
+        host = f"127.0.0.1:{server.port}"
+        head = f"POST {ASKED} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(png())}\r\n\r\n".encode()
+        one = server.app.shelf.get("grey").admission
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(head + png())
+            while one.accepted == 0:
+                pass
+            one.limit, one._until, one.least = 1, float("inf"), 1
+            client.sendall(head + png())
+            got = b""
+            while got.count(b"HTTP/1.1 ") < 2:
+                got += client.recv(65536)
+        assert got.index(b"HTTP/1.1 200") == 0
