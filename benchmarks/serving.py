@@ -46,7 +46,7 @@ sys.path.insert(0, str(ROOT / "tests" / "serving"))
 from trust import contract, load, raw, service, slow, uploads
 
 PNG = {"Content-Type": "image/png"}
-CLIENTS = 64  # connections that find out how much the service can bear
+CLIENTS = 24  # connections that find out how much the service can bear: as many as its queue has places for
 
 
 # ---------------------------------------------------------------- a model, pictures, servers
@@ -164,8 +164,6 @@ def bound(model: Path, folder: Path, asked: argparse.Namespace) -> None:
                 found = pieces(model, pictures)
                 http = load.run(port, asking(port, pictures), seconds=3, connections=CLIENTS)
                 whole = load.run(one.port, asking(one.port, pictures), seconds=4, connections=CLIENTS)
-                if set(whole.statuses) != {200}:  # a queue shorter than the clients: as many as it has places
-                    whole = load.run(one.port, asking(one.port, pictures), seconds=4, connections=24)
                 capacities.append(whole.rate())
                 line = f"  HTTP alone {http.rate():,.0f} a second ({1e6 / http.rate():.0f} us)"
                 line += (
@@ -228,9 +226,9 @@ def twice(model: Path, folder: Path, asked: argparse.Namespace) -> None:
     pictures = digits()
     with serving(model, folder, asked.serve) as one:
         requests = asking(one.port, pictures)
-        load.run(one.port, requests, seconds=3, connections=24)
+        load.run(one.port, requests, seconds=3, connections=CLIENTS)
         capacity = statistics.median(
-            load.run(one.port, requests, seconds=4, connections=24).rate() for _ in range(3)
+            load.run(one.port, requests, seconds=4, connections=CLIENTS).rate() for _ in range(3)
         )
         calm = load.run(one.port, requests, seconds=15, rate=0.1 * capacity)
         unloaded = calm.percentile(99)
@@ -379,7 +377,7 @@ def hour(model: Path, folder: Path, asked: argparse.Namespace) -> None:
     pictures, path = digits(), "/v1/models/digits/predict"
     with serving(model, folder, asked.serve) as one:
         requests = asking(one.port, pictures)
-        capacity = load.run(one.port, requests, seconds=4, connections=24).rate()
+        capacity = load.run(one.port, requests, seconds=4, connections=CLIENTS).rate()
         for upload in uploads.malformed(120, seed=4):
             if len(upload.body) < 4000 and len(upload.query) < 200:
                 target = path + (f"?{upload.query}" if upload.query else "")

@@ -72,6 +72,29 @@ def test_in_a_crowd_a_few_are_let_in_as_long_as_it_stays(clock):
     assert let_in(one, 32) == 32
 
 
+def test_clients_that_the_queue_can_hold_are_not_a_crowd_for_ever(clock):
+    """Twenty-four that ask again as soon as they are refused: until the whole queue is tried, and takes them."""
+    one = Admission(queue=32, least=3)
+    let_in(one, 80)
+    came = []
+    for _ in range(40):
+        clock[0] += 0.2
+        came.append(let_in(one, 24))
+    assert came[0] == 3
+    assert came.index(24) == pytest.approx(25, abs=2), "after five seconds"
+    assert set(came[came.index(24) :]) == {24}
+
+
+def test_a_crowd_that_is_still_there_is_one_again_at_once(clock):
+    one = Admission(queue=32, least=3)
+    came = []
+    for _ in range(100):
+        clock[0] += 0.1
+        came.append(let_in(one, 200))
+    assert came.count(32) == 2, "at its beginning, and once after five seconds"
+    assert came.count(3) == 98
+
+
 def test_an_input_takes_what_the_last_ones_took():
     one = Admission(queue=4, least=2)
     for _ in range(200):

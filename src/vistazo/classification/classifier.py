@@ -6,7 +6,7 @@ Shape suffixes: V views, N pictures, C channels, H height, W width, K classes.
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.losses import Objective
 from vistazo.engine.objectives import create as create_loss
 from vistazo.engine.objectives import objectives
+from vistazo.engine.serving import Exporting
 from vistazo.errors import BundleDamaged
 from vistazo.language import tr
 from vistazo.pictures import decoding
@@ -51,7 +52,7 @@ VIEWS: tuple[View, ...] = ((0, 0, False), (-1, -1, False), (1, 1, False))
 
 
 @dataclass(frozen=True)
-class Classifier(Answering, Seeing):
+class Classifier(Answering, Seeing, Exporting):
     """A network with all it takes to turn a picture into probabilities.
 
     model, arguments: the registered network. size: (height, width, channels) pictures are brought to.
@@ -240,19 +241,6 @@ class Classifier(Answering, Seeing):
         from vistazo.classification.explaining import explanation
 
         return explanation.explain(self, files, **options)
-
-    def export(
-        self,
-        out: str | Path,
-        *,
-        verify: Any = None,
-        precision: str = "fp32",
-        say: Callable[[str], None] = lambda sentence: None,
-    ) -> dict[str, Any]:
-        """The model as an .onnx file, with the proof that it answers alike; see `exporting.export`."""
-        from vistazo.classification import exporting
-
-        return exporting.export(self, Path(out), verify=verify, precision=precision, say=say)
 
 
 def views_of(*, several: bool, flip: bool, shifted: bool) -> tuple[View, ...]:

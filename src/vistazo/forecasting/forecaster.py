@@ -1,7 +1,7 @@
 """The trained forecaster: networks with the end of every series, ready to tell the steps to come."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import nn
 from vistazo.bundle import Bundle
 from vistazo.config import build
 from vistazo.engine.losses import Pinball
+from vistazo.engine.serving import Exporting
 from vistazo.errors import BundleDamaged, UsageError
 from vistazo.forecasting import steps as time
 from vistazo.forecasting.answering import Answering, History
@@ -57,7 +58,7 @@ def quantiles_of(network: nn.Module, windows: Windows, origins: Any, *, groups: 
 
 
 @dataclass(frozen=True)
-class Forecaster(Answering):
+class Forecaster(Answering, Exporting):
     """Networks with all it takes to go on with a series.
 
     corrections: (horizon, 2) what conformal correction adds below and above, in scaled values.
@@ -90,19 +91,6 @@ class Forecaster(Answering):
         low, value, high = with_interval(scaled, self.corrections)
         found = windows.in_units(np.stack([low, value, high], -1), np.asarray(origins), 0)
         return found[..., 0], found[..., 1], found[..., 2]
-
-    def export(
-        self,
-        out: str | Path,
-        *,
-        verify: Any = None,
-        precision: str = "fp32",
-        say: Callable[[str], None] = lambda sentence: None,
-    ) -> dict[str, Any]:
-        """The model as an .onnx file, with the proof that it answers alike; see `exporting.export`."""
-        from vistazo.forecasting import exporting
-
-        return exporting.export(self, Path(out), verify=verify, precision=precision, say=say)
 
 
 def with_interval(scaled: Floats, corrections: Floats) -> tuple[Floats, Floats, Floats]:

@@ -1,7 +1,8 @@
 """Who is let in: as many inputs as may wait, and fewer while a crowd asks for more than can be answered.
 
 A full queue makes everybody in it wait for all of it, as long as the crowd stays. So in a crowd only a few are let in,
-and these are answered as quickly as without it. A burst that the queue can take is no crowd.
+and these are answered as quickly as without it. A burst that the queue can take is no crowd. Clients that ask again at
+once make a crowd of themselves where the queue could hold them all, so now and then it is tried.
 """
 
 from time import monotonic
@@ -12,6 +13,7 @@ __all__ = ["Admission"]
 
 _WINDOW = 0.25  # seconds for which requests are counted
 _FLOOD = 32  # requests turned away in one window, from which on it is a crowd
+_TRIAL = 5.0  # seconds of a crowd after which the whole queue is tried: 1 % of its answers are late, or fewer
 _SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
 _SHARE = 0.25  # of a window's requests turned away, and it stays one
 
@@ -28,7 +30,7 @@ class Admission:
         self.accepted = 0
         self.pace = 0.001
         self._asked = self._refused = 0
-        self._until = 0.0
+        self._until = self._trial = 0.0
 
     @property
     def crowded(self) -> bool:
@@ -59,15 +61,16 @@ class Admission:
         now = monotonic()
         if now >= self._until:
             stays = now < self._until + _WINDOW and self._refused > _SHARE * self._asked
-            self.limit = self.least if stays else self.queue
+            if not stays or now >= self._trial:
+                self.limit = self.queue
             self._asked = self._refused = 0
             self._until = now + _WINDOW
         self._asked += 1
         if not self.accepted or self.accepted + count <= self.limit:
             return False
         self._refused += 1
-        if self._refused >= _FLOOD and self._refused > _SHARE * self._asked:
-            self.limit = self.least
+        if not self.crowded and self._refused >= _FLOOD and self._refused > _SHARE * self._asked:
+            self.limit, self._trial = self.least, now + _TRIAL
         return True
 
     def leave(self, count: int = 1) -> None:

@@ -5,7 +5,7 @@ Shape suffixes: M members, N rows, K classes (1 for a number).
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from vistazo.bundle import Bundle
 from vistazo.config import build
 from vistazo.engine.device import Compute, resolve_device
 from vistazo.engine.objectives import create as create_loss
+from vistazo.engine.serving import Exporting
 from vistazo.errors import BundleDamaged, ConfigError
 from vistazo.language import tr
 from vistazo.tables.config import TableConfig
@@ -40,7 +41,7 @@ WALKS = 400  # orders that one explanation samples
 
 
 @dataclass(frozen=True)
-class Predictor(Answering):
+class Predictor(Answering, Exporting):
     """A network with all it takes to turn the rows of a table into answers.
 
     model, arguments: the registered network. classes: () where the target is a number, which `scaler` then scales.
@@ -104,19 +105,6 @@ class Predictor(Answering):
         Raises SourceDamaged that names the columns the model needs and the table lacks.
         """
         return self.encoder.encode(self._own(table))
-
-    def export(
-        self,
-        out: str | Path,
-        *,
-        verify: Any = None,
-        precision: str = "fp32",
-        say: Callable[[str], None] = lambda sentence: None,
-    ) -> dict[str, Any]:
-        """The model as an .onnx file, with the proof that it answers alike; see `exporting.export`."""
-        from vistazo.tabular import exporting
-
-        return exporting.export(self, Path(out), verify=verify, precision=precision, say=say)
 
     # ------------------------------------------------------------ explaining
     def explain_file(self, source: Any, row: int | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vistazo.classification.classifier import Classifier
     from vistazo.classification.exported import Exported
 
-    Model = Classifier | Exported
+    Model: TypeAlias = Classifier | Exported
 
 __all__ = ["Found", "Unlabelled", "at_size", "find", "loaded", "look_through", "truth"]
 
