@@ -28,7 +28,7 @@ _SMALL_FILE, _SMALL_SIDE = 16_384, 128  # bytes, pixels: what decodes in less ti
 _HELD_UP = 0.008  # seconds of a batch that the event loop may be held up for
 _FEW = 8  # pictures that a batch has to hold in that time, or a thread computes it
 _MOMENT = 0.03  # seconds of the largest batch, up to which all 32 sizes take half a second to try
-_CROWD = 3  # pictures let in at once in a crowd, by a model on the event loop
+_CROWD = 3  # pictures let in at once in a crowd
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 Pixels = npt.NDArray[np.uint8]
@@ -122,12 +122,10 @@ class Pictures:
         else:
             # One is being computed and one waits, where a batch takes as long as its pictures one by one.
             self.least = 2 if whole > 0.5 * largest * self._seconds_of(1) else _CROWD
-        # Torch on the event loop keeps to one thread: its others wait for the next layer by spinning, and keep the
-        # core from whoever else is to have it.
-        if self._threads is None and (self._session is not None or not self.inline):
-            from vistazo import platform
+            if self._threads is None:
+                from vistazo import platform
 
-            self._use_threads(platform.physical_cores())
+                self._use_threads(platform.physical_cores())
         if whole < _MOMENT:
             self._sizes = tuple(range(1, self.most + 1))
         if whole < 2:  # a network of seconds a batch is not held back by a new size
