@@ -13,7 +13,7 @@ __all__ = ["Admission"]
 
 _WINDOW = 0.25  # seconds for which requests are counted
 _FLOOD = 32  # requests turned away in one window, from which on it is a crowd
-_TRIAL = 5.0  # seconds of a crowd after which the whole queue is tried: 1 % of its answers are late, or fewer
+_TRIAL = 20.0  # seconds of a crowd after which the whole queue is tried: its late answers are 1 in 500 then
 _SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
 _SHARE = 0.25  # of a window's requests turned away, and it stays one
 
