@@ -13,6 +13,7 @@ from PIL import Image
 
 import vistazo
 from vistazo.classification import exporting, quantising
+from vistazo.classification.evaluating.unknowing import Unknowing
 from vistazo.classification.own_parts import own_part
 from vistazo.engine import export as engine
 from vistazo.engine import onnx_file
@@ -64,6 +65,18 @@ def test_answers_are_those_of_the_model(answering, model, clothes, in_tmp):
         assert one.keys() == two.keys()
         assert [name for name, _ in one["top"]] == [name for name, _ in two["top"]]
         assert one["probability"] == pytest.approx(two["probability"], abs=1e-4)
+
+
+def test_what_a_model_does_not_know_its_exported_file_does_not_either(model, clothes, in_tmp):
+    for at in range(20):
+        Image.fromarray(clothes[0][300 + at]).save(in_tmp / f"{at}.png")
+    files = [f"{at}.png" for at in range(20)]
+    middle = float(np.median([one["probability"] for one in model.predict(files)]))
+    careful = replace(model, unknowing=Unknowing(middle, 0.1))
+    careful.export(in_tmp / "m.onnx")
+    ours, theirs = list(careful.predict(files)), list(vistazo.load(in_tmp / "m.onnx").predict(files))
+    assert [one["known"] for one in ours] == [one["known"] for one in theirs]
+    assert {one["known"] for one in theirs} == {True, False}
 
 
 def test_pictures_of_any_size_are_scaled_in_the_graph(answering, model, clothes):

@@ -475,3 +475,15 @@ def test_too_few_pictures_of_a_label_are_told_before_anything_is_trained(verb, f
         assert "needs 50 pictures with every label that do not belong together" in said.err
         assert len(said.err.splitlines()) == 1
         assert not list(in_tmp.rglob("fold-*"))
+
+
+def test_an_exported_file_answers_with_the_same_labels(model, source, tmp_path):
+    """None, one or several of them, each from its own threshold."""
+    told = model.export(tmp_path / "m.onnx")
+    assert told["agreement"] == 1
+    exported = vistazo.load(tmp_path / "m.onnx")
+    assert exported.thresholds == model.thresholds
+    files = sorted(source.parent.glob("*.png"))[:40]
+    ours, theirs = list(model.predict(files)), list(exported.predict(files))
+    assert [one["classes"] for one in ours] == [one["classes"] for one in theirs]
+    assert {len(one["classes"]) for one in theirs} >= {0, 1, 2}
