@@ -1,8 +1,7 @@
-"""Zero-wait batching: whatever is queued when the model is free is answered at once, and nothing waits for company.
+"""Zero-wait batching: whatever has arrived when the model is free is answered at once, and nothing waits for company.
 
-A model that is quick answers on the event loop itself: handing a batch of 1 ms to a thread costs as much again, for
-both then fight for the interpreter's lock. A slower one has a thread, and requests are read while it computes.
-Batches are of a few sizes alone, each tried before the first request: a new size costs a network milliseconds once.
+A model that is quick answers on the event loop itself: in a thread, torch lets go of the interpreter at every layer
+and has to wait for it again. A slower one has a thread, and requests are read while it computes.
 """
 
 import asyncio
