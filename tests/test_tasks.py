@@ -11,7 +11,7 @@ import pytest
 import vistazo
 from vistazo import cli, rates, tasks, tuning
 from vistazo.engine import runs
-from vistazo.errors import ConfigError, RunBusy, RunDiffers, RunError, SourceMissing, UnknownName
+from vistazo.errors import ConfigError, RunBusy, RunDiffers, RunError, SourceMissing, UnknownName, UsageError
 from vistazo.language import LANGUAGES, speaking
 from vistazo.serving import running
 
@@ -37,6 +37,12 @@ def test_the_public_names_are_those_that_work():
     assert vistazo.__all__ == sorted(vistazo.__all__)
     with pytest.raises(AttributeError, match="module 'vistazo' has no attribute 'tran'"):
         _ = vistazo.tran
+
+
+def test_a_task_whose_code_was_left_behind_is_told_in_a_sentence():
+    absent = tasks.Task("vistazo.astronomy", "Config", "series")
+    with pytest.raises(UsageError, match="model of series needs is not in this installation"):
+        absent.exported()
 
 
 def test_every_task_has_its_config_and_its_verbs():

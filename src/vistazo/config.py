@@ -165,7 +165,7 @@ def _sentence(config: type[Config], fault: ErrorDetails) -> str:
     if fault["type"] == "extra_forbidden":
         return _unknown(config, name)
     message, limit = _FAULTS.get(fault["type"], (mark("--{name} cannot be {value}: {limit}."), ""))
-    bound: Any = fault.get("ctx", {}).get(limit) if limit else fault["msg"]
+    bound: Any = fault.get("ctx", {}).get(limit) if limit else fault["msg"].removeprefix("Value error, ")
     if limit == "pattern":
         help = config.model_fields[name].description or ""
         bound = tr(help)

@@ -77,7 +77,20 @@ class Task:
         return self._import("exported")
 
     def _import(self, name: str) -> Any:
-        return importlib.import_module(f"{self.package}.{name}")
+        whole = f"{self.package}.{name}"
+        try:
+            return importlib.import_module(whole)
+        except ModuleNotFoundError as error:
+            if error.name not in (self.package, whole):
+                raise
+            # The folder of an exported service holds the code of its own task alone, and none that trains.
+            raise UsageError(
+                tr(
+                    "The code that this model of {inputs} needs is not in this installation. A folder that was made by "
+                    "vistazo export --service takes exported models (.onnx) of the task that it was made for.",
+                    inputs=tr(self.learns_from),
+                )
+            ) from None
 
 
 tasks: Registry[Task] = Registry(mark("task"))

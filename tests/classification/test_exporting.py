@@ -183,6 +183,8 @@ def test_bad_words_are_told_before_anything_is_computed(verb, trained, exported)
         (("export", trained, "--out", "nowhere/m.onnx"), "There is no folder nowhere"),
         (("export", trained, "--out", "m.onnx", "--precision", "half"), "There is no precision 'half'"),
         (("export", exported[0], "--out", "m.onnx"), "is exported already"),
+        (("export", exported[0], "--service", "service", "--precision", "int8"), "is exported already"),
+        (("explain", exported[0], "one.png"), "was exported to answer, and cannot explain"),
         (("export", "nothing", "--out", "m.onnx"), "no"),
         (("export", trained, "--out", "m.onnx", "--verify", "nothing"), "nothing"),
     ):

@@ -1,7 +1,9 @@
 """The folder of `vistazo export --service`: what is in it, what is refused, and that it answers alone."""
 
+import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,8 +20,11 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("fastapi")
 
+import onnx
+
 import vistazo
 from vistazo import tasks
+from vistazo.engine import onnx_file
 from vistazo.errors import BundleDamaged, DiskError
 from vistazo.serving import packing
 
@@ -184,6 +189,22 @@ def test_the_versions_of_the_service_are_those_that_are_tested():
             assert re.search(rf"^{re.escape(one)}\b", tested, re.MULTILINE), one
 
 
+def test_a_model_of_another_task_is_refused_by_the_folder_in_one_sentence(packed, tmp_path):
+    """And one that was not exported, where torch is there to read it."""
+    folder, _, model = packed
+    environment = {**os.environ, "PYTHONPATH": str(folder), "VISTAZO_LANG": "en"}
+    facts = {**onnx_file.metadata_of(model.read_bytes(), model), "task": "forecasting"}
+    graph = onnx.load(model)
+    del graph.metadata_props[:]
+    other = tmp_path / "sales.onnx"
+    other.write_bytes(onnx_file.seal(graph.SerializeToString(), facts))
+    words = [sys.executable, "-m", "vistazo", "serve", str(other), "--port", "0"]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done
+    assert "model of series needs is not in this installation" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("task", ["classification", "tabular", "forecasting"])
 def test_what_the_code_imports_at_once_is_in_the_lock(task):
     if not (ROOT / "src/vistazo" / task / "exported.py").exists():
@@ -294,7 +315,7 @@ def test_the_folder_answers_as_the_model_does_where_there_is_no_torch_and_no_pya
     environment = blocked(tmp_path / "blocked", ABSENT)
     with started(folder, environment) as told:
         assert [one["name"] for one in told["models"]] == ["model"]
-        assert told["models"][0]["hash"] == own.hash
+        assert told["models"][0]["hash"] == hashlib.sha256(model.read_bytes()).hexdigest()
         for file, answer in zip(files, expected, strict=True):
             status, said = posted(f"{told['url']}/v1/models/model/predict?top=3", file.read_bytes())
             assert status == 200, said

@@ -23,6 +23,13 @@ def _explain(values: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(tr("Name what is to be explained: vistazo explain MODEL PICTURE..."))
     act = _row if hasattr(model, "explain_file") else _pictures if hasattr(model, "explain") else None
     if act is None:
+        if getattr(model, "facts", None) is not None:
+            raise UsageError(
+                tr(
+                    "{path} was exported to answer, and cannot explain: explain the .vistazo file that it came from.",
+                    path=model.path,
+                )
+            )
         task = tr(model.task)
         raise UsageError(
             tr(

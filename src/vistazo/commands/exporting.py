@@ -27,7 +27,7 @@ def _export(values: dict[str, Any]) -> dict[str, Any]:
         _packing().check_place(Path(service))  # before anything is computed
     given = Path(values["model"])
     if given.suffix == ".onnx":
-        if service is None or out is not None or verify is not None:
+        if service is None or out is not None or verify is not None or values["precision"] is not None:
             raise UsageError(
                 tr(
                     "{path} is exported already; with --service DIR alone it becomes a folder that answers.",

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from vistazo.serving.bodies import Part
 
-__all__ = ["Asked", "Endpoint", "Read", "endpoint_for", "whole_number"]
+__all__ = ["Asked", "Endpoint", "Read", "endpoint_for", "hash_of", "whole_number"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ def endpoint_for(model: Any, digest: str, *, threads: int | None) -> Endpoint:
     from vistazo.serving.series import Series
 
     return Series(model, digest)
+
+
+def hash_of(model: Any, digest: str) -> str:
+    """SHA-256 of the file that answers. digest: of the file itself; an exported one tells that of the model it was."""
+    return digest if digest and hasattr(model, "session") else getattr(model, "hash", "") or digest
 
 
 def whole_number(query: Mapping[str, str], name: str, default: int | None, most: int) -> int | None:

@@ -18,7 +18,7 @@ from vistazo.pictures import decoding
 from vistazo.pictures.stores import reason_of
 from vistazo.serving.batching import SIZES
 from vistazo.serving.bodies import Part, parse_json, parts_of
-from vistazo.serving.endpoints import Asked, Read
+from vistazo.serving.endpoints import Asked, Read, hash_of
 from vistazo.serving.refusing import Refused
 
 __all__ = ["READS", "Pictures"]
@@ -42,7 +42,7 @@ class Pictures:
 
     def __init__(self, model: Any, digest: str, *, threads: int | None) -> None:
         self.model = model
-        self.hash: str = getattr(model, "hash", None) or digest
+        self.hash = hash_of(model, digest)
         self.classes: tuple[str, ...] | None = tuple(model.classes)
         self.explains = hasattr(model, "explain")
         self.inline = False

@@ -13,7 +13,7 @@ from typing import Any
 from vistazo.errors import VistazoError
 from vistazo.language import speaking, tr
 from vistazo.serving.bodies import Part, parse_json, parts_of
-from vistazo.serving.endpoints import Asked, Read
+from vistazo.serving.endpoints import Asked, Read, hash_of
 from vistazo.serving.refusing import Refused
 
 __all__ = ["READS", "Rows", "Table", "as_csv", "finite", "kept", "plain_rows", "without_place"]
@@ -50,7 +50,7 @@ class Rows:
 
     def __init__(self, model: Any, digest: str) -> None:
         self.model = model
-        self.hash: str = getattr(model, "hash", None) or digest
+        self.hash = hash_of(model, digest)
         self.classes: tuple[str, ...] | None = tuple(model.classes) or None
 
     def light(self, body: bytes, media_type: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from vistazo.errors import VistazoError
 from vistazo.language import speaking, tr
 from vistazo.serving.bodies import parse_json, parts_of
-from vistazo.serving.endpoints import Asked, Read
+from vistazo.serving.endpoints import Asked, Read, hash_of
 from vistazo.serving.refusing import Refused
 from vistazo.serving.rows import READS, Table, as_csv, finite, kept, plain_rows, without_place
 from vistazo.tables.config import SEPARATORS
@@ -29,7 +29,7 @@ class Series:
 
     def __init__(self, model: Any, digest: str) -> None:
         self.model = model
-        self.hash: str = getattr(model, "hash", None) or digest
+        self.hash = hash_of(model, digest)
         self._reading: Mapping[str, Any] = model.history.reading
 
     def light(self, body: bytes, media_type: str) -> bool:

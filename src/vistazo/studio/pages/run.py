@@ -62,7 +62,9 @@ class _Watching:
                 ("stop", tr("Stop"), "danger", self._stop),
             ):
                 self.buttons[name] = button(text, guarded(act, self.message), kind=kind)
-        words("p", tr("You may close this page: it goes on learning, and this page finds it again."), "hint")
+        self.hint = words(
+            "p", tr("You may close this page: it goes on learning, and this page finds it again."), "hint"
+        )
         self.curves = box("div", "curves")
         self._show(self.state)
         ui.timer(OFTEN, self._look)
@@ -84,6 +86,7 @@ class _Watching:
             self.bar.props["value"] = f"{done:.3f}"
         self.bar.set_visibility(state.works)
         self.bar.update()
+        self.hint.set_visibility(state.works)
         job = working.job_of(job_folder(self.run))
         self.said.text = job.said if job is not None and job.runs and not lines else ""
         asked = state.state in ("reading", "training")  # a run that begins forgets what it was asked before
