@@ -1,6 +1,7 @@
 """`vistazo export` of a classifier: the file answers as the model does, and nothing is written that was not proven."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -198,6 +199,10 @@ def test_a_spanish_verb_with_spanish_options(verb, trained):
     said = verb("exportar", trained, "--salida", "m.bin", "--precision", "fp32", "--idioma", "es")
     assert said.code == 2
     assert "m.bin" in said.err
+    said = verb("exportar", trained, "--salida", "m.onnx", "--idioma", "es")
+    assert said.code == 0
+    assert re.search(r"los números difieren en \d,\de-\d\d", said.out), said.out
+    assert "." not in said.out.replace("m.onnx", "").replace("...", "")
 
 
 # ---------------------------------------------------------------- precisions

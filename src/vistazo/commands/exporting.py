@@ -9,7 +9,7 @@ import click
 
 from vistazo.commands.options import Verb, option, take_common
 from vistazo.errors import UsageError
-from vistazo.language import mark, tr
+from vistazo.language import current, mark, tr
 
 __all__ = ["VERBS"]
 
@@ -68,7 +68,7 @@ def _show(told: dict[str, Any]) -> list[str]:
                precision=told["precision"]),
             tr("proof:  of {n} answers {share} are those of the model ({ties} ties), numbers differ by {most} at most",
                n=number(told["examples"]), share=percent(told["agreement"], 2), ties=told["ties"],
-               most=f"{told['largest_difference']:.1e}"),
+               most=_digits(told["largest_difference"], ".1e")),
         ]  # fmt: skip
         both = told["accuracy"]
         if both and all(isinstance(one, float) and 0 <= one <= 1 for one in both.values()):
@@ -84,13 +84,18 @@ def _show(told: dict[str, Any]) -> list[str]:
             lines.append(
                 tr(
                     "mean absolute error: the model {model}, exported {exported}",
-                    model=f"{errors['model']:.6g}",
-                    exported=f"{errors['exported']:.6g}",
+                    model=_digits(errors["model"], ".6g"),
+                    exported=_digits(errors["exported"], ".6g"),
                 )
             )
     if "service" in told:
         return [*lines, tr("next:   cd {folder}, and read README.md", folder=told["service"]["folder"])]
     return [*lines, tr("next:   vistazo predict {path} FILES...", path=told["file"])]
+
+
+def _digits(value: float, form: str) -> str:
+    """A number in that form, with the decimal mark of the language in force."""
+    return f"{value:{form}}".replace(".", "," if current() == "es" else ".")
 
 
 def _options() -> list[click.Parameter]:
