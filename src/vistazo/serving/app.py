@@ -46,7 +46,7 @@ class Service(FastAPI):
     def turned_away(self, path: bytes, headers: Headers) -> tuple[bytes, bytes, bytes] | None:
         """The refusal (`Limits.turn_away`) of a POST that a crowd leaves no room for; None for every other.
 
-        In a crowd most requests are refused. Before they have a scope and a task of their own that costs half as much,
+        In a crowd most requests are refused. Before they have a scope and a task that costs a quarter less,
         and the time goes to those that are let in.
         """
         if self.front is None or self.answering.draining:
