@@ -50,6 +50,25 @@ def test_a_model_comes_back_as_it_was(model, tmp_path):
     assert_same(load(tmp_path / "m.vistazo"), model)
 
 
+def test_a_glance_tells_the_facts_and_refuses_nothing(model, tmp_path):
+    path = tmp_path / "m.vistazo"
+    save(model, path)
+    assert bundles.glance(path)["task"] == "classification"
+    whole = path.read_bytes()
+    for data in (
+        b"",
+        b"text",
+        whole[:40],
+        whole[:8] + b"[1]" + whole[11:],
+        b"\xff" * 100,
+        b"\x02" + bytes(7) + b"{}",
+    ):
+        path.write_bytes(data)
+        assert bundles.glance(path) == {}
+    with pytest.raises(OSError):
+        bundles.glance(tmp_path / "nothing")
+
+
 def test_equal_models_are_equal_files(model, tmp_path):
     save(model, tmp_path / "1.vistazo")
     turned = dict(reversed(list(TENSORS.items())))

@@ -2,8 +2,10 @@
 
 import errno
 import io
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -254,6 +256,32 @@ def test_cores_are_between_one_and_what_the_system_has():
 def test_a_system_without_affinity_still_has_cores(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert platform.physical_cores() >= 1
+
+
+def test_one_core_has_none_to_spare(monkeypatch):
+    monkeypatch.setattr(platform, "physical_cores", lambda: 1)
+    assert not platform.spare_core()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no socket is handed to a child there")
+def test_a_process_beside_has_our_paths_and_not_those_of_the_folder_it_is_started_in(tmp_path, monkeypatch):
+    """A file of the user's called json.py is no module of ours; where '' is among the paths, it is, as for us."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "json.py").write_text("raise SystemExit(7)")
+    monkeypatch.setattr(sys, "path", ["relative", *[one for one in sys.path if one]])
+    ours, theirs = socket.socketpair()
+    program = (
+        "import json, socket, sys; one = socket.socket(fileno=int(sys.argv[1])); "
+        "one.sendall(json.dumps([sys.argv[2], json.loads(sys.argv[3])]).encode())"
+    )
+    with ours:
+        with theirs:
+            process = platform.start_beside(program, theirs.fileno(), "word")
+        found = b""
+        while data := ours.recv(1 << 16):
+            found += data
+    assert process.wait(30) == 0
+    assert json.loads(found) == ["word", [str(tmp_path / "relative"), *sys.path[1:]]]
 
 
 def test_the_machine_is_told_in_words_that_json_can_hold():

@@ -279,3 +279,18 @@ def test_a_first_try_that_was_refused_does_not_take_its_folder(verb, in_tmp):
     assert mended.code == 0, mended.err
     other = verb("train", "sales.csv", "--out", "run", "--epochs", "1", "--quiet", "--value", "price")
     assert "holds a run with another value" in other.err
+
+
+# ---------------------------------------------------------------- what a file is for
+def test_a_file_tells_its_task_without_torch(trained, tmp_path):
+    path = trained / "model.vistazo"
+    code = (
+        "import sys; from pathlib import Path; from vistazo.tasks import task_of;"
+        f"print(task_of(Path({str(path)!r})), 'torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["classification", "False"]
+    for name, data in (("no.vistazo", b"text"), ("no.onnx", b"text")):
+        (tmp_path / name).write_bytes(data)
+        assert tasks.task_of(tmp_path / name) is None
+    assert tasks.task_of(tmp_path / "nothing.onnx") is None

@@ -24,11 +24,12 @@ from vistazo.language import tr
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FORMAT", "Bundle", "disk_sentence", "load", "read_container", "save", "write_container"]
+__all__ = ["FORMAT", "Bundle", "disk_sentence", "glance", "load", "read_container", "save", "write_container"]
 
 FORMAT = 1
 _NO_HASH = "0" * 64
 _KEY = "vistazo"
+_MOST_HEAD = 100_000_000  # bytes, as safetensors has it
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,21 @@ def read_container(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         return decode(data), facts
     except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError):  # as strangers may write it
         raise damaged from None
+
+
+def glance(path: Path) -> dict[str, Any]:
+    """What a container's head says, unproved: for a choice that reading it whole will confirm. {} for what is none.
+
+    Raises OSError.
+    """
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        head = file.read(size) if size < _MOST_HEAD else b""
+    try:
+        facts = json.loads(json.loads(head)["__metadata__"][_KEY])["facts"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def disk_sentence(path: Path, error: OSError) -> str:

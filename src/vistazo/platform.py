@@ -9,6 +9,7 @@ import ctypes
 import errno
 import functools
 import hashlib
+import json
 import locale
 import os
 import platform as _platform
@@ -21,7 +22,10 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = [
     "cache_folder",
@@ -44,6 +48,8 @@ __all__ = [
     "safe_streams",
     "seconds_since_start",
     "show_page",
+    "spare_core",
+    "start_beside",
     "stops_wait",
     "system_language",
     "take_away",
@@ -528,6 +534,23 @@ def physical_cores() -> int:
         except OSError:
             return len(allowed)
     return len(siblings) or 1
+
+
+def spare_core() -> bool:
+    """Whether a process can be started beside this one, by `start_beside`, and would have a core of its own."""
+    return os.name == "posix" and physical_cores() > 1
+
+
+def start_beside(program: str, handle: int, *words: str) -> "subprocess.Popen[bytes]":
+    """A Python with the paths of this one that runs a program of our own and keeps an open socket. Not on Windows.
+
+    The program finds in sys.argv the socket's handle, the words, and sys.path as JSON. It writes to our standard error.
+    """
+    import subprocess
+
+    found = [str(Path(one).absolute()) for one in sys.path]  # '' is the folder we are in
+    command = [sys.executable, "-P", "-c", program, str(handle), *words, json.dumps(found)]
+    return subprocess.Popen(command, pass_fds=(handle,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 def machine() -> dict[str, str | int]:

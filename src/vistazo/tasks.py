@@ -24,7 +24,7 @@ from vistazo import platform
 from vistazo.config import Config, build
 from vistazo.engine import runs, working
 from vistazo.engine.progress import Progress
-from vistazo.errors import ConfigError, RunError, SourceError, SourceMissing, UsageError
+from vistazo.errors import ConfigError, RunError, SourceError, SourceMissing, UsageError, VistazoError
 from vistazo.language import mark, tr
 from vistazo.registry import Registry
 from vistazo.remote import addresses
@@ -44,6 +44,7 @@ __all__ = [
     "recognise",
     "reproduce",
     "resume",
+    "task_of",
     "tasks",
     "train",
 ]
@@ -531,6 +532,21 @@ def _reproduced(folder: Path) -> Path:
         if runs.read_json(place / "status.json").get("phase") != "finished":
             return place
         number += 1
+
+
+def task_of(path: Path) -> str | None:
+    """The task that a model file says it is for, unproved and without torch; None where it does not tell."""
+    from vistazo import bundle
+    from vistazo.engine import onnx_file
+
+    try:
+        facts = (
+            onnx_file.metadata_of(path.read_bytes(), path) if path.suffix == ".onnx" else bundle.glance(path)
+        )
+    except (OSError, VistazoError):
+        return None
+    task = facts.get("task")
+    return task if isinstance(task, str) and task in tasks else None
 
 
 def load(name: str | os.PathLike[str]) -> Any:

@@ -55,44 +55,85 @@ def test_a_burst_is_no_crowd(clock):
     assert not one.crowded
 
 
+def came_in(one, clock, windows, requests):
+    """How many came in of requests that come at once, in each of so many windows."""
+    came = []
+    for _ in range(windows):
+        clock[0] += 0.25
+        came.append(let_in(one, requests))
+    return came
+
+
+def test_a_moment_of_many_among_as_many_as_ever_is_no_crowd(clock):
+    """Hundreds a window come and are answered; then the machine does something else, and eighty come at once."""
+    one = Admission(queue=32, least=3)
+    for _ in range(3):
+        clock[0] += 0.25
+        assert [let_in(one, 20) for _ in range(20)] == [20] * 20
+    clock[0] += 0.25
+    assert let_in(one, 80) == 32
+    assert not one.crowded
+    let_in(one, 150)
+    assert one.crowded, "more than a quarter of the 400 of a window"
+
+
 def test_in_a_crowd_a_few_are_let_in_as_long_as_it_stays(clock):
     one = Admission(queue=32, least=3)
     let_in(one, 80)
     assert one.crowded, "48 of 80 were turned away"
     assert let_in(one, 40) == 3
-    for _ in range(3):
-        clock[0] += 0.3
-        assert let_in(one, 40) == 3
-    clock[0] += 0.3
-    assert [let_in(one, 3) for _ in range(20)] == [3] * 20, "still a crowd, and nobody too many"
-    clock[0] += 0.3
-    assert let_in(one, 32) == 32
-    let_in(one, 80)
+    came = came_in(one, clock, 100, 40)
+    assert set(came) == {3, 12}, "now and then four times as many are let in, and it is a crowd still"
+    tried = [at for at, count in enumerate(came) if count == 12]
+    gaps = [second - first for first, second in zip(tried, tried[1:], strict=False)]
+    assert tried[0] == 0, "the first time at once"
+    assert gaps == sorted(gaps), "then ever less often"
+    assert gaps[-1] == 8, "every two seconds"
     clock[0] += 5.0  # nobody came for a while
     assert let_in(one, 32) == 32
+    assert not one.crowded
+
+
+def test_a_crowd_that_grows_smaller_is_none(clock):
+    one = Admission(queue=32, least=3)
+    let_in(one, 80)
+    came = came_in(one, clock, 3, 40)
+    assert max(came) == 12
+    assert came_in(one, clock, 2, 3) == [3, 3]
+    assert came_in(one, clock, 1, 32) == [32]
 
 
 def test_clients_that_the_queue_can_hold_are_not_a_crowd_for_ever(clock):
-    """Twenty-four that ask again as soon as they are refused: until the whole queue is tried, and takes them."""
+    """Twelve that ask again as soon as they are refused: until more are let in, and nobody is refused any more."""
     one = Admission(queue=32, least=3)
     let_in(one, 80)
-    came = []
-    for _ in range(130):
-        clock[0] += 0.2
-        came.append(let_in(one, 24))
-    assert came[0] == 3
-    assert came.index(24) == pytest.approx(100, abs=2), "after twenty seconds"
-    assert set(came[came.index(24) :]) == {24}
+    came = came_in(one, clock, 12, 12)
+    assert came[:2] == [12, 12], "the first try is soon, and ends it"
+    assert set(came) == {12}
+    assert not one.crowded
 
 
-def test_a_crowd_that_is_still_there_is_one_again_at_once(clock):
+def test_one_that_is_about_to_come_has_its_place(clock):
+    """Requests whose heads arrive together: those that were let in are not at the queue yet."""
     one = Admission(queue=32, least=3)
-    came = []
-    for _ in range(250):
-        clock[0] += 0.1
-        came.append(let_in(one, 200))
-    assert came.count(32) == 2, "at its beginning, and once after twenty seconds"
-    assert came.count(3) == 248
+    let_in(one, 80)
+    one.admit()
+    passed = 0
+    for _ in range(20):
+        if not one.full:
+            one.expect()
+            passed += 1
+    assert passed == 2
+    one.admit()
+    one.admit()
+    assert one.full
+    one.leave(3)
+    one.admit()
+    one.expect()
+    one.expect()
+    assert one.full
+    clock[0] += 0.02  # they never came
+    assert not one.full
 
 
 def test_an_input_takes_what_the_last_ones_took():
@@ -107,7 +148,7 @@ def test_an_input_takes_what_the_last_ones_took():
 def crowd(server):
     """The service as it is while a crowd asks: nobody is let in."""
     one = server.app.shelf.get("grey").admission
-    one.accepted, one.limit, one._until = 5, one.least, float("inf")
+    one.accepted, one.limit, one._until, one.crowded = 5, one.least, float("inf"), True
     return one
 
 
@@ -115,7 +156,8 @@ ASKED = "/v1/models/grey/predict"
 
 
 def test_a_crowd_is_refused_like_anybody_else():
-    """With the headers, the body, the line of the log and the count of every other refusal; the connection goes on."""
+    """With the headers, the body and the count of every other refusal, on a connection that goes on; the log tells how
+    many they were."""
     with running({"grey": Grey()}) as server:
         assert server.predict(png())[0] == 200
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
@@ -145,10 +187,10 @@ def test_a_crowd_is_refused_like_anybody_else():
         connection.close()
         text = server.ask("GET", "/metrics")[2]
         assert b'model="grey",status="429"} 3' in text
+        assert server.logged(lambda one: one.get("message") == "2 requests were turned away")
         lines = [line for line in server.lines() if line.get("status") == 429]
-        assert len(lines) == 3
-        assert {line["route"] for line in lines} == {"/v1/models/{name}/predict"}
-        assert lines[0].keys() == lines[1].keys()
+        assert [line.get("count", 1) for line in lines] == [1, 2]
+        assert {line["model"] for line in lines} == {"grey"}
 
 
 @pytest.mark.parametrize(

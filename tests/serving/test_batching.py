@@ -93,3 +93,71 @@ def test_nothing_is_waited_for_where_nobody_else_would_be_let_in():
     asyncio.run(main(False))
     asyncio.run(main(True))
     assert batches == [[0, 1], [0], [1]]
+
+
+# ---------------------------------------------------------------- computed elsewhere
+class Elsewhere:
+    """Takes batches, and answers them when it is told to."""
+
+    def __init__(self):
+        self.batches, self.waiting = [], []
+
+    def send(self, items, came):
+        self.batches.append(list(items))
+        self.waiting.append((items, came))
+
+    def answer(self):
+        items, came = self.waiting.pop(0)
+        came([2 * one for one in items], 0.001)
+
+
+def distant(elsewhere, most=32):
+    return Batcher(None, most=most, inline=False, distant=elsewhere.send)
+
+
+async def turns(count=3):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_while_another_process_computes_a_batch_that_is_worth_it_is_sent_ahead():
+    there = Elsewhere()
+
+    async def main():
+        one = distant(there)
+        asked = [asyncio.create_task(one.ask([at])) for at in range(3)]
+        await turns()
+        assert there.batches == [[0, 1, 2]]
+        asked += [asyncio.create_task(one.ask([at])) for at in range(3, 10)]
+        await turns()
+        assert len(there.batches) == 1, "seven are not worth it"
+        asked += [asyncio.create_task(one.ask([at])) for at in range(10, 13)]
+        await turns()
+        assert there.batches[1:] == [list(range(3, 11))], "eight are; no third batch is sent"
+        asked += [asyncio.create_task(one.ask([at])) for at in range(13, 40)]
+        await turns()
+        assert len(there.batches) == 2
+        while there.waiting:
+            there.answer()
+        told = await asyncio.gather(*asked)
+        again = asyncio.create_task(one.ask([50]))
+        await turns()
+        there.answer()
+        return [*told, await again]
+
+    assert asyncio.run(main()) == [[2 * at] for at in [*range(40), 50]]
+    assert [len(one) for one in there.batches] == [3, 8, 29, 1]
+
+
+def test_a_process_that_answers_at_once_that_it_is_gone_keeps_nobody():
+    def gone(items, came):
+        came([ValueError("gone")] * len(items), 0.0)
+
+    async def main():
+        one = Batcher(None, most=2, inline=False, distant=gone)
+        told = await asyncio.gather(*(one.ask([at, at]) for at in range(40)))
+        return [*told, await one.ask([1])]
+
+    told = asyncio.run(main())
+    assert len(told) == 41
+    assert all(isinstance(one, ValueError) for answers in told for one in answers)

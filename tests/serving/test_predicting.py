@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import gzip
 import io
 import json
 import socket
@@ -101,6 +102,20 @@ def test_what_cannot_be_read_is_told_in_one_sentence(server, body, kind, status)
     assert set(told) == {"error", "request"}
     assert told["request"] == headers["x-request-id"]
     assert "\n" not in told["error"] and told["error"].endswith(".")
+
+
+def test_malformed_json_is_told_in_the_language_that_was_asked_for(server):
+    status, _, told = server.predict(b'{"pictures": [,]}', "application/json", Accept_Language="es")
+    assert status == 400
+    assert told["error"] == "El cuerpo JSON está mal formado: no es JSON en el carácter 15."
+
+
+def test_a_packed_body_is_refused_as_such(server):
+    status, headers, told = server.predict(gzip.compress(png()), Content_Encoding="gzip")
+    assert status == 415
+    assert headers["accept-encoding"] == "identity"
+    assert "Content-Encoding" in told["error"]
+    assert server.predict(png(), Content_Encoding="Identity")[0] == 200
 
 
 def test_a_picture_of_very_many_pixels_is_refused_before_it_is_decoded(server):

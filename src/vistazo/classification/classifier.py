@@ -144,7 +144,8 @@ class Classifier(Answering, Seeing, Exporting):
     @torch.no_grad()
     def view_scores(self, pixels_NHWC: PictureArray | Pixels) -> npt.NDArray[np.float32]:
         """(V, N, K) scores of each view, the unmoved one first."""
-        self.network.eval()
+        if self.network.training:
+            self.network.eval()
         views = len(self.views)
         found = np.empty((views, len(pixels_NHWC), len(self.classes)), dtype=np.float32)
         for first in range(0, len(pixels_NHWC), self.at_once):

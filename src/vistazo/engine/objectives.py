@@ -5,8 +5,9 @@ The losses themselves, and what their scores mean: `vistazo.engine.losses`.
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from vistazo.engine import losses
@@ -269,8 +270,14 @@ def spelled(name: str, arguments: Mapping[str, float]) -> str:
     return "=".join([name, *(f"{value:g}" for value in arguments.values())])
 
 
-def _takes(name: str) -> set[str]:
-    return set(inspect.signature(objectives[name]).parameters)
+def _takes(name: str) -> frozenset[str]:
+    return _parameters(objectives[name])
+
+
+@cache
+def _parameters(loss: Callable[..., Objective]) -> frozenset[str]:
+    """Kept, as a model that answers picture by picture asks for its loss each time."""
+    return frozenset(inspect.signature(loss).parameters)
 
 
 def _arguments(name: str, sign: str, value: str) -> dict[str, float]:

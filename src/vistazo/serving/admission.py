@@ -1,8 +1,9 @@
 """Who is let in: as many inputs as may wait, and fewer while a crowd asks for more than can be answered.
 
 A full queue makes everybody in it wait for all of it, as long as the crowd stays. So in a crowd only a few are let in,
-and these are answered as quickly as without it. A burst that the queue can take is no crowd. Clients that ask again at
-once make a crowd of themselves where the queue could hold them all, so now and then it is tried.
+and these are answered as quickly as without it. A burst that the queue can take is no crowd. With a few let in less is
+answered than could be, and clients that ask again at once make a crowd of themselves where the queue could hold them
+all; so now and then some more are let in, and where that is enough for most, it is a crowd no longer.
 """
 
 from time import monotonic
@@ -13,9 +14,11 @@ __all__ = ["Admission"]
 
 _WINDOW = 0.25  # seconds for which requests are counted
 _FLOOD = 32  # requests turned away in one window, from which on it is a crowd
-_TRIAL = 20.0  # seconds of a crowd after which the whole queue is tried: its late answers are 1 in 500 then
-_SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
 _SHARE = 0.25  # of a window's requests turned away, and it stays one
+_TRIAL, _TRIALS = 0.25, 2.0  # seconds of a crowd before a window in which more are let in: at first, at most
+_MORE = 4  # times as many
+_SOON = 0.01  # seconds in which a request that was let in at its head is at the queue
+_SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
 
 
 class Admission:
@@ -29,18 +32,23 @@ class Admission:
         self.limit = queue
         self.accepted = 0
         self.pace = 0.001
-        self._asked = self._refused = 0
+        self.crowded = False  # requests are turned away that would have found a place without a crowd
+        self._asked = self._refused = self._before = 0
         self._until = self._trial = 0.0
-
-    @property
-    def crowded(self) -> bool:
-        """Whether requests are turned away that would have found a place without a crowd."""
-        return self.limit != self.queue
+        self._patience = _TRIAL
+        self._expected, self._expected_at = 0, 0.0
 
     @property
     def full(self) -> bool:
         """Whether one more input finds no room now."""
-        return 0 < self.accepted >= self.limit
+        expected = self._expected if self._expected and monotonic() - self._expected_at < _SOON else 0
+        return 0 < self.accepted + expected >= self.limit
+
+    def expect(self) -> None:
+        """A request is about to ask to be let in: until then, its place is taken."""
+        now = monotonic()
+        self._expected = self._expected + 1 if now - self._expected_at < _SOON else 1
+        self._expected_at = now
 
     @property
     def wait(self) -> float:
@@ -59,19 +67,34 @@ class Admission:
     def turns_away(self, count: int = 1) -> bool:
         """Whether so many inputs find no room now; the request is counted either way."""
         now = monotonic()
+        if self._expected:
+            self._expected -= 1
         if now >= self._until:
-            stays = now < self._until + _WINDOW and self._refused > _SHARE * self._asked
-            if not stays or now >= self._trial:
-                self.limit = self.queue
-            self._asked = self._refused = 0
-            self._until = now + _WINDOW
+            self._judge(now)
         self._asked += 1
         if not self.accepted or self.accepted + count <= self.limit:
             return False
         self._refused += 1
-        if not self.crowded and self._refused >= _FLOOD and self._refused > _SHARE * self._asked:
-            self.limit, self._trial = self.least, now + _TRIAL
+        usual = max(self._asked, self._before)  # a moment in which the machine did something else is no crowd
+        if not self.crowded and self._refused >= _FLOOD and self._refused > _SHARE * usual:
+            self._patience = _TRIAL
+            self.crowded, self.limit, self._trial = True, self.least, now + _TRIAL
         return True
+
+    def _judge(self, now: float) -> None:
+        """Whether it is a crowd still, at the end of a window."""
+        if self.crowded:
+            stays = now < self._until + _WINDOW and self._refused > _SHARE * self._asked
+            if not stays:
+                self.crowded, self.limit = False, self.queue
+            elif now >= self._trial:
+                self._patience = min(2 * self._patience, _TRIALS)
+                self.limit, self._trial = min(_MORE * self.least, self.queue), now + self._patience
+            else:
+                self.limit = self.least
+        self._before = self._asked if now < self._until + _WINDOW else 0
+        self._asked = self._refused = 0
+        self._until = now + _WINDOW
 
     def leave(self, count: int = 1) -> None:
         """So many accepted inputs are answered, or will not be."""

@@ -12,11 +12,11 @@ from vistazo.serving.endpoints import Asked, Read, whole_number
 from vistazo.serving.limits import Receive, Scope, Send, respond
 from vistazo.serving.logs import Log
 from vistazo.serving.models import Served, Shelf
-from vistazo.serving.refusing import Refused
+from vistazo.serving.refusing import Refused, unread
 from vistazo.serving.settings import ServeSettings
 from vistazo.serving.visits import Visit
 
-__all__ = ["LABELS", "Answering", "parameters", "send_json", "unread"]
+__all__ = ["LABELS", "Answering", "parameters", "send_json"]
 
 LABELS = {verb: f"/v1/models/{{name}}/{verb}" for verb in ("predict", "explain", "similar")}
 _MOST_TOP, _MOST_STEPS = 10_000, 100_000
@@ -46,6 +46,9 @@ class Answering:
         visit.model = name
         if scope["method"] != "POST":
             raise Refused(405, tr("Ask this route with POST."), (b"allow", b"POST"), close=visit.chunked)
+        if visit.encoding.lower() not in (b"", b"identity"):
+            sentence = tr("A body has to come as it is, without Content-Encoding.")
+            raise Refused(415, sentence, (b"accept-encoding", b"identity"), close=True)
         if self.draining:
             raise Refused.draining()
         self.busy += 1
@@ -53,6 +56,7 @@ class Answering:
             body = await read_body(
                 receive, visit, self.settings.limit, self.settings.body_seconds, self._held
             )
+            told: str | dict[str, Any]
             if verb == "predict":
                 told = await self._predict(served, body, visit, scope["query_string"])
             else:
@@ -61,7 +65,7 @@ class Answering:
             self.busy -= 1
         await send_json(send, visit, told, close=self.draining)
 
-    async def _predict(self, served: Served, body: bytes, visit: Visit, query: bytes) -> dict[str, Any]:
+    async def _predict(self, served: Served, body: bytes, visit: Visit, query: bytes) -> str:
         endpoint, admission = served.endpoint, served.admission
         kind = media_type_of(visit.media_type)
         asked = _asked_of(query, visit) if query else _ASKED[visit.language]
@@ -81,22 +85,24 @@ class Answering:
             answers = await served.batcher.ask(found.items)
         finally:
             admission.leave(counted)
-        predictions: list[dict[str, Any]] = []
+        predictions: list[str] = []
         unreadable = found.unreadable
         for answer in answers:
+            if isinstance(answer, str):  # JSON, from where it was computed
+                predictions.append(answer)
+                continue
             if isinstance(answer, Exception):
                 raise self._fault(served, answer)
-            for one in answer:
-                (unreadable if "reason" in one else predictions).append(one)
+            for one in (answer,) if isinstance(answer, dict) else answer:
+                if "reason" in one:
+                    unreadable.append(one)
+                else:
+                    predictions.append(_encode(one))
         if not predictions:
             raise unread(unreadable)
-        return {
-            "model": visit.model,
-            "hash": served.hash,
-            "request": visit.request,
-            "predictions": predictions,
-            "unreadable": unreadable,
-        }
+        head = _encode({"model": visit.model, "hash": served.hash, "request": visit.request})
+        rest = _encode(unreadable) if unreadable else "[]"
+        return f'{head[:-1]}, "predictions": [{", ".join(predictions)}], "unreadable": {rest}}}'
 
     def _fault(self, served: Served, error: Exception) -> Exception:
         """What an input that the model tripped over is told: cells can hold what no reader was ready for."""
@@ -116,14 +122,6 @@ class Answering:
         except Exception:
             self.log.fault()
             raise Refused(422, tr("Nothing that was sent could be read.")) from None
-
-
-def unread(unreadable: list[dict[str, Any]]) -> Refused:
-    """The refusal where nothing that was sent could be read, with the first reason."""
-    if not unreadable:
-        return Refused(422, tr("The request holds nothing to answer for."))
-    reason = " ".join(str(unreadable[0]["reason"]).split())[:300]
-    return Refused(422, tr("Nothing that was sent could be read: {reason}.", reason=reason.rstrip(".")))
 
 
 def _asked_of(query: bytes, visit: Visit) -> Asked:
@@ -148,9 +146,10 @@ _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 
 async def send_json(send: Send, visit: Visit, told: Any, *, close: bool = False) -> None:
-    """Send a value as JSON."""
+    """Send a value as JSON; a text is JSON already."""
     headers = _CLOSING if close else _PLAIN
-    await respond(send, visit, 200, headers, _encode(told).encode("ascii"))
+    text = told if isinstance(told, str) else _encode(told)
+    await respond(send, visit, 200, headers, text.encode("ascii"))
 
 
 def _early(visit: Visit, status: int, sentence: str) -> Refused:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = ["Service", "create"]
 
 _FRONT = "/v1/models/"
 _PREDICT = b"/predict"
+_AGAIN, _LATEST = 0.5, 30.0  # seconds between two attempts to start what ended: the first, the longest
 
 
 class Service(FastAPI):
@@ -56,14 +58,14 @@ class Service(FastAPI):
         if served is None or not served.admission.crowded or not path.startswith(_FRONT.encode()):
             return None
         visit = Visit(headers)
-        if not 0 <= visit.length <= SMALL or not self.front.knows(visit) or not served.admission.full:
+        if not 0 <= visit.length <= SMALL or not self.front.knows(visit):
+            return None
+        if not served.admission.full:
+            served.admission.expect()
             return None
         served.admission.turns_away()
         visit.label, visit.model, visit.received = LABELS["predict"], name, visit.length
-        if not visit.languages:
-            return self.front.turn_away(visit, Refused.busy(served.admission.wait))
-        with speaking(visit.language):
-            return self.front.turn_away(visit, Refused.busy(served.admission.wait))
+        return self.front.turn_away(visit, math.ceil(served.admission.wait))
 
 
 class _Front:
@@ -101,13 +103,14 @@ def create(
     )
     app.rules, app.shelf = rules, shelf
     app.answering = Answering(shelf, settings, rules.log)
-    app.looking = Looking(shelf, settings)
+    app.looking = Looking(settings)
     app.answering.more = {"explain": app.looking.explain, "similar": app.looking.similar}
     shelf.on_batch(rules.measures.batch)
     rules.measures.watch(
         "vistazo_queue", "Inputs accepted and not yet answered.",
         lambda: {name: served.admission.accepted for name, served in shelf.items()},
     )  # fmt: skip
+    rules.measures.computing = lambda: None if shelf.process is None else shelf.process.pid
     app.state.settings = settings
     _routes(app)
     return app
@@ -116,13 +119,18 @@ def create(
 @contextlib.asynccontextmanager
 async def _alive(app: FastAPI) -> AsyncIterator[None]:
     assert isinstance(app, Service)
-    watching = asyncio.create_task(_watch(app.shelf, app.rules, app.state.settings.reload_seconds))
+    if app.shelf.process is not None:
+        await app.shelf.process.attach()
+    watching = [
+        asyncio.create_task(_watch(app.shelf, app.rules, app.state.settings.reload_seconds)),
+        asyncio.create_task(_keep(app.shelf, app.rules)),
+    ]
     try:
         yield
     finally:
-        watching.cancel()
-        for _, served in app.shelf.items():
-            served.batcher.close()
+        for one in watching:
+            one.cancel()
+        app.shelf.close()
         app.looking.close()
         app.rules.log.flush()
 
@@ -147,13 +155,36 @@ async def _watch(shelf: Shelf, rules: Rules, seconds: float) -> None:
                     rules.log.event("info", f"{name} was loaded anew", model=name, hash=new.hash)
 
 
+async def _keep(shelf: Shelf, rules: Rules) -> None:
+    """Start the process of the models again whenever it ends; until then they are not ready."""
+    while shelf.process is not None and shelf.process.ended is not None:
+        await shelf.process.ended
+        rules.log.event("error", "the process of the models ended; it is started again")
+        wait, failed = _AGAIN, None
+        while failed is None:
+            try:
+                failed = await asyncio.to_thread(shelf.begin_again)
+                continue
+            except (VistazoError, OSError) as error:
+                rules.log.event("error", f"the process of the models cannot be started: {error}")
+            except Exception:
+                rules.log.fault()
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LATEST)
+        await shelf.process.attach()
+        for name, why in failed.items():
+            rules.log.event("error", f"{name} cannot be loaded again: {why}", model=name)
+        rules.log.event("info", "the process of the models answers again")
+
+
 # ---------------------------------------------------------------- routes besides those of models
 def _routes(app: Service) -> None:
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
-        if app.answering.draining:
+        process = app.shelf.process
+        if app.answering.draining or (process is not None and not process.ready):
             with speaking(request.scope["vistazo"].language):
                 raise Refused.draining()
         return JSONResponse({"status": "ok"})

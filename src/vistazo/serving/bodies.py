@@ -202,7 +202,7 @@ def parse_json(body: bytes) -> Any:
     except _NotFinite:
         why = tr("it holds a number that is not finite or too large")
     except ValueError as error:
-        why = f"{getattr(error, 'msg', 'JSON')}, {getattr(error, 'pos', 0)}"
+        why = tr("it is no JSON at character {n}", n=getattr(error, "pos", 0) + 1)
     raise Refused(400, tr("The JSON body is malformed: {why}.", why=why))
 
 

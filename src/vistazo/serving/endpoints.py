@@ -42,6 +42,7 @@ class Endpoint(Protocol):
     most: int
     least: int
     explains: bool
+    searches: bool
 
     def light(self, body: bytes, media_type: str) -> bool:
         """Whether `read` takes less time than handing the body to a thread."""

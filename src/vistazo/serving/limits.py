@@ -9,7 +9,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from vistazo.language import speaking, tr
@@ -152,14 +152,16 @@ class Limits:
             self.rules.measures.answered(visit)
             self.rules.log.request(scope, visit)
 
-    def turn_away(self, visit: Visit, refusal: Refused) -> tuple[bytes, bytes, bytes]:
-        """What refuses a request before anything was made of it, which is told like any other: header lines of every
-        answer, of this one, and the body."""
-        visit.status = refusal.status
+    def turn_away(self, visit: Visit, seconds: int) -> tuple[bytes, bytes, bytes]:
+        """What refuses a request before anything was made of it: header lines of every answer, of this one, the body.
+
+        It counts like any other; the log tells how many there were, not each. seconds: to wait.
+        """
+        visit.status = 429
         self.rules.measures.answered(visit)
-        self.rules.log.request({"method": "POST"}, visit)
-        lines = b"".join([b"%b: %b\r\n" % header for header in (_JSON, *refusal.more)])
-        return self._identified(visit), lines, body_of(refusal.sentence, visit.request)
+        self.rules.log.turned_away(visit.model)
+        lines, body = _busy(seconds, visit.language)
+        return self._identified(visit), lines, body % visit.request.encode()
 
     def knows(self, visit: Visit) -> bool:
         """Whether a request is let in at a glance: by a name that was seen before, of no page, with the token."""
@@ -228,6 +230,15 @@ class Limits:
         ]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
+
+
+@lru_cache(64)
+def _busy(seconds: int, language: str) -> tuple[bytes, bytes]:
+    """Header lines and body of a refusal, the request's name left open: in a crowd they are the same each time."""
+    with speaking(language):
+        refusal = Refused.busy(seconds)
+    lines = b"".join([b"%b: %b\r\n" % header for header in (_JSON, *refusal.more)])
+    return lines, body_of(refusal.sentence.replace("%", "%%"), "%b")
 
 
 async def answer(send: Send, visit: Visit, refusal: Refused) -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TextIO
@@ -29,6 +29,7 @@ class Log:
         self._to, self._requests = to, requests
         self._lines: deque[str] = deque()
         self._dropped = 0
+        self._turned: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._timer: threading.Thread | None = None
@@ -48,6 +49,14 @@ class Log:
             f'"milliseconds":{elapsed:.3f},"bytes":{visit.received}}}'
         )
 
+    def turned_away(self, model: str) -> None:
+        """A request that a crowd left no room for: told together with the others, as a flood is not to fill a disk."""
+        if not self._requests:
+            return
+        if not self._turned:
+            self._begin()
+        self._turned[model] += 1
+
     def event(self, level: str, message: str, **facts: Any) -> None:
         """A line for something that happened: a model reloaded, a start, an end."""
         told = {"time": _now(), "level": level, "message": message, **facts}
@@ -64,8 +73,13 @@ class Log:
         with self._writing:
             with self._lock:
                 lines, dropped = list(self._lines), self._dropped
+                turned, self._turned = self._turned, Counter()
                 self._lines.clear()
                 self._dropped = 0
+            for model, count in turned.items():
+                told = {"time": _now(), "level": "warning", "message": f"{count} requests were turned away",
+                        "model": model, "status": 429, "count": count}  # fmt: skip
+                lines.append(json.dumps(told))
             if dropped:
                 lines.append(
                     json.dumps({"time": _now(), "level": "warning", "message": f"{dropped} lines dropped"})
@@ -83,6 +97,10 @@ class Log:
             self._dropped += 1
             return
         self._lines.append(line)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have the thread write, soon."""
         if self._timer is None:
             with self._lock:
                 if self._timer is None:

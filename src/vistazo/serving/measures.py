@@ -50,6 +50,9 @@ class Measures:
         self._reloads: dict[tuple[str, str], int] = defaultdict(int)
         self._watched: list[tuple[str, str, Callable[[], dict[str, float]]]] = []
         self._began = time()
+        self.computing: Callable[[], int | None] = lambda: (
+            None
+        )  # the process of the models, where there is one
 
     def answered(self, visit: "Visit") -> None:
         """A request was answered."""
@@ -103,15 +106,20 @@ class Measures:
             lines += ["# HELP process_resident_memory_bytes Resident memory.",
                       "# TYPE process_resident_memory_bytes gauge",
                       f"process_resident_memory_bytes {memory}"]  # fmt: skip
+        computing = self.computing()
+        if computing and (memory := _resident(computing)):
+            lines += ["# HELP vistazo_models_resident_memory_bytes Resident memory of the process of the models.",
+                      "# TYPE vistazo_models_resident_memory_bytes gauge",
+                      f"vistazo_models_resident_memory_bytes {memory}"]  # fmt: skip
         if files:
             lines += ["# HELP process_open_fds Open file descriptors.", "# TYPE process_open_fds gauge",
                       f"process_open_fds {files}"]  # fmt: skip
         return "\n".join(lines) + "\n"
 
 
-def _resident() -> int:
+def _resident(process: int | str = "self") -> int:
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError, AttributeError):
         return 0
 

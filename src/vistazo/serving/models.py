@@ -1,5 +1,6 @@
 """The models of a service: found, loaded, and loaded anew when their file is replaced."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -8,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vistazo import platform
 from vistazo.engine import runs
 from vistazo.errors import UsageError, VistazoError
 from vistazo.language import tr
 from vistazo.serving.admission import Admission
 from vistazo.serving.batching import Batcher
+from vistazo.serving.distant import DistantPictures, ModelProcess
 from vistazo.serving.endpoints import Endpoint, endpoint_for
 from vistazo.serving.settings import ServeSettings
 
-__all__ = ["Served", "Shelf", "file_of", "named", "served_models"]
+__all__ = ["Served", "Shelf", "file_of", "fill", "named", "served_models"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _Stamp = tuple[int, int, int]
@@ -34,13 +37,21 @@ class Served:
     digest: str = ""
 
     @property
+    def distant(self) -> DistantPictures | None:
+        """The endpoint, where it computes in another process."""
+        return self.endpoint if isinstance(self.endpoint, DistantPictures) else None
+
+    @property
     def hash(self) -> str:
         """SHA-256 of the model's file."""
         return self.endpoint.hash
 
 
 class Shelf:
-    """The models of a service, by name. told: called with the model's name and the size of each batch."""
+    """The models of a service, by name. told: called with the model's name and the size of each batch.
+
+    process: where those of pictures compute, once `begin` has started it; without, all compute here.
+    """
 
     def __init__(
         self, settings: ServeSettings, told: Callable[[str, int], None] = lambda name, size: None
@@ -48,6 +59,7 @@ class Shelf:
         self._settings, self._told = settings, told
         self._models: dict[str, Served] = {}
         self._refused: dict[str, _Stamp | None] = {}  # replaced files that could not be used, told once each
+        self.process: ModelProcess | None = None
 
     def __len__(self) -> int:
         return len(self._models)
@@ -64,6 +76,47 @@ class Shelf:
         """Who is told of batches from here on."""
         self._told = told
 
+    def begin(self, paths: Sequence[Path]) -> None:
+        """Start the process in which models of pictures compute, where there are any and a core for it."""
+        from vistazo.tasks import task_of
+
+        pictures = [one for one in paths if task_of(one) == "classification"]
+        if pictures and platform.spare_core():
+            with contextlib.suppress(OSError):
+                self.process = ModelProcess.start(torch=any(one.suffix != ".onnx" for one in pictures))
+
+    def begin_again(self) -> dict[str, VistazoError]:
+        """A new process for one that ended, with the files as they are now; which of them cannot be used, and why.
+
+        Such a model answers when its file is replaced again. Raises VistazoError where there is none that can be used,
+        OSError where there is no room for a process.
+        """
+        assert self.process is not None
+        self.process.close()
+        distant = {name: one.path for name, one in self.items() if one.distant is not None and one.path}
+        torch = any(path.suffix != ".onnx" for path in distant.values())
+        process, failed = ModelProcess.start(torch=torch), {}
+        try:
+            for name, path in distant.items():
+                try:
+                    self._models[name] = self._loaded(name, path, process)
+                except VistazoError as error:
+                    failed[name] = error
+            if len(failed) == len(distant):
+                raise next(iter(failed.values()))
+        except BaseException:
+            process.close()
+            raise
+        self.process = process
+        return failed
+
+    def close(self) -> None:
+        """Let go of threads and processes."""
+        for _, served in self.items():
+            served.batcher.close()
+        if self.process is not None:
+            self.process.close()
+
     def open(self, name: str, path: Path) -> None:
         """Load the model in a file under a name. Raises VistazoError, each in one sentence."""
         self._models[name] = self._loaded(name, path)
@@ -72,7 +125,7 @@ class Shelf:
         """Serve a model that is loaded already."""
         path = getattr(model, "path", None)
         digest = _digest(path) if path is not None and Path(path).is_file() else ""
-        self._models[name] = self._served(name, model, digest, None, None)
+        self._models[name] = self._served(name, self._near(model, digest), digest, None, None)
 
     def changed(self) -> list[str]:
         """The names of models whose file is another by now, and was not refused already."""
@@ -94,7 +147,8 @@ class Shelf:
         assert old.path is not None
         stamp = _stamp(old.path)
         try:
-            if _digest(old.path) == old.digest:
+            lives = old.distant is None or old.distant.process.alive
+            if lives and _digest(old.path) == old.digest:
                 old.stamp = stamp
                 return None
             new = self._loaded(name, old.path)
@@ -104,16 +158,25 @@ class Shelf:
         self._models[name] = new
         return new
 
-    def _loaded(self, name: str, path: Path) -> Served:
+    def _loaded(self, name: str, path: Path, process: ModelProcess | None = None) -> Served:
         from vistazo import tasks
 
         stamp = _stamp(path)
         digest = _digest(path)
-        return self._served(name, tasks.load(path), digest, path, stamp)
+        threads = self._settings.threads
+        process = process or self.process
+        if process is not None and tasks.task_of(path) == "classification":
+            return self._served(name, process.open(path, digest, threads), digest, path, stamp)
+        return self._served(name, self._near(tasks.load(path), digest), digest, path, stamp)
 
-    def _served(self, name: str, model: Any, digest: str, path: Path | None, stamp: _Stamp | None) -> Served:
+    def _near(self, model: Any, digest: str) -> Endpoint:
         endpoint = endpoint_for(model, digest, threads=self._settings.threads)
         endpoint.warm()
+        return endpoint
+
+    def _served(
+        self, name: str, endpoint: Endpoint, digest: str, path: Path | None, stamp: _Stamp | None
+    ) -> Served:
         admission = Admission(self._settings.queue, endpoint.least)
 
         def told(size: int, seconds: float) -> None:
@@ -127,6 +190,7 @@ class Shelf:
             told=told,
             settle=endpoint.settle,
             full=lambda: admission.full,
+            distant=endpoint.send if isinstance(endpoint, DistantPictures) else None,
         )
         return Served(endpoint, batcher, admission, path, stamp, digest)
 
@@ -166,12 +230,17 @@ def served_models(models: "Shelf | Mapping[str, Any]", settings: ServeSettings) 
     if isinstance(models, Shelf):
         return models
     shelf = Shelf(settings)
+    fill(shelf, models)
+    return shelf
+
+
+def fill(shelf: Shelf, models: Mapping[str, Any]) -> None:
+    """Put models on a shelf that are loaded, or are files. Raises VistazoError."""
     for name, model in models.items():
         if isinstance(model, (str, os.PathLike)):
             shelf.open(name, file_of(model))
         else:
             shelf.put(name, model)
-    return shelf
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -21,13 +21,14 @@ from vistazo.serving.bodies import Part, parse_json, parts_of
 from vistazo.serving.endpoints import Asked, Read, hash_of
 from vistazo.serving.refusing import Refused
 
-__all__ = ["READS", "Pictures"]
+__all__ = ["READS", "Pictures", "is_small"]
 
 READS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
 _SMALL_FILE, _SMALL_SIDE = 16_384, 128  # bytes, pixels: what decodes in less time than a thread takes to wake
 _HELD_UP = 0.008  # seconds of a batch that the event loop may be held up for
 _FEW = 8  # pictures that a batch has to hold in that time, or a thread computes it
 _MOMENT = 0.03  # seconds of the largest batch, up to which all 32 sizes take half a second to try
+_LISTENING = 0.0001  # seconds a request takes from whoever reads and answers it, about
 _CROWD = 3  # pictures let in at once in a crowd
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
@@ -35,33 +36,48 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Pictures:
-    """A classifier as the service asks it: `vistazo.serving.endpoints.Endpoint`."""
+    """A classifier as the service asks it: `vistazo.serving.endpoints.Endpoint`.
+
+    apart: whether it computes in a process of its own, where a long batch holds up no event loop. decodes: whether
+    small pictures are decoded there too: by whichever of the two processes has less to do.
+    """
 
     task = "classification"
     reads: tuple[str, ...] = READS
 
-    def __init__(self, model: Any, digest: str, *, threads: int | None) -> None:
+    def __init__(self, model: Any, digest: str, *, threads: int | None, apart: bool = False) -> None:
         self.model = model
         self.hash = hash_of(model, digest)
         self.classes: tuple[str, ...] | None = tuple(model.classes)
-        self.explains = hasattr(model, "explain")
+        self.explains, self.searches = hasattr(model, "explain"), hasattr(model, "search")
         self.inline = False
         self.most = SIZES[-1]
         self.least = _CROWD
         self._sizes: tuple[int, ...] = SIZES
         self._size: tuple[int, int, int] = tuple(model.size)
-        self._threads = threads
+        self._threads, self._apart = threads, apart
+        self.decodes = False
         self._computing = 0  # threads that a batch is computed with
+
+    def facts(self) -> dict[str, Any]:
+        """What a process that does not hold the model has to know of it, as JSON."""
+        model = self.model
+        return {
+            "classes": list(model.classes),
+            "size": list(model.size),
+            "background": model.background,
+            "hash": self.hash,
+            "explains": self.explains,
+            "searches": self.searches,
+            "decodes": self.decodes,
+            "most": self.most,
+            "least": self.least,
+        }
 
     # ------------------------------------------------------------ reading
     def light(self, body: bytes, media_type: str) -> bool:
         """A raw picture that is small by its bytes and, as its header says, by its pixels."""
-        return (
-            len(body) < _SMALL_FILE
-            and media_type[:5] != "multi"
-            and media_type[-4:] != "json"
-            and _tiny(body)
-        )
+        return media_type[:5] != "multi" and media_type[-4:] != "json" and is_small(body)
 
     def inputs(self, body: bytes, content_type: str, media_type: str, most: int) -> list[Part]:
         """The pictures in a body, undecoded."""
@@ -116,9 +132,11 @@ class Pictures:
         largest = SIZES[-1]
         self._use_threads(self._threads or 1)
         few, whole = self._seconds_of(_FEW), self._seconds_of(largest)
+        self.decodes = self._apart and whole / largest < _LISTENING
         self.inline = few <= _HELD_UP
         if self.inline:
-            self.most = max(_FEW, min(largest, int(_HELD_UP * largest / whole)))
+            if not self._apart:
+                self.most = max(_FEW, min(largest, int(_HELD_UP * largest / whole)))
         else:
             # One is being computed and one waits, where a batch takes as long as its pictures one by one.
             self.least = 2 if whole > 0.5 * largest * self._seconds_of(1) else _CROWD
@@ -168,8 +186,10 @@ class Pictures:
         self._computing = count
 
 
-def _tiny(data: bytes) -> bool:
-    """Whether the header of a PNG or JPEG tells a picture of few pixels."""
+def is_small(data: bytes) -> bool:
+    """Whether a file is a PNG or JPEG of few bytes and, as its header says, of few pixels."""
+    if len(data) >= _SMALL_FILE:
+        return False
     if data[:16] == _PNG and len(data) > 24:
         width, height = struct.unpack(">II", data[16:24])
         return bool(0 < width <= _SMALL_SIDE and 0 < height <= _SMALL_SIDE)

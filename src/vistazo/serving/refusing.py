@@ -1,11 +1,12 @@
 """Why a request is not answered: a status, one sentence, and what the client may do."""
 
 import json
+import math
 from typing import Any
 
 from vistazo.language import tr
 
-__all__ = ["Refused", "body_of"]
+__all__ = ["Refused", "body_of", "unread"]
 
 
 class Refused(Exception):
@@ -18,7 +19,7 @@ class Refused(Exception):
     @classmethod
     def busy(cls, seconds: float, *, close: bool = False) -> "Refused":
         """The queue is full; it will have room after so many seconds."""
-        wait = max(1, round(seconds + 0.499))
+        wait = max(1, math.ceil(seconds))
         sentence = tr("The service is busy. Try again in {n} s.", n=wait)
         return cls(429, sentence, (b"retry-after", str(wait).encode()), close=close)
 
@@ -33,3 +34,11 @@ def body_of(sentence: str, request: str) -> bytes:
     """The JSON body of an error."""
     told: dict[str, Any] = {"error": sentence, "request": request}
     return json.dumps(told, ensure_ascii=True).encode()
+
+
+def unread(unreadable: list[dict[str, Any]]) -> Refused:
+    """The refusal where nothing that was sent could be read, with the first reason."""
+    if not unreadable:
+        return Refused(422, tr("The request holds nothing to answer for."))
+    reason = " ".join(str(unreadable[0]["reason"]).split())[:300]
+    return Refused(422, tr("Nothing that was sent could be read: {reason}.", reason=reason.rstrip(".")))

@@ -46,7 +46,7 @@ class Rows:
     inline = False
     most = 8
     least = 4
-    explains = False
+    explains = searches = False
 
     def __init__(self, model: Any, digest: str) -> None:
         self.model = model

@@ -24,7 +24,7 @@ class Series:
     inline = False
     most = 4
     least = 4
-    explains = False
+    explains = searches = False
     classes: tuple[str, ...] | None = None
 
     def __init__(self, model: Any, digest: str) -> None:

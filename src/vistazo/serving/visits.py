@@ -27,13 +27,13 @@ class Visit:
     """What the service knows of a request.
 
     request: its name. length: the body's as declared, or -1. chunked: whether the body is sent in chunks.
-    label: the route for logs and figures. model: the model asked. received: bytes of the body that were read.
-    repeated: whether a header stands twice that may stand once. whole: sends an answer in one piece, where the server
-    below can: takes status, header lines and body.
+    encoding: what the body is packed in. label: the route for logs and figures. model: the model asked.
+    received: bytes of the body that were read. repeated: whether a header stands twice that may stand once.
+    whole: sends an answer in one piece, where the server below can: takes status, header lines and body.
     """
 
     __slots__ = (
-        "authorization", "began", "chunked", "host", "label", "languages", "length", "media_type", "model",
+        "authorization", "began", "chunked", "encoding", "host", "label", "languages", "length", "media_type", "model",
         "origin", "received", "repeated", "request", "status", "whole",
     )  # fmt: skip
 
@@ -45,6 +45,7 @@ class Visit:
         self.origin: bytes | None = get(b"origin")
         self.authorization = get(b"authorization", b"")
         self.media_type = get(b"content-type", b"").decode("latin-1")
+        self.encoding = get(b"content-encoding", b"")
         self.languages = get(b"accept-language", b"")
         length = get(b"content-length", b"")
         self.length = -1 if not length else int(length) if length.isdigit() and len(length) < 19 else 1 << 62

@@ -59,18 +59,23 @@ class Service:
         """The process that listens, which is a child where something watches over it."""
         return int(self.told.get("pid", self.process.pid))
 
+    @property
+    def pids(self) -> list[int]:
+        """The process that listens, and the one that computes where there is one."""
+        return [self.pid, *children(self.pid)]
+
     def memory(self) -> float:
-        """Resident MB."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        """Resident MB of all its processes; what two of them share is counted twice."""
+        pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in self.pids)
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return sum(len(os.listdir(f"/proc/{one}/fd")) for one in self.pids)
 
     def temporary_files(self) -> list[str]:
         """What lies in its folder for temporary files, and deleted files that it holds open."""
         held = []
-        for one in Path(f"/proc/{self.pid}/fd").iterdir():
+        for one in (entry for pid in self.pids for entry in Path(f"/proc/{pid}/fd").iterdir()):
             try:
                 target = os.readlink(one)
             except OSError:
@@ -197,7 +202,10 @@ def listening(pid: int) -> list[str]:
 def children(pid: int) -> list[int]:
     """Processes that a process started, and those that they started."""
     found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for one in (task / "children").read_text().split():
-            found += [int(one), *children(int(one))]
+    with contextlib.suppress(
+        FileNotFoundError, ProcessLookupError
+    ):  # a process or a thread that has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for one in (task / "children").read_text().split():
+                found += [int(one), *children(int(one))]
     return found
