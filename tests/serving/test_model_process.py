@@ -1,5 +1,6 @@
 """The process that computes, beside the one that listens: what goes over, and what happens when either dies."""
 
+import asyncio
 import base64
 import json
 import os
@@ -51,6 +52,21 @@ def test_a_file_that_is_no_model_is_refused_as_here(tmp_path):
     finally:
         one.close()
     assert one._process.returncode is not None
+
+
+def test_it_ends_by_itself_when_it_is_let_go_of(shelf):
+    async def main():
+        one = ModelProcess.start(torch=True)
+        await asyncio.to_thread(one.open, Path(shelf["clothes"]) / "model.vistazo", "", None)
+        await one.attach()
+        assert one.ready
+        one.close()
+        one.close()
+        assert not one.ready
+        await asyncio.wait_for(one.ended, 30)
+        return one._process.returncode
+
+    assert asyncio.run(main()) == 0, "it had to be killed"
 
 
 @pytest.fixture(scope="module")

@@ -143,11 +143,11 @@ class ModelProcess:
             self.ended.set_result(None)
 
     def close(self) -> None:
-        """End it: what it was asked, it answers no more."""
+        """End it: what it was asked, it answers no more. The loop may stand still meanwhile."""
         self.alive = False
-        if self._transport is not None and self._loop is not None and not self._loop.is_closed():
-            self._transport.abort()
-        else:
+        with contextlib.suppress(OSError):  # it has ended already
+            self._channel.shutdown(socket.SHUT_RDWR)
+        if self._transport is None:
             self._channel.close()
             self._process.kill()  # it may be importing, which takes seconds
         try:
