@@ -103,6 +103,17 @@ def test_a_crowd_that_grows_smaller_is_none(clock):
     assert came_in(one, clock, 1, 32) == [32]
 
 
+def test_who_is_refused_at_the_head_counts(clock):
+    one = Admission(queue=32, least=3)
+    let_in(one, 80)
+    one.admit(3)
+    for _ in range(8):
+        clock[0] += 0.25
+        for _ in range(40):
+            one.refuse()
+    assert one.crowded
+
+
 def test_clients_that_the_queue_can_hold_are_not_a_crowd_for_ever(clock):
     """Twelve that ask again as soon as they are refused: until more are let in, and nobody is refused any more."""
     one = Admission(queue=32, least=3)
@@ -123,6 +134,8 @@ def test_one_that_is_about_to_come_has_its_place(clock):
         if not one.full:
             one.expect()
             passed += 1
+        else:
+            one.refuse()  # who is refused takes nobody's place
     assert passed == 2
     one.admit()
     one.admit()

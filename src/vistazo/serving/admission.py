@@ -60,26 +60,29 @@ class Admission:
 
         One request with more inputs than the queue has places comes in where nothing waits.
         """
-        if self.turns_away(count):
+        self._expected = max(0, self._expected - 1)
+        self._count()
+        if self.accepted and self.accepted + count > self.limit:
+            self._refused += 1
+            usual = max(
+                self._asked, self._before
+            )  # a moment in which the machine did something else is no crowd
+            if not self.crowded and self._refused >= _FLOOD and self._refused > _SHARE * usual:
+                self._patience = _TRIAL
+                self.crowded, self.limit, self._trial = True, self.least, monotonic() + _TRIAL
             raise Refused.busy(self.wait)
         self.accepted += count
 
-    def turns_away(self, count: int = 1) -> bool:
-        """Whether so many inputs find no room now; the request is counted either way."""
+    def refuse(self) -> None:
+        """In a crowd, a request is turned away at its head, as `full` says: it counts like any other."""
+        self._count()
+        self._refused += 1
+
+    def _count(self) -> None:
         now = monotonic()
-        if self._expected:
-            self._expected -= 1
         if now >= self._until:
             self._judge(now)
         self._asked += 1
-        if not self.accepted or self.accepted + count <= self.limit:
-            return False
-        self._refused += 1
-        usual = max(self._asked, self._before)  # a moment in which the machine did something else is no crowd
-        if not self.crowded and self._refused >= _FLOOD and self._refused > _SHARE * usual:
-            self._patience = _TRIAL
-            self.crowded, self.limit, self._trial = True, self.least, now + _TRIAL
-        return True
 
     def _judge(self, now: float) -> None:
         """Whether it is a crowd still, at the end of a window."""

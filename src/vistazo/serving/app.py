@@ -63,7 +63,7 @@ class Service(FastAPI):
         if not served.admission.full:
             served.admission.expect()
             return None
-        served.admission.turns_away()
+        served.admission.refuse()
         visit.label, visit.model, visit.received = LABELS["predict"], name, visit.length
         return self.front.turn_away(visit, math.ceil(served.admission.wait))
 
