@@ -47,6 +47,16 @@ class Grey(Answering):
         return np.stack([1 - light, light], 1)
 
 
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> bool:
+    """Whether it comes true in that time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def png(level: int = 200, side: int = 28) -> bytes:
     """A grey picture."""
     out = io.BytesIO()

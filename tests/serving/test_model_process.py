@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from served_fakes import until
 from trust import raw, service, uploads
 
 from vistazo import platform
@@ -21,15 +21,6 @@ from vistazo.serving.frames import Frames, frame
 pytestmark = pytest.mark.skipif(not platform.spare_core(), reason="one core: there is no such process")
 PNG = {"Content-Type": "image/png"}
 PREDICT = "/v1/models/clothes/predict"
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_messages_survive_being_cut_anywhere():

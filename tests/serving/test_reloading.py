@@ -13,7 +13,7 @@ from vistazo.serving.models import named
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from served_fakes import Grey, png, running
+from served_fakes import Grey, png, running, until
 
 
 @pytest.fixture
@@ -37,15 +37,6 @@ def files(tmp_path, monkeypatch):
         return tmp_path / "grey.vistazo"
 
     return write
-
-
-def until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_a_replaced_file_is_loaded_anew_and_no_request_is_lost(files):
