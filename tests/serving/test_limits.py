@@ -1,16 +1,19 @@
 """Who is let in: hosts, origins, the token; and how long and how large a request may be."""
 
+import gc
 import http.client
 import json
 import socket
 import sys
 import time
+from asyncio.selector_events import _SelectorSocketTransport
 from pathlib import Path
 
 import pytest
 
 from vistazo.config import build
 from vistazo.errors import ConfigError
+from vistazo.serving.connections import Connection
 from vistazo.serving.settings import ServeSettings
 from vistazo.serving.visits import language_of
 
@@ -187,6 +190,36 @@ def test_what_is_no_http_is_told_like_any_other_error(server, sent):
 def test_a_header_that_stands_twice_is_refused(server):
     twice = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n"
     assert server.raw(twice, seconds=2).startswith(b"HTTP/1.1 400 ")
+
+
+def test_connections_that_are_over_leave_nothing_for_the_collector(server):
+    def lives():
+        return [
+            one for one in gc.get_objects() if issubclass(type(one), Connection | _SelectorSocketTransport)
+        ]
+
+    def new():
+        return sum(id(one) not in known for one in lives())
+
+    body = png()
+    head = f"POST /v1/models/grey/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    whole = (head + "Content-Type: image/png\r\n\r\n").encode() + body
+    gc.collect()
+    others = lives()  # of other tests; held, so that no new one has the place of an old one
+    known = {id(one) for one in others}
+    gc.disable()
+    try:
+        for sent in (whole, whole[:40], whole[:-10], whole + whole, b"nonsense\r\n\r\n"):
+            for _ in range(5):
+                with socket.create_connection(("127.0.0.1", server.port)) as one:
+                    one.sendall(sent)
+                    time.sleep(0.01)
+        end = time.monotonic() + 10
+        while new() and time.monotonic() < end:  # a body that never comes has its second
+            time.sleep(0.05)
+        assert new() == 0
+    finally:
+        gc.enable()
 
 
 def test_a_connection_answers_one_request_after_the_other(server):

@@ -72,6 +72,21 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self.settings.connections:
             self.refuse(503, tr("The service has too many connections. Try again later."), "retry-after: 1")
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop when it is over.
+
+        A request knows its connection, asyncio's transport a method of its own, and after a reset uvicorn's timer of
+        an idle connection goes on. Let go of here, all is freed at once: left to the collector, a thousand dead
+        connections lie between the living, and the memory, torn by them, grew by 2 MB in five minutes.
+        """
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()  # what was sent ahead is not begun any more
+        self.scope = None  # type: ignore[assignment]
+        self.cycle = None
+        if hasattr(self.transport, "_read_ready_cb"):
+            self.transport._read_ready_cb = None
+
     def data_received(self, data: bytes) -> None:
         """Called by the loop with what a client sent."""
         if self.parser is None or self.transport.is_closing():
@@ -263,10 +278,12 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SWEEP)
-            now = loop.time()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.tired_of(now)
+            self._look(loop.time())
+
+    def _look(self, now: float) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.tired_of(now)
 
 
 def configured(app: Any, settings: ServeSettings) -> uvicorn.Config:
