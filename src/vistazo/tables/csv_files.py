@@ -1,6 +1,6 @@
 """CSV as spreadsheets write it: any usual encoding and separator, quoted line breaks, gzip.
 
-The file is scanned once to tell its encoding, then streamed as UTF-8 through pyarrow, block by block.
+The file is scanned once to tell its encoding, then streamed as UTF-8, block by block.
 """
 
 import csv
@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import csv as arrow_csv
-
 from vistazo.errors import SourceDamaged, TooFewExamples
 from vistazo.language import tr
+from vistazo.tables.arrow import arrow_csv, pa
 from vistazo.tables.config import SEPARATORS, TableConfig
-from vistazo.tables.grids import SAMPLE_ROWS, Grid, Layout, layout, shortened, title_rows
+from vistazo.tables.grids import SAMPLE_ROWS, Grid, Layout, layout, title_rows
 from vistazo.tables.letters import Scan, Stream, scan, utf8_chunks
-from vistazo.tables.table import SetAside
+from vistazo.tables.table import SetAside, shortened
 
 __all__ = ["csv_grid"]
 

@@ -1,16 +1,15 @@
 """Dates as people and spreadsheets write them: 2018-01-03T10:00Z, 3/1/18, 3 de enero de 2018, Jan 3, 2018.
 
-Whole arrays of distinct texts at once, with pyarrow's compiled functions; no loop over cells.
+Whole arrays of distinct texts at once, with pyarrow's compiled functions; cell by cell where `lean` stands for it.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from vistazo.tables.arrow import pa, pc
 from vistazo.tables.texts import matches
 
 __all__ = ["DateForms", "DateOrder", "date_forms", "parse_compact", "parse_dates"]

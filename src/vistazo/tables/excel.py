@@ -16,7 +16,8 @@ from vistazo.errors import ConfigError, MissingExtra, SourceDamaged, TooFewExamp
 from vistazo.language import tr
 from vistazo.registry import nearest
 from vistazo.tables.config import TableConfig
-from vistazo.tables.grids import SAMPLE_ROWS, Grid, Layout, layout, shortened, title_rows
+from vistazo.tables.grids import SAMPLE_ROWS, Grid, Layout, layout, title_rows
+from vistazo.tables.table import shortened
 from vistazo.tables.texts import FORMULA
 
 __all__ = ["excel_grid"]

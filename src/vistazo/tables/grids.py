@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from vistazo.language import tr
+from vistazo.tables.arrow import pa
 from vistazo.tables.config import TableConfig
 from vistazo.tables.dates import parse_dates
 from vistazo.tables.numbers import number_forms
-from vistazo.tables.table import SetAside
+from vistazo.tables.table import SetAside, shortened
 from vistazo.tables.texts import is_missing
 
-__all__ = ["SAMPLE_ROWS", "Grid", "Layout", "layout", "shortened", "title_rows", "unique_names"]
+__all__ = ["SAMPLE_ROWS", "Grid", "Layout", "layout", "title_rows", "unique_names"]
 
 SAMPLE_ROWS = 500  # from which separator, names and width are told
 _MOST_TITLES = 20  # rows above the header that are looked past
 _MOST_JUDGED = 200  # rows and columns that tell whether there is a header
-_LONGEST = 80
 
 
 @dataclass
@@ -56,12 +55,6 @@ class Layout:
     first: int
     header: bool
     titles: tuple[int, ...]
-
-
-def shortened(text: str) -> str:
-    """At most 80 characters of a text, on one line."""
-    line = " ".join(text.replace("\0", "").split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
 def unique_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import IO, cast
 
 from vistazo.errors import SourceDamaged
 from vistazo.language import tr
-from vistazo.tables.grids import shortened
+from vistazo.tables.table import shortened
 
 __all__ = ["Scan", "Stream", "scan", "utf8_chunks"]
 

@@ -1,16 +1,15 @@
 """Numbers as people and spreadsheets write them: 1.234,50 €, (1,234.50), 12,5 %, −3, 1e5.
 
-Whole arrays of distinct texts at once, with pyarrow's compiled functions; no loop over cells.
+Whole arrays of distinct texts at once, with pyarrow's compiled functions; cell by cell where `lean` stands for it.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from vistazo.tables.arrow import pa, pc
 from vistazo.tables.texts import matches
 
 __all__ = ["Decimal", "NumberForms", "number_forms", "parse_numbers"]

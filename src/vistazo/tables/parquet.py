@@ -10,7 +10,8 @@ from pyarrow import parquet
 
 from vistazo.errors import SourceDamaged
 from vistazo.language import tr
-from vistazo.tables.grids import Grid, shortened
+from vistazo.tables.grids import Grid
+from vistazo.tables.table import shortened
 
 __all__ = ["parquet_grid"]
 

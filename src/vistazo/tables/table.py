@@ -20,11 +20,22 @@ from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.registry import nearest
 
-__all__ = ["MOST_FAULTS", "Column", "Fault", "Kind", "SetAside", "Table", "natural_order", "plain"]
+__all__ = [
+    "MOST_FAULTS",
+    "Column",
+    "Fault",
+    "Kind",
+    "SetAside",
+    "Table",
+    "natural_order",
+    "plain",
+    "shortened",
+]
 
 Kind = Literal["number", "date", "category", "empty"]
 
 MOST_FAULTS = 1000  # kept by name; the others are counted
+_LONGEST = 80  # signs of a cell that is shown
 _DTYPES = {"number": "float64", "date": "datetime64[s]", "category": "int32", "empty": "int32"}
 
 
@@ -32,6 +43,12 @@ def plain(text: str) -> str:
     """`text` trimmed, in lower case and without accents, to compare what people type."""
     bare = unicodedata.normalize("NFKD", text.strip().casefold())
     return "".join(sign for sign in bare if not unicodedata.combining(sign))
+
+
+def shortened(text: str) -> str:
+    """At most 80 characters of a text, on one line."""
+    line = " ".join(text.replace("\0", "").split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
 def natural_order(texts: list[str]) -> list[int]:

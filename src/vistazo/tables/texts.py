@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from vistazo.tables.arrow import pa, pc
 
 __all__ = ["FORMULA", "distinct", "is_formula", "is_infinite", "is_missing", "is_total", "matches"]
 
