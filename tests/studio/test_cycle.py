@@ -1,10 +1,12 @@
 """The whole cycle in a browser, in both languages: give pictures, look, correct, learn, see what became of it."""
 
 import csv
+import shutil
 import time
 
 import pytest
 
+import vistazo
 from vistazo import language
 from vistazo.engine.runs import read_json
 from vistazo.language import tr
@@ -123,6 +125,28 @@ def test_a_run_stops_and_goes_on_from_its_page(studio, clothes, visit):
     until(lambda: state_of(run).state == "training")
     page.get_by_role("button", name="Stop").click()
     until(lambda: state_of(run).state == "stopped")
+
+
+def test_a_run_that_failed_says_why_and_goes_on_when_the_fault_is_mended(
+    studio, clothes, visit, axe, tmp_path
+):
+    given, away, run = tmp_path / "clothes", tmp_path / "away", studio.runs / "mended"
+    shutil.copytree(clothes, given)
+    vistazo.train(given, filters="8,16", epochs=1, threads=1, out=run, quiet=True)
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    (run / "model.vistazo").unlink()  # as if it had been killed at its first step
+    given.rename(away)
+    page = visit()
+    page.goto(studio.url + "run/mended")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("alert").filter(has_text=str(given)).wait_for()
+    assert state_of(run).state == "failed"
+    page.get_by_role("link", name="All my models").last.wait_for()
+    assert axe(page) == []
+    away.rename(given)
+    page.get_by_role("button", name="Go on").click()
+    page.locator("iframe.made").wait_for()
+    assert (run / "model.vistazo").exists()
 
 
 def test_a_folder_that_is_sent_arrives_whole(studio, clothes, visit):

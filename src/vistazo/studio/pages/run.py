@@ -62,6 +62,8 @@ class _Watching:
                 ("stop", tr("Stop"), "danger", self._stop),
             ):
                 self.buttons[name] = button(text, guarded(act, self.message), kind=kind)
+        with box("p"):
+            self.elsewhere = link(tr("All my models"), "/")
         self.hint = words(
             "p", tr("You may close this page: it goes on learning, and this page finds it again."), "hint"
         )
@@ -91,10 +93,13 @@ class _Watching:
         self.said.text = job.said if job is not None and job.runs and not lines else ""
         asked = state.state in ("reading", "training")  # a run that begins forgets what it was asked before
         self.buttons["pause"].set_visibility(asked)
-        self.buttons["continue"].set_visibility(state.state in ("paused", "stopped", "interrupted"))
+        # A run that failed goes on too: the disk has room again, the pictures are back in their place.
+        goes_on = state.state in ("paused", "stopped", "interrupted", "failed")
+        self.buttons["continue"].set_visibility(goes_on)
         self.buttons["stop"].set_visibility(asked or state.state == "paused")
         if state.state == "failed":
             self.message.say(str(state.told.get("reason") or tr("It ended without a word.")), wrong=True)
+        self.elsewhere.set_visibility(state.state == "failed")
         if len(lines) != self.epochs:
             self.epochs = len(lines)
             self._draw_curves(lines)
