@@ -134,7 +134,7 @@ def test_more_steps_than_the_horizon_feed_forecasts_back(model):
 
 
 def test_far_more_steps_than_the_horizon_are_refused(model):
-    with pytest.raises(UsageError, match=f"--steps must be at most {100 * HORIZON}"):
+    with pytest.raises(UsageError, match=f"{100 * HORIZON} steps can be forecast at most"):
         list(model.predict(steps=100 * HORIZON + 1))
 
 

@@ -82,6 +82,17 @@ def test_a_damaged_replacement_keeps_the_old_model_and_is_told_once(files):
         assert b'vistazo_reloads_total{model="grey",outcome="failed"} 1' in server.ask("GET", "/metrics")[2]
 
 
+def test_a_file_that_is_gone_is_told_once_and_the_model_stays(files):
+    path = files("0.0 first")
+    with running({"grey": path}, reload_seconds=0.05) as server:
+        path.unlink()
+        assert server.logged(lambda line: "is gone" in line.get("message", ""))
+        assert server.predict(png())[0] == 200
+        files("0.0 second")
+        assert until(lambda: server.predict(png())[2]["hash"] == "0.0 second")
+        assert len([one for one in server.lines() if "is gone" in one.get("message", "")]) == 1
+
+
 def test_a_file_that_was_only_touched_is_not_loaded_anew(files):
     path = files("0 first")
     with running({"grey": path}, reload_seconds=0.05) as server:

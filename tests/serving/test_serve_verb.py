@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -22,7 +23,7 @@ from vistazo import cli
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from served_fakes import png, running
+from served_fakes import multipart, png, running
 from trust import service
 
 SOURCE = Path(vistazo.__file__).parents[1]
@@ -78,6 +79,17 @@ def test_an_open_address_needs_a_token_and_the_sentence_holds_the_command(verb, 
     assert len(told.err.split("--token ")[1].split()[0]) >= 20
 
 
+@pytest.mark.parametrize("token", ["short", "with a space", "contraseña-larga", "x" * 201])
+def test_a_token_that_cannot_be_one_is_told_what_one_is_and_not_shown(verb, token):
+    told = verb("serve", "some=model.vistazo", "--token", token)
+    assert told.code == 2
+    assert (
+        f"8 to 200 letters, digits and signs, without spaces and accents; this one has {len(token)}"
+        in told.err
+    )
+    assert token not in told.err
+
+
 def test_a_port_in_use_is_told_in_one_sentence(verb, trained):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         told = verb("servir", str(trained), "--puerto", str(taken.getsockname()[1]))
@@ -121,7 +133,13 @@ def several(trained, wardrobe, tmp_path_factory):
     (place / "shop.csv").write_text("day,sold\n" + "\n".join(sold) + "\n")
     small = {"threads": 1, "epochs": 1, "quiet": True}
     rows = vistazo.train(
-        place / "rows.csv", target="bought", members=2, hidden="16", out=place / "rows", **small
+        place / "rows.csv",
+        target="bought",
+        keep_columns="size",
+        members=2,
+        hidden="16",
+        out=place / "rows",
+        **small,
     )
     shop = vistazo.train(
         place / "shop.csv", task="forecasting", horizon=3, origins=2, out=place / "shop", **small
@@ -154,6 +172,21 @@ def test_rows_are_answered_as_json_and_as_csv(several):
     assert [one["class"] for one in told["predictions"]] == [one["class"] for one in expected[:2]]
 
 
+def test_what_was_noticed_of_rows_is_told_in_the_language_that_was_asked_for(several):
+    rows = [{"size": "much", "colour": "red", "shoes": 1}, {"size": 1.5, "colour": "red", "shoes": 2}]
+    status, _, told = several.predict(json.dumps({"rows": rows}).encode(), "application/json", "rows")
+    assert (status, len(told["predictions"])) == (200, 2)
+    assert any("'size'" in note and "row 1: much" in note for note in told["notes"])
+    assert any("shoes" in note for note in told["notes"])
+    body, kind = multipart(
+        ("march.csv", b"size,colour\n1.5,red\nmuch,red\n"), ("april.csv", b"size,colour\n1,red\n")
+    )
+    found = several.predict(body, kind, "rows", Accept_Language="es")
+    (note,) = found[2]["notes"]
+    assert note.startswith("march.csv: ") and "fila 3: much" in note
+    assert "notes" not in several.predict(b"size,colour\n1,red\n", "text/csv", "rows")[2]
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -172,6 +205,21 @@ def test_rows_that_cannot_be_read_are_told_without_a_place(several, body, status
     found, _, told = several.predict(body, "application/json", "rows")
     assert found == status
     assert "/tmp" not in json.dumps(told) and "table.csv" not in json.dumps(told)
+
+
+def test_a_full_disk_is_told_to_come_back_later_and_spares_the_others(several, small_disk, monkeypatch):
+    full = small_disk("4k")
+    monkeypatch.setattr(tempfile, "tempdir", str(full))  # a real one, of 4 KB
+    csv = b"size,colour\n" + b"2.0,red\n" * 1000
+    status, headers, told = several.predict(csv, "text/csv", "rows", Accept_Language="es")
+    assert (status, headers["retry-after"]) == (503, "30")
+    assert told["error"] == "El servicio no pudo poner lo enviado en su disco. Vuelve a intentarlo más tarde."
+    assert any("No space left" in line.get("message", "") for line in several.lines())
+    row = json.dumps({"rows": [{"size": 2.0, "colour": "red"}]}).encode()
+    assert several.predict(row, "application/json", "rows")[0] == 200  # needs no disk
+    assert several.predict(png(), model="clothes")[0] == 200
+    monkeypatch.undo()
+    assert several.predict(csv, "text/csv", "rows")[0] == 200
 
 
 def test_a_series_goes_on_from_json_from_csv_and_from_nothing(several):

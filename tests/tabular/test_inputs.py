@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vistazo.tabular.given import table_of
-from vistazo.tabular.inputs import AS_WRITTEN, Encoder, as_kind, infinite_rows
+from vistazo.tabular.inputs import AS_WRITTEN, Encoder, as_kind, infinite_rows, with_truth_as
 
 TRAIN = table_of(
     {
@@ -74,3 +74,18 @@ def test_cells_are_read_as_another_kind():
 def test_infinite_cells_are_found():
     found = infinite_rows(table_of({"a": [1, float("inf"), 2], "b": ["x", "y", "z"]}))
     assert found == {1: "a"}
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "read"),
+    [
+        pytest.param(("FALSE", "TRUE"), [True, "false", "", "Verdadero"], ["TRUE", "FALSE", "", "TRUE"], id="JSON"),
+        pytest.param(("False", "True"), ["TRUE", "True", "x"], ["True", "True", "x"], id="two forms become one"),
+        pytest.param(("TRUE", "true"), ["True", "TRUE"], ["True", "TRUE"], id="training told two words apart"),
+        pytest.param(("red",), [True], ["True"], id="no truth values in training"),
+        pytest.param(("falso", "verdadero"), ["red", False], ["red", "falso"], id="in Spanish"),
+    ],
+)  # fmt: skip
+def test_truth_values_are_read_in_the_words_of_training(known, given, read):
+    (column,) = table_of({"open": given}).columns
+    assert with_truth_as(known, column).texts() == read

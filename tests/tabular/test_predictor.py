@@ -1,6 +1,7 @@
 """A trained model's answers: for files and values, with new categories, missing columns, and reasons."""
 
 import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +111,19 @@ def test_the_same_file_gives_the_test_part_back(flower, flower_run, flowers, wri
     )
     assert flower.evaluate(file, split="all")["metrics"]["n"] == 120
     assert sum(one["support"] for one in told["classes"].values()) == 12
+    assert told["notes"] == []
+
+
+def test_a_model_that_left_its_run_says_that_its_figures_may_flatter(
+    flower_run, flowers, write_table, in_tmp
+):
+    alone = in_tmp / "alone.vistazo"
+    alone.write_bytes(Path(flower_run.model).read_bytes())
+    told = vistazo.load(alone).evaluate(write_table(in_tmp / "again.csv", flowers))
+    assert (told["metrics"]["n"], told["left_out"]["trained_on"]) == (120, 0)
+    (note,) = told["notes"]
+    assert str(alone) in note and "figures flatter" in note
+    assert note in telling.evaluated(told)
 
 
 def test_a_table_whose_column_names_a_test_part_is_measured_there(house):

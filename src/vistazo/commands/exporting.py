@@ -1,6 +1,7 @@
 """`vistazo export`: a model as a file that runs elsewhere and is proven equal, or as a folder with a server."""
 
 import importlib
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,10 @@ def _show(told: dict[str, Any]) -> list[str]:
                 )
             )
     if "service" in told:
-        return [*lines, tr("next:   cd {folder}, and read README.md", folder=told["service"]["folder"])]
+        return [
+            *lines,
+            tr("next:   cd {folder}, and read README.md", folder=shlex.quote(told["service"]["folder"])),
+        ]
     return [*lines, tr("next:   vistazo predict {path} FILES...", path=told["file"])]
 
 

@@ -114,7 +114,10 @@ class Answering(Serving):
         wanted = steps or self.horizon
         if wanted > 100 * self.horizon:
             raise UsageError(
-                tr("--steps must be at most {most}, a hundred times the horizon.", most=100 * self.horizon)
+                tr(
+                    "{most} steps can be forecast at most, a hundred times the horizon.",
+                    most=100 * self.horizon,
+                )
             )
         parts = []
         for begun in range(0, wanted, self.horizon):

@@ -86,29 +86,34 @@ class Answering:
         finally:
             admission.leave(counted)
         predictions: list[str] = []
-        unreadable = found.unreadable
+        unreadable, notes = found.unreadable, list[str]()
         for answer in answers:
             if isinstance(answer, str):  # JSON, from where it was computed
                 predictions.append(answer)
                 continue
             if isinstance(answer, Exception):
-                raise self._fault(served, answer)
+                raise self._fault(served, answer, visit)
             for one in (answer,) if isinstance(answer, dict) else answer:
                 if "reason" in one:
                     unreadable.append(one)
+                elif "note" in one:
+                    notes.append(one["note"])
                 else:
                     predictions.append(_encode(one))
         if not predictions:
             raise unread(unreadable)
         head = _encode({"model": visit.model, "hash": served.hash, "request": visit.request})
         rest = _encode(unreadable) if unreadable else "[]"
-        return f'{head[:-1]}, "predictions": [{", ".join(predictions)}], "unreadable": {rest}}}'
+        told = f'{head[:-1]}, "predictions": [{", ".join(predictions)}], "unreadable": {rest}'
+        return f'{told}, "notes": {_encode(notes)}}}' if notes else f"{told}}}"
 
-    def _fault(self, served: Served, error: Exception) -> Exception:
+    def _fault(self, served: Served, error: Exception, visit: Visit) -> Exception:
         """What an input that the model tripped over is told: cells can hold what no reader was ready for."""
+        if isinstance(error, Refused) and error.__cause__ is not None:
+            self.log.fault(visit, error=error.__cause__)
         if served.endpoint.task == "classification" or isinstance(error, Refused):
             return error
-        self.log.fault(error=error)
+        self.log.fault(visit, error=error)
         return Refused(422, tr("Nothing that was sent could be read."))
 
     def _read(self, served: Served, body: bytes, content_type: str, kind: str, asked: Asked) -> Read:

@@ -139,7 +139,12 @@ async def _watch(shelf: Shelf, rules: Rules, seconds: float) -> None:
     """Load models anew whose file was replaced; a file that cannot be used leaves the old model, and a line."""
     while True:
         await asyncio.sleep(seconds)
+        for name in await asyncio.to_thread(shelf.gone):
+            rules.log.event("warning", f"the file of {name} is gone; the model in memory goes on answering",
+                            model=name)  # fmt: skip
         for name in await asyncio.to_thread(shelf.changed):
+            before = shelf.get(name)
+            task = before.endpoint.task if before is not None else ""
             try:
                 new = await asyncio.to_thread(shelf.reload, name)
             except VistazoError as error:
@@ -150,9 +155,13 @@ async def _watch(shelf: Shelf, rules: Rules, seconds: float) -> None:
                 rules.measures.reloaded(name, "failed")
                 rules.log.fault()
             else:
-                if new is not None:
-                    rules.measures.reloaded(name, "ok")
-                    rules.log.event("info", f"{name} was loaded anew", model=name, hash=new.hash)
+                if new is None:
+                    continue
+                rules.measures.reloaded(name, "ok")
+                level, more = "info", ""
+                if new.endpoint.task != task:
+                    level, more = "warning", f", and is a model of another task: {new.endpoint.task}"
+                rules.log.event(level, f"{name} was loaded anew{more}", model=name, hash=new.hash)
 
 
 async def _keep(shelf: Shelf, rules: Rules) -> None:

@@ -113,12 +113,12 @@ _PREDICTION = {
 }
 
 
-def _many(name: str, item: dict[str, Any]) -> dict[str, Any]:
-    """An answer of the service: who answered, what, and what could not be read."""
+def _many(name: str, item: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An answer of the service: who answered, what, and what could not be read. more: properties that may be there."""
     return {
         "type": "object",
         "required": ["model", "hash", "request", name, "unreadable"],
-        "properties": {**_HEAD, name: {"type": "array", "items": item}, "unreadable": _UNREAD},
+        "properties": {**_HEAD, name: {"type": "array", "items": item}, "unreadable": _UNREAD, **more},
     }
 
 
@@ -139,7 +139,7 @@ _SCHEMAS: dict[str, Any] = {
                            "classes": _TEXTS, "reads": _TEXTS, "explain": {"type": "boolean"},
                            "similar": {"type": "boolean"}}}}},
     },
-    "Answer": {**_many("predictions", _PREDICTION), "example": {
+    "Answer": {**_many("predictions", _PREDICTION, notes=_TEXTS), "example": {
         "model": "clothes", "hash": "9f86d081884c7d65", "request": "5f1c2a-2b",
         "predictions": [{"file": "picture", "class": "boot", "probability": 0.98,
                          "top": [["boot", 0.98], ["sandal", 0.02]], "known": True}], "unreadable": []}},

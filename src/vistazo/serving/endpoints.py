@@ -57,7 +57,10 @@ class Endpoint(Protocol):
         ...
 
     def answer(self, items: Sequence[Any]) -> list[list[dict[str, Any]]]:
-        """The answers to each input, one call at a time; {"reason"} among them tells what could not be answered."""
+        """The answers to each input, one call at a time.
+
+        {"reason"} among them tells what could not be answered, {"note"} what a person should know of the others.
+        """
         ...
 
     def warm(self) -> None:

@@ -59,6 +59,7 @@ class Shelf:
         self._settings, self._told = settings, told
         self._models: dict[str, Served] = {}
         self._refused: dict[str, _Stamp | None] = {}  # replaced files that could not be used, told once each
+        self._gone: set[str] = set()  # models whose file is not there, told once each
         self.process: ModelProcess | None = None
 
     def __len__(self) -> int:
@@ -137,6 +138,12 @@ class Shelf:
             if stamp is not None and stamp != served.stamp and stamp != self._refused.get(name):
                 found.append(name)
         return found
+
+    def gone(self) -> list[str]:
+        """The names of models whose file is there no longer, each once until it is there again."""
+        gone = {name for name, one in self.items() if one.path is not None and _stamp(one.path) is None}
+        new, self._gone = gone - self._gone, gone
+        return sorted(new)
 
     def reload(self, name: str) -> Served | None:
         """Load the file of a model anew; what was asked of the old one, it still answers.

@@ -1,22 +1,33 @@
 """Rows of requests, as JSON or CSV, and how a table's model answers them."""
 
+import contextlib
 import csv
 import io
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vistazo.errors import VistazoError
 from vistazo.language import speaking, tr
-from vistazo.serving.bodies import Part, parse_json, parts_of
+from vistazo.serving.bodies import parse_json, parts_of
 from vistazo.serving.endpoints import Asked, Read, hash_of
 from vistazo.serving.refusing import Refused
 
-__all__ = ["READS", "Rows", "Table", "as_csv", "finite", "kept", "plain_rows", "without_place"]
+__all__ = [
+    "READS",
+    "Rows",
+    "Table",
+    "as_csv",
+    "csv_table",
+    "finite",
+    "kept",
+    "noted",
+    "plain_rows",
+    "without_place",
+]
 
 READS = ("application/json", "text/csv", "multipart/form-data")
 MOST_ROWS = 100_000
@@ -26,12 +37,13 @@ MOST_ROWS = 100_000
 class Table:
     """The rows that one input holds. name: the file's, '' for JSON. given: JSON rows, or the bytes of a CSV file.
 
-    steps: of a series, where the body says how many.
+    steps: of a series, where the body says how many. named: whether the client gave the name.
     """
 
     name: str
     given: list[dict[str, Any]] | bytes
     steps: int | None = None
+    named: bool = False
 
 
 class Rows:
@@ -62,9 +74,11 @@ class Rows:
         if media_type == "application/json":
             return [_in_json(parse_json(body))]
         if media_type == "text/csv":
-            return [Table("table", body)]
+            return [csv_table("table", body)]
         if media_type == "multipart/form-data":
-            return [_of_part(part) for part in parts_of(body, content_type, most)]
+            return [
+                csv_table(part.name, part.data, named=True) for part in parts_of(body, content_type, most)
+            ]
         sentence = tr(
             "This model reads {kinds}, not {kind}.", kinds=", ".join(READS), kind=repr(media_type[:60])
         )
@@ -88,6 +102,7 @@ class Rows:
                             **named,
                             **finite({name: value for name, value in one.items() if name != "file"}),
                         }
+                    yield from noted(self.model.notes, table)
                 except VistazoError as error:
                     yield {
                         "file": table.name or "rows",
@@ -102,15 +117,22 @@ class Rows:
 
 
 # ---------------------------------------------------------------- what series share with this
-@contextmanager
+@contextlib.contextmanager
 def kept(table: Table) -> Iterator[Any]:
-    """What `predict` takes: rows as they are, or the path of a file that is gone afterwards."""
+    """What `predict` takes: rows as they are, or the path of a file that is gone afterwards.
+
+    Raises Refused 503 where the disk does not take it; the log says why.
+    """
     if not isinstance(table.given, bytes):
         yield table.given
         return
-    with tempfile.TemporaryDirectory(prefix="vistazo-") as folder:
-        path = Path(folder) / "table.csv"
-        path.write_bytes(table.given)
+    with contextlib.ExitStack() as held:
+        try:
+            path = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="vistazo-"))) / "table.csv"
+            path.write_bytes(table.given)
+        except OSError as error:
+            sentence = tr("The service could not put what was sent on its disk. Try again later.")
+            raise Refused(503, sentence, (b"retry-after", b"30")) from error
         yield str(path)
 
 
@@ -119,6 +141,19 @@ def without_place(sentence: str, given: Any, name: str) -> str:
     if isinstance(given, str):
         sentence = sentence.replace(given, name or "rows").replace(str(Path(given).parent), "")
     return sentence
+
+
+def csv_table(name: str, data: bytes, *, named: bool = False) -> Table:
+    """A CSV file that was sent. Raises Refused 413 for more rows than JSON may have."""
+    if max(data.count(b"\n"), data.count(b"\r")) > MOST_ROWS + 1:
+        raise Refused(413, tr("A request may have {n} inputs at most.", n=MOST_ROWS))
+    return Table(name, data, named=named)
+
+
+def noted(notes: Sequence[str], table: Table) -> Iterator[dict[str, Any]]:
+    """What was noticed of a table, under its name where the client gave it one."""
+    for note in notes:
+        yield {"note": f"{table.name}: {note}" if table.named else note}
 
 
 def finite(answer: dict[str, Any]) -> dict[str, Any]:
@@ -172,10 +207,6 @@ def _in_json(told: Any) -> Table:
     if not found:
         raise Refused(422, tr("The request holds nothing to answer for."))
     return Table("", found)
-
-
-def _of_part(part: Part) -> Table:
-    return Table(part.name, part.data)
 
 
 def _writable(text: str) -> bool:

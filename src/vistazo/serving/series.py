@@ -8,7 +8,17 @@ from vistazo.language import speaking, tr
 from vistazo.serving.bodies import parse_json, parts_of
 from vistazo.serving.endpoints import Asked, Read, hash_of
 from vistazo.serving.refusing import Refused
-from vistazo.serving.rows import READS, Table, as_csv, finite, kept, plain_rows, without_place
+from vistazo.serving.rows import (
+    READS,
+    Table,
+    as_csv,
+    csv_table,
+    finite,
+    kept,
+    noted,
+    plain_rows,
+    without_place,
+)
 from vistazo.tables.config import SEPARATORS
 
 __all__ = ["Series"]
@@ -41,9 +51,11 @@ class Series:
         if media_type == "application/json":
             return [self._in_json(parse_json(body))]
         if media_type == "text/csv":
-            return [Table("table", body)]
+            return [csv_table("table", body)]
         if media_type == "multipart/form-data":
-            return [Table(part.name, part.data) for part in parts_of(body, content_type, most)]
+            return [
+                csv_table(part.name, part.data, named=True) for part in parts_of(body, content_type, most)
+            ]
         sentence = tr(
             "This model reads {kinds}, not {kind}.", kinds=", ".join(READS), kind=repr(media_type[:60])
         )
@@ -79,6 +91,7 @@ class Series:
                 try:
                     for one in self.model.predict(files, steps=table.steps or asked.steps):
                         yield finite(one)
+                    yield from noted(self.model.notes, table)
                 except VistazoError as error:
                     yield {
                         "file": table.name or "rows",

@@ -17,6 +17,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OPTIONS = (
     "host", "port", "token", "allow_host", "allow_origin", "queue", "limit_mb", "threads", "index",
 )  # fmt: skip
+_TOKEN = re.compile(r"[\x21-\x7e]{8,200}")
 _NAME = re.compile(r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]{1,260}")
 
@@ -32,7 +33,6 @@ class ServeSettings(Config):
         None,
         help=mark("what a client must send as Authorization: Bearer; also from VISTAZO_TOKEN"),
         spanish="ficha",
-        pattern=r"^[\x21-\x7e]{8,200}$",
     )
     allow_host: tuple[str, ...] = setting(
         (),
@@ -69,6 +69,19 @@ class ServeSettings(Config):
     connections: int = setting(2000, help="", ge=1)
     most_inputs: int = setting(1000, help="", ge=1)
     held_mb: float = setting(256.0, help="", gt=0)
+
+    @field_validator("token")
+    @classmethod
+    def _secret(cls, token: str | None) -> str | None:
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ConfigError(
+                tr(
+                    "--token (or VISTAZO_TOKEN) takes 8 to 200 letters, digits and signs, without spaces and accents; "
+                    "this one has {n}.",
+                    n=len(token),
+                )
+            )
+        return token
 
     @field_validator("allow_host")
     @classmethod

@@ -14,11 +14,11 @@ from vistazo.engine.serving import Serving
 from vistazo.errors import ConfigError, SourceDamaged, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.tables.config import TableConfig
-from vistazo.tables.table import Column, Table, plain
+from vistazo.tables.table import Column, Table, plain, shortened
 from vistazo.tabular import metrics, splits
 from vistazo.tabular.columns import names_parts, part_of, target_column
 from vistazo.tabular.given import as_table, table_of
-from vistazo.tabular.inputs import Encoder, Feature, as_kind, infinite_rows
+from vistazo.tabular.inputs import Encoder, Feature, as_kind, infinite_rows, with_truth_as
 from vistazo.tabular.keeping import read_parts
 
 __all__ = ["CHUNK", "Answering"]
@@ -113,7 +113,7 @@ class Answering(Serving):
                 (int(table.rows[at]), named.categories[named.values[at]]) for at in lost[:SHOWN].tolist()
             ]
         if count:
-            cells = [tr("row {row}: {text}", row=row, text=text) for row, text in told[:SHOWN]]
+            cells = [tr("row {row}: {text}", row=row, text=shortened(text)) for row, text in told[:SHOWN]]
             self.notes.append(
                 tr(
                     "cells of '{name}' that were not understood: {n} ({cells})",
@@ -149,7 +149,10 @@ class Answering(Serving):
         extra = [name for name in table.names if plain(name) not in known]
         if extra:
             self.notes.append(
-                tr("not looked at, because training had no use for them: {names}", names=", ".join(extra))
+                tr(
+                    "not looked at, because training had no use for them: {names}",
+                    names=shortened(", ".join(extra)),
+                )
             )
         for row in table.set_aside:
             yield {"row": row.row, "reason": row.reason}
@@ -184,6 +187,7 @@ class Answering(Serving):
         'test' (as the run divided them, or as the table's column does) or 'all'.
         Raises SourceError, ConfigError where the target or a class is not this model's.
         """
+        self.notes.clear()
         table = self._table(source)
         own, labels = self._own(table), self._labels(table)
         missing = labels < 0 if self.classes else np.isnan(labels)
@@ -218,7 +222,20 @@ class Answering(Serving):
             }
         told["left_out"] = {"trained_on": int(trained_on.sum()), "without_target": int(missing.sum())}
         told["unreadable"] = [{"row": row.row, "reason": row.reason} for row in table.set_aside]
+        told["notes"] = [*self.notes, *(self._unguarded() if part == "all" else ())]
         return told
+
+    def _unguarded(self) -> list[str]:
+        """That rows it was trained on may be among those measured, where nothing tells them."""
+        if self.path is None or read_parts(self.path.parent):
+            return []
+        return [
+            tr(
+                "{path} does not lie in the folder of its run, so rows that it was trained on could not be left out; "
+                "if there are any, its figures flatter.",
+                path=self.path,
+            )
+        ]
 
     def examples(self, source: Any, part: str) -> tuple[Table, NDArray[Any] | None]:
         """The model's columns of the rows of a part of a table, 'test' or 'all', and their targets, NaN or -1 missing.
@@ -272,7 +289,7 @@ class Answering(Serving):
         column = table.column(self.target)
         if not self.classes:
             return np.asarray(as_kind(column, "number", self.settled).values)
-        texts = column.texts()
+        texts = with_truth_as(self.classes, column).texts()
         unknown = sorted(set(texts) - set(self.classes) - {""})
         if unknown:
             raise ConfigError(

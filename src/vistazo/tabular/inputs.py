@@ -5,7 +5,7 @@ becomes its scaled day and the codes of its month and weekday; a category become
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,13 +13,28 @@ from numpy.typing import NDArray
 
 from vistazo.tables.config import TableConfig
 from vistazo.tables.preparing import Categories, Scaler, scalers
-from vistazo.tables.table import Column, Kind, Table
+from vistazo.tables.table import Column, Kind, Table, plain
 
-__all__ = ["AS_WRITTEN", "REACH", "Encoded", "Encoder", "Feature", "as_kind", "infinite_rows"]
+__all__ = [
+    "AS_WRITTEN",
+    "REACH",
+    "Encoded",
+    "Encoder",
+    "Feature",
+    "as_kind",
+    "infinite_rows",
+    "with_truth_as",
+]
 
 AS_WRITTEN = TableConfig(decimal="point", date_order="ymd")  # cells as this program writes them
 
 REACH = 4.0  # spreads a number may lie from the centre: beyond it an error would drive the whole answer
+_TRUTH = {
+    "true": True,
+    "verdadero": True,
+    "false": False,
+    "falso": False,
+}  # spreadsheets write it in their language
 _WEEKDAY_0 = 3  # 1970-01-01 was a Thursday
 _MONTHS, _WEEKDAYS = 13, 8  # with 0 for a missing date
 
@@ -87,6 +102,7 @@ class Feature:
         """((rows, numbers) float32, (rows, codes) int64) of a column of any kind, read as this feature's kind."""
         rows = len(column)
         if self.categories is not None:
+            column = with_truth_as(self.categories.names, column)
             codes = (
                 self.categories.encode(column.values, column.categories)
                 if column.kind in ("category", "empty")
@@ -112,7 +128,7 @@ class Feature:
         Numbers are in the column's unit, dates are days since 1970-01-01.
         """
         if self.categories is not None:
-            return np.array(column.texts(), dtype=object)
+            return np.array(with_truth_as(self.categories.names, column).texts(), dtype=object)
         return _numbers(as_kind(column, self.kind, AS_WRITTEN))
 
     def to_json(self) -> dict[str, Any]:
@@ -238,8 +254,7 @@ def as_kind(column: Column, kind: Kind, reading: TableConfig) -> Column:
 
 
 def _numbers_of(column: Column, reading: TableConfig) -> NDArray[Any]:
-    import pyarrow as pa
-
+    from vistazo.tables.arrow import pa
     from vistazo.tables.numbers import parse_numbers
 
     texts = pa.array(column.categories, pa.string())
@@ -249,8 +264,7 @@ def _numbers_of(column: Column, reading: TableConfig) -> NDArray[Any]:
 
 
 def _dates_of(column: Column, reading: TableConfig) -> NDArray[Any]:
-    import pyarrow as pa
-
+    from vistazo.tables.arrow import pa
     from vistazo.tables.dates import DateOrder, parse_dates
 
     orders: dict[str, tuple[DateOrder, ...]] = {"dmy": ("dmy",), "mdy": ("mdy",)}
@@ -259,6 +273,27 @@ def _dates_of(column: Column, reading: TableConfig) -> NDArray[Any]:
     for order in (*orders.get(reading.date_order, ()), "ymd"):
         found = np.where(np.isnat(found), parse_dates(texts, order), found)
     return found
+
+
+def with_truth_as(known: Sequence[str], column: Column) -> Column:
+    """The same cells with truth values in the words of `known`.
+
+    JSON's true, Python's True, TRUE of a CSV file and VERDADERO of a Spanish spreadsheet are one value. Words that
+    are known as they are stay, and all do where `known` holds two words for one value.
+    """
+    own: dict[bool, list[str]] = {True: [], False: []}
+    for name in known:
+        if plain(name) in _TRUTH:
+            own[_TRUTH[plain(name)]].append(name)
+    words = {value: names[0] for value, names in own.items() if len(names) == 1}
+    other = {name: _TRUTH[plain(name)] for name in column.categories if plain(name) in _TRUTH}
+    renamed = {name: words[value] for name, value in other.items() if value in words and words[value] != name}
+    if not renamed:
+        return column
+    codes: dict[str, int] = {}
+    new = [codes.setdefault(renamed.get(name, name), len(codes)) for name in column.categories]
+    values = np.array([*new, -1], dtype=np.int32)[column.values]  # code -1, missing, is the last
+    return replace(column, values=values, categories=tuple(codes))
 
 
 def infinite_rows(table: Table) -> dict[int, str]:

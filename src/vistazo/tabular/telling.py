@@ -73,6 +73,7 @@ def evaluated(told: dict[str, Any]) -> list[str]:
         lines.append(tr("left out, because they have no target: {n}", n=told["left_out"]["without_target"]))
     for one in told["unreadable"]:
         lines.append(tr("left out: row {row} ({reason})", row=one["row"], reason=one["reason"]))
+    lines += told["notes"]
     lines.append(tr("next:   vistazo predict MODEL TABLE..."))
     return lines
 
