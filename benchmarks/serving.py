@@ -46,7 +46,7 @@ sys.path.insert(0, str(ROOT / "tests" / "serving"))
 from trust import contract, load, raw, service, slow, uploads
 
 PNG = {"Content-Type": "image/png"}
-CLIENTS = 24  # connections that find out how much the service can bear: as many as its queue has places for
+CLIENTS = 24  # connections that find out how much the service can bear: fewer than its queue has places for
 
 
 # ---------------------------------------------------------------- a model, pictures, servers

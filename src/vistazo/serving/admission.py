@@ -15,8 +15,9 @@ __all__ = ["Admission"]
 _WINDOW = 0.25  # seconds for which requests are counted
 _FLOOD = 32  # requests turned away in one window, from which on it is a crowd
 _SHARE = 0.25  # of a window's requests turned away, and it stays one
-_TRIAL, _TRIALS = 0.25, 2.0  # seconds of a crowd before a window in which more are let in: at first, at most
+_TRIAL, _TRIALS = 0.25, 8.0  # seconds of a crowd before a window in which more are let in: at first, at most
 _MORE = 4  # times as many
+_ENOUGH = 16  # requests turned away in such a window that show that it is a crowd still
 _SOON = 0.01  # seconds in which a request that was let in at its head is at the queue
 _SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
 
@@ -63,7 +64,7 @@ class Admission:
         self._expected = max(0, self._expected - 1)
         self._count()
         if self.accepted and self.accepted + count > self.limit:
-            self._refused += 1
+            self._turned_away()
             usual = max(
                 self._asked, self._before
             )  # a moment in which the machine did something else is no crowd
@@ -76,13 +77,19 @@ class Admission:
     def refuse(self) -> None:
         """In a crowd, a request is turned away at its head, as `full` says: it counts like any other."""
         self._count()
-        self._refused += 1
+        self._turned_away()
 
     def _count(self) -> None:
         now = monotonic()
         if now >= self._until:
             self._judge(now)
         self._asked += 1
+
+    def _turned_away(self) -> None:
+        """One more; a trial that turns away as many as before ends at once, because everybody in it waits longer."""
+        self._refused += 1
+        if self.crowded and self._refused >= _ENOUGH and self._refused > _SHARE * self._asked:
+            self.limit = self.least
 
     def _judge(self, now: float) -> None:
         """Whether it is a crowd still, at the end of a window."""

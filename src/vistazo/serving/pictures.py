@@ -29,7 +29,7 @@ _HELD_UP = 0.008  # seconds of a batch that the event loop may be held up for
 _FEW = 8  # pictures that a batch has to hold in that time, or a thread computes it
 _MOMENT = 0.03  # seconds of the largest batch, up to which all 32 sizes take half a second to try
 _LISTENING = 0.0001  # seconds a request takes from whoever reads and answers it, about
-_CROWD = 3  # pictures let in at once in a crowd
+_CROWD = 2  # pictures let in at once in a crowd: one is computed and one waits
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 Pixels = npt.NDArray[np.uint8]
@@ -138,8 +138,6 @@ class Pictures:
             if not self._apart:
                 self.most = max(_FEW, min(largest, int(_HELD_UP * largest / whole)))
         else:
-            # One is being computed and one waits, where a batch takes as long as its pictures one by one.
-            self.least = 2 if whole > 0.5 * largest * self._seconds_of(1) else _CROWD
             if self._threads is None:
                 from vistazo import platform
 

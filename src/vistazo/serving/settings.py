@@ -45,7 +45,7 @@ class ServeSettings(Config):
         spanish="permitir-origen",
     )
     queue: int = setting(
-        32,
+        64,
         help=mark("inputs that may wait; more are told to come back later"),
         spanish="cola",
         ge=1,
