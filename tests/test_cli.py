@@ -608,7 +608,7 @@ def test_the_demo_trains_and_names_its_report_and_the_next_command(verb, monkeyp
     said = verb("demo", "--out", "shown", "--lang", "es")
     assert said.code == 0, said.err
     assert "shown/report.html" in said.out
-    assert "vistazo predict shown" in said.out
+    assert "vistazo predecir shown" in said.out
     assert "zapatilla" in (in_tmp / "shown/report.html").read_text(encoding="utf-8").casefold()
 
 

@@ -1,5 +1,6 @@
 """Read tables as the folder of a service does: with `vistazo.tables.lean` where pyarrow stands else."""
 
+import csv
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +26,11 @@ def without_pyarrow():
                     patch.setattr(module, name, getattr(lean, name))
         patch.setattr(texts, "_MISSING_WORDS", lean.pa.array(texts._MISSING))
         patch.setattr(dates, "_MONTH_WORDS", lean.pa.array(list(dates._MONTH_OF)))
-        yield
+        most = csv.field_size_limit(2**31 - 1)  # as the folder sets it
+        try:
+            yield
+        finally:
+            csv.field_size_limit(most)
 
 
 def in_both_ways(path: Path, config: TableConfig) -> Table:

@@ -50,8 +50,9 @@ def test_any_text_of_cells_is_read_alike(tmp_path, rows, separator, ending, quot
 
 
 PROGRAM = """
-import sys, types
+import csv, sys, types
 from pathlib import Path
+csv.field_size_limit(2**31 - 1)  # as the folder sets it
 sys.modules["pyarrow"] = None  # whoever imports it fails
 from vistazo.tables import lean
 from vistazo.tables.config import TableConfig

@@ -57,9 +57,13 @@ ALIASES: dict[str, str] = {verb.spanish: name for name, verb in VERBS.items()}
 # Rows and series that are asked about are few: they are read cell by cell, where pyarrow would be 170 MB more.
 _ARROW = '''"""What reading tables takes from pyarrow, without pyarrow."""
 
+import csv
+
 from vistazo.tables.lean import arrow_csv, pa, pc
 
 __all__ = ["arrow_csv", "pa", "pc"]
+
+csv.field_size_limit(2**31 - 1)  # of the whole process, which is this folder's: no cell is refused for its size
 '''
 _INSTEAD = {"vistazo.commands": _COMMANDS, "vistazo.tables.arrow": _ARROW}
 

@@ -19,10 +19,9 @@ import numpy as np
 import re2
 from numpy.typing import NDArray
 
-__all__ = ["arrow_csv", "pa", "pc"]
+__all__ = ["ArrowInvalid", "Batch", "Cell", "Coded", "Parts", "Texts", "Values", "arrow_csv", "pa", "pc"]
 
 _CELLS = 1 << 16  # of a batch, about
-csv.field_size_limit(2**31 - 1)  # of the whole process: no cell is refused for its size
 _LINE_END = re.compile(r"(?:\r\n|\n|\r)\Z")
 _TEXT, _CODED = "string", "dictionary"
 
