@@ -207,6 +207,14 @@ def test_rows_that_cannot_be_read_are_told_without_a_place(several, body, status
     assert "/tmp" not in json.dumps(told) and "table.csv" not in json.dumps(told)
 
 
+def test_a_table_of_very_many_rows_is_refused_unread(several):
+    csv = b"size,colour\n" + b"2,red\n" * 100_002
+    status, _, told = several.predict(csv, "text/csv", "rows")
+    assert (status, "100000" in told["error"] or "100,000" in told["error"]) == (413, True)
+    body, kind = multipart(("many.csv", csv))
+    assert several.predict(body, kind, "rows")[0] == 413
+
+
 def test_a_full_disk_is_told_to_come_back_later_and_spares_the_others(several, small_disk, monkeypatch):
     full = small_disk("4k")
     monkeypatch.setattr(tempfile, "tempdir", str(full))  # a real one, of 4 KB

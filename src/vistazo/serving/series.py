@@ -24,6 +24,7 @@ from vistazo.tables.config import SEPARATORS
 __all__ = ["Series"]
 
 _MOST_STEPS = 100_000
+_MOST_ROWS = 1_000_000  # of a CSV file: ten thousand series of a hundred days
 
 
 class Series:
@@ -51,10 +52,11 @@ class Series:
         if media_type == "application/json":
             return [self._in_json(parse_json(body))]
         if media_type == "text/csv":
-            return [csv_table("table", body)]
+            return [csv_table("table", body, most=_MOST_ROWS)]
         if media_type == "multipart/form-data":
             return [
-                csv_table(part.name, part.data, named=True) for part in parts_of(body, content_type, most)
+                csv_table(part.name, part.data, named=True, most=_MOST_ROWS)
+                for part in parts_of(body, content_type, most)
             ]
         sentence = tr(
             "This model reads {kinds}, not {kind}.", kinds=", ".join(READS), kind=repr(media_type[:60])
