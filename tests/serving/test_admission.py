@@ -1,14 +1,18 @@
 """Who is let in, counted by hand, and what a crowd is told over a real socket."""
 
 import http.client
+import itertools
 import json
+import random
 import socket
+import time
 
 import pytest
 from served_fakes import Grey, png, running
 
 from vistazo.serving import admission
 from vistazo.serving.admission import Admission
+from vistazo.serving.connections import Heads
 from vistazo.serving.refusing import Refused
 
 
@@ -245,6 +249,151 @@ def test_a_crowd_opens_no_door(headers, status):
         assert server.ask("GET", "/v1/models", None, right)[0] == 200
 
 
+@pytest.fixture
+def crowded():
+    """(a service of which a crowd asks, the list of addresses of heads that were judged since)."""
+    judged = []
+    with running({"grey": Grey()}, token="right-token") as server:
+        protocol = server.server.config.http_protocol_class
+        first = protocol.knows
+        with connected(server) as client:
+            client.sendall(request())
+            assert replies(client, 1)[0][0] == 200
+        protocol.knows = staticmethod(lambda path, headers: judged.append(path) or first(path, headers))
+        crowd(server)
+        yield server, judged
+
+
+def request(body=None, path=ASKED, token="right-token", **headers):
+    """A request as it is sent."""
+    body = png() if body is None else body
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {token}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def replies(client, count):
+    """(status, X-Request-Id) of so many answers."""
+    data, found = b"", []
+    while len(found) < count:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]) if end else 0
+        if not end or len(rest) < size:
+            some = client.recv(65536)
+            assert some, f"the connection ended after {found}"
+            data += some
+            continue
+        data = rest[size:]
+        name = head.lower().partition(b"x-request-id: ")[2].partition(b"\r\n")[0]
+        found.append((int(head[9:12]), name))
+    assert not data
+    return found
+
+
+def connected(server):
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client
+
+
+def test_a_head_that_a_crowd_sent_before_is_not_parsed_again(crowded):
+    server, judged = crowded
+    with connected(server) as client:
+        client.sendall(request())
+        assert replies(client, 1)[0][0] == 429
+        assert len(judged) == 1
+        names = set()
+        for level in range(5):  # pictures of the same length
+            client.sendall(request(png(level + 100)))
+            names.update(replies(client, 1))
+        assert {status for status, _ in names} == {429}
+        assert len(names) == 5, "each has a name of its own"
+    with connected(server) as client:  # head and body in pieces, the first of a connection too
+        for cut in (len(request()) - len(png()), -40, -1):
+            client.sendall(request()[:cut])
+            time.sleep(0.02)
+            client.sendall(request()[cut:])
+            assert replies(client, 1)[0][0] == 429
+        assert len(judged) == 1
+        server.app.shelf.get("grey").admission.accepted = 0
+        client.sendall(request())
+        assert replies(client, 1)[0][0] == 200, "there is a place: the head is read"
+    text = server.ask("GET", "/metrics", None, {"Authorization": "Bearer right-token"})[2]
+    assert b'model="grey",status="429"} 9' in text
+
+
+def test_heads_that_are_not_remembered(crowded):
+    server, judged = crowded
+    with connected(server) as client:
+        for name in (b"one", b"two"):  # each names the one request that it is
+            client.sendall(request(X_Request_Id=name.decode()))
+            assert replies(client, 1) == [(429, name)]
+        client.sendall(request(Long="x" * 3000))
+        client.sendall(request(Long="x" * 3000))
+        replies(client, 2)
+        client.sendall(request())
+        replies(client, 1)
+        before = len(judged)
+        client.sendall(b"\r\n" + request())  # an empty line before a request is passed over
+        assert replies(client, 1)[0][0] == 429
+        client.sendall(request(token="wrong-token"))
+        assert replies(client, 1)[0][0] == 401
+        assert len(judged) == before + 2
+        del server.app.shelf._models["grey"]
+        client.sendall(request())
+        assert replies(client, 1)[0][0] == 404, "what was remembered knows no model"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_crowd_is_answered_in_order_however_its_requests_are_cut(crowded, seed):
+    """Five kinds of requests one behind the other, in pieces that end anywhere."""
+    server, _ = crowded
+    kinds = [(request(), 429), (request(b""), 429), (request(png(7)[:50]), 429), (request(path="/nowhere"), 404),
+             (request(token="wrong-token"), 401)]  # fmt: skip
+    draw = random.Random(seed)
+    with connected(server) as client:
+        for data, status in kinds:
+            client.sendall(data)
+            assert replies(client, 1)[0][0] == status
+        for _ in range(12):
+            sent = [draw.choice(kinds) for _ in range(draw.randint(1, 6))]
+            stream = b"".join(data for data, _ in sent)
+            cuts = sorted(draw.randrange(1, len(stream)) for _ in range(draw.randint(0, 5)))
+            for start, end in itertools.pairwise([0, *cuts, len(stream)]):
+                client.sendall(stream[start:end])
+                time.sleep(0.002)
+            assert [status for status, _ in replies(client, len(sent))] == [status for _, status in sent]
+
+
+def test_heads_take_no_more_than_their_share():
+    class Any:
+        length = 3
+
+    heads = Heads()
+    for number in range(3000):
+        heads.keep(b"POST /%d HTTP/1.1\r\n\r\nabc" % number, 3, Any())
+    assert len(heads._known) <= 1000
+    whole = b"POST /2999 HTTP/1.1\r\n\r\n"
+    assert heads.find(whole + b"abc")[1] == 0
+    assert heads.find(whole)[1] == 3
+    assert heads.find(whole + b"abcP") is None, "more than one request"
+    assert heads.find(whole[:-1]) is None
+    heads.keep(b"\r\n\r\nabc", 2, Any())  # not the end of a head
+    assert heads.find(b"\r\n\r\na") is None
+
+
+def test_a_connection_that_is_idle_is_let_go_of():
+    with running({"grey": Grey()}, idle_seconds=0.5) as server:
+        with connected(server) as client:
+            for _ in range(3):
+                client.sendall(request())
+                assert replies(client, 1)[0][0] == 200
+                time.sleep(0.2)
+            began = time.monotonic()
+            assert client.recv(100) == b""
+            assert time.monotonic() - began < 5
+
+
 def test_who_is_refused_in_a_crowd_and_never_sends_the_rest_is_let_go_of():
     with running({"grey": Grey()}, head_seconds=0.3, body_seconds=0.3) as server:
         assert server.predict(png())[0] == 200
@@ -252,7 +401,7 @@ def test_who_is_refused_in_a_crowd_and_never_sends_the_rest_is_let_go_of():
         head = (
             f"POST {ASKED} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: 100\r\n\r\n".encode()
         )
-        for _ in range(2):  # whoever looks after the connections goes on doing so
+        for _ in range(3):  # whoever looks after the connections goes on doing so; the last head is known
             with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
                 client.sendall(head + b"half")
                 assert client.recv(100) == b""

@@ -21,7 +21,7 @@ from vistazo.serving.looking import Looking
 from vistazo.serving.models import Shelf, served_models
 from vistazo.serving.refusing import Refused, body_of
 from vistazo.serving.settings import ServeSettings
-from vistazo.serving.visits import Headers, Visit
+from vistazo.serving.visits import Headers, Visit, new_id
 
 __all__ = ["Service", "create"]
 
@@ -45,8 +45,8 @@ class Service(FastAPI):
             self.front = Limits(_Front(super().__call__, self.answering), self.rules)
         await self.front(scope, receive, send)
 
-    def turned_away(self, path: bytes, headers: Headers) -> tuple[bytes, bytes, bytes] | None:
-        """The refusal (`Limits.turn_away`) of a POST that a crowd leaves no room for; None for every other.
+    def knows(self, path: bytes, headers: Headers) -> "_Known | None":
+        """In a crowd, a POST that may ask one of the models; None for every other and without a crowd.
 
         In a crowd most requests are refused. Before they have a scope and a task that costs a quarter less,
         and the time goes to those that are let in.
@@ -60,12 +60,31 @@ class Service(FastAPI):
         visit = Visit(headers)
         if not 0 <= visit.length <= SMALL or not self.front.knows(visit):
             return None
-        if not served.admission.full:
-            served.admission.expect()
-            return None
-        served.admission.refuse()
         visit.label, visit.model, visit.received = LABELS["predict"], name, visit.length
-        return self.front.turn_away(visit, math.ceil(served.admission.wait))
+        return _Known(self, self.front, visit)
+
+
+class _Known:
+    """`vistazo.serving.connections.Known`: what a crowd does to a request of this head, at once or again."""
+
+    def __init__(self, service: Service, front: Limits, visit: Visit) -> None:
+        self._service, self._front, self._visit = service, front, visit
+        self.length = visit.length
+
+    def turned_away(self, *, again: bool) -> tuple[bytes, bytes, bytes] | None:
+        visit = self._visit
+        served = self._service.shelf.get(visit.model)
+        if served is None or self._service.answering.draining or not served.admission.crowded:
+            return None
+        admission = served.admission
+        if not admission.full:
+            if not again:  # else the head is read now, and its place taken then
+                admission.expect()
+            return None
+        admission.refuse()
+        if again:
+            visit.request = new_id()
+        return self._front.turn_away(visit, math.ceil(admission.wait))
 
 
 class _Front:

@@ -1,7 +1,8 @@
 """The server under the application: uvicorn, with limits on heads, bodies and patience, and an end that loses nothing.
 
 Where uvicorn leaves a matter to a proxy in front, it is settled here: a head that never ends, a connection that says
-nothing, a body that goes on after its answer, a client that is still sending when it is refused.
+nothing, a body that goes on after its answer, a client that is still sending when it is refused. And a crowd of clients
+is turned away for as little as can be: what the refusals cost, everybody who was let in waits for.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -21,12 +22,56 @@ from vistazo.serving.refusing import body_of
 from vistazo.serving.settings import ServeSettings
 from vistazo.serving.visits import new_id
 
-__all__ = ["Connection", "Server", "configured"]
+__all__ = ["Connection", "Heads", "Known", "Server", "configured"]
 
 _READ = 65_536  # bytes read from a connection at once: so much at most comes after a limit
 _HEAD = 65_536  # bytes of a request's head
 _LINGER = 1.0  # seconds in which a client that is still sending can read why it was refused
 _SWEEP = 0.5  # seconds between two looks at the connections
+_HEADS, _SHORT = 1000, 2048  # heads that are remembered, and bytes of the longest of them
+_END, _NAMED = b"\r\n\r\n", b"\r\nx-request-id:"
+
+Turned = tuple[bytes, bytes, bytes]  # header lines of every answer, of this one, the body
+
+
+class Known(Protocol):
+    """A request of a crowd whose head was read and found good. length: bytes of its body."""
+
+    length: int
+
+    def turned_away(self, *, again: bool) -> Turned | None:
+        """What refuses it now, None where it is let in. again: whether it is another request with that very head."""
+        ...
+
+
+class Heads:
+    """Heads of requests that a crowd turned away, by their bytes: whoever asks again sends the same ones.
+
+    Parsed and judged each time, the heads of those who are refused made a quarter to a third of the p99 of those who
+    are let in (benchmarks/LOG.md). A head holds the token, so only the right one is ever found here.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Known] = {}
+
+    def find(self, data: bytes) -> tuple[Known, int] | None:
+        """The request that begins with these bytes, and how many of its body are yet to come; None if more than it."""
+        if not self._known:
+            return None
+        end = data.find(_END, 0, _SHORT) + len(_END)
+        known = self._known.get(data[:end])
+        if known is None or len(data) > end + known.length:
+            return None
+        return known, end + known.length - len(data)
+
+    def keep(self, data: bytes, body: int, known: Known) -> None:
+        """Remember the head that these bytes are but for so many of its body, if it does not name its one request."""
+        head = data[: len(data) - body]
+        if len(head) > _SHORT or head.find(_END) != len(head) - len(_END) or _NAMED in head.lower():
+            return
+        if len(self._known) >= _HEADS:
+            self._known.clear()
+        self._known[head] = known
 
 
 class _Gentle:
@@ -53,14 +98,22 @@ class _Gentle:
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. since: the loop's time at which the request that is coming began; 0 where none is."""
+    """One connection. since: the loop's time at which the request that is coming began; 0 where none is.
+    ended: the same of the last answer's end.
+    """
 
     settings: ServeSettings
-    turned_away: Callable[[bytes, Any], tuple[bytes, bytes, bytes] | None]
-    refusal: tuple[bytes, bytes, bytes] | None = None  # of a request that nothing is made of
+    knows: Callable[[bytes, Any], Known | None]  # in a crowd, a request by its address and headers
+    heads: Heads
+    refusal: Turned | None = None  # of a request that nothing is made of
+    known: Known | None = None  # that request, if it came with what was received last
+    begun = 0  # heads that were in that
+    body = 0  # bytes of the refused body that were in that
+    left = 0  # bytes of a refused body that the parser does not see
     cycle: Any  # None before the first request, which uvicorn's own annotation does not say
     parser: Any  # None once the connection is lost
-    since = 0.0
+    since = ended = 0.0
+    fresh = True  # nothing was received yet
     in_head = True
     head = 0
 
@@ -75,12 +128,11 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop when it is over.
 
-        A request knows its connection, asyncio's transport a method of its own, and after a reset uvicorn's timer of
-        an idle connection goes on. Let go of here, all is freed at once: left to the collector, a thousand dead
-        connections lie between the living, and the memory, torn by them, grew by 2 MB in five minutes.
+        A request knows its connection, and asyncio's transport a method of its own. Let go of here, all is freed at
+        once: left to the collector, a thousand dead connections lie between the living, and the memory, torn by them,
+        grew by 2 MB in five minutes.
         """
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
         self.pipeline.clear()  # what was sent ahead is not begun any more
         self.scope = None  # type: ignore[assignment]
         self.cycle = None
@@ -91,13 +143,43 @@ class Connection(HttpToolsProtocol):
         """Called by the loop with what a client sent."""
         if self.parser is None or self.transport.is_closing():
             return
+        if self.left:
+            here, data = data[: self.left], data[self.left :]
+            self.left -= len(here)
+            if not self.left:
+                self.on_message_complete()
+            if not data:
+                return
+        between = self.fresh or (not self.since and (self.cycle is None or self.cycle.response_complete))
+        self.fresh = False
+        if between and self._turned_away_again(data):
+            return
         if self.in_head:
             if not self.since:
                 self.since = self.loop.time()
             self.head += len(data)
+        self.known, self.begun, self.body = None, 0, 0
         super().data_received(data)
+        if between and self.known is not None and self.begun == 1:
+            self.heads.keep(data, self.body, self.known)
         if self.in_head and self.head > _HEAD:
             self.refuse(400, tr("The head of the request is too long."))
+
+    def _turned_away_again(self, data: bytes) -> bool:
+        """Whether this is a request that a crowd turned away before, and does again: the parser does not see it."""
+        found = self.heads.find(data)
+        if found is None:
+            return False
+        known, left = found
+        refusal = known.turned_away(again=True)
+        if refusal is None:
+            return False
+        self.refusal, self.left = refusal, left
+        if left:
+            self.since, self.in_head = self.loop.time(), False
+        else:
+            self.on_message_complete()
+        return True
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
@@ -109,11 +191,14 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         self.in_head, self.head = False, 0
+        self.begun += 1
         free = self.cycle is None or self.cycle.response_complete
         plain = self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
         if free and plain and not self.expect_100_continue:
-            self.refusal = self.turned_away(self.url, self.headers)
+            known = self.knows(self.url, self.headers)
+            self.refusal = None if known is None else known.turned_away(again=False)
             if self.refusal is not None:
+                self.known = known
                 return
         super().on_headers_complete()
         self.cycle.transport = self
@@ -164,6 +249,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         if self.refusal is not None:
+            self.body += len(body)
             return
         if self.cycle.response_complete and self.cycle.keep_alive:
             self.head += len(body)  # of a body that nobody reads any more
@@ -182,6 +268,17 @@ class Connection(HttpToolsProtocol):
         (shared, lines, body), self.refusal = self.refusal, None
         self._put(shared, 429, lines, body)
         self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """Called when an answer was sent whole. uvicorn has a timer for each idle connection here; we look at all."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.ended = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -213,7 +310,11 @@ class Connection(HttpToolsProtocol):
 
     def tired_of(self, now: float) -> None:
         """End a connection whose request does not come. The body of one that was read for has its own time."""
-        if not self.since or self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self.since:
+            if self.idle and now - self.ended > self.settings.idle_seconds:
+                self.transport.close()
             return
         waited = now - self.since
         if self.in_head and waited > self.settings.head_seconds:
@@ -288,10 +389,9 @@ class Server(uvicorn.Server):
 
 def configured(app: Any, settings: ServeSettings) -> uvicorn.Config:
     """uvicorn's settings for an application; its own log is silent, and headers of proxies are not believed."""
-    told = {"settings": settings, "turned_away": staticmethod(app.turned_away)}
+    told = {"settings": settings, "knows": staticmethod(app.knows), "heads": Heads()}
     protocol = type("Connection", (Connection,), told)
     return uvicorn.Config(
         app, http=protocol, ws="none", loop="asyncio", interface="asgi3", lifespan="on", log_config=None,
         access_log=False, log_level="critical", proxy_headers=False, server_header=False, backlog=2048,
-        timeout_keep_alive=round(settings.idle_seconds) or 1,
     )  # fmt: skip

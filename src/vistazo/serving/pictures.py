@@ -29,7 +29,7 @@ _HELD_UP = 0.008  # seconds of a batch that the event loop may be held up for
 _FEW = 8  # pictures that a batch has to hold in that time, or a thread computes it
 _MOMENT = 0.03  # seconds of the largest batch, up to which all 32 sizes take half a second to try
 _LISTENING = 0.0001  # seconds a request takes from whoever reads and answers it, about
-_CROWD = 2  # pictures let in at once in a crowd: one is computed and one waits
+_CROWD = 1  # pictures let in at once in a crowd: whoever is in does not wait for another
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 Pixels = npt.NDArray[np.uint8]
