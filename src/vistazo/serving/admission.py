@@ -16,7 +16,7 @@ _WINDOW = 0.25  # seconds for which requests are counted
 _FLOOD = 32  # requests turned away in one window, from which on it is a crowd
 _SHARE = 0.25  # of a window's requests turned away, and it stays one
 _TRIAL, _TRIALS = 0.25, 8.0  # seconds of a crowd before a window in which more are let in: at first, at most
-_MORE = 4  # times as many
+_MORE = 16  # so many, with which most of what the service bears comes through, or a stall's crowd would not end
 _ENOUGH = 16  # requests turned away in such a window that show that it is a crowd still
 _SOON = 0.01  # seconds in which a request that was let in at its head is at the queue
 _SMOOTHING = 0.1  # weight of the newest batch in the seconds an input takes
@@ -99,7 +99,7 @@ class Admission:
                 self.crowded, self.limit = False, self.queue
             elif now >= self._trial:
                 self._patience = min(2 * self._patience, _TRIALS)
-                self.limit, self._trial = min(_MORE * self.least, self.queue), now + self._patience
+                self.limit, self._trial = min(max(_MORE, self.least), self.queue), now + self._patience
             else:
                 self.limit = self.least
         self._before = self._asked if now < self._until + _WINDOW else 0
