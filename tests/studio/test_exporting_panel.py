@@ -82,7 +82,8 @@ def test_an_export_is_proven_or_its_sentence_told(page, run):
     assert waited.value.path().stat().st_size > 1000
 
 
-def test_services_end_with_the_studio_that_started_them(run, opens, visit):
+@pytest.mark.parametrize("kill", [False, True])
+def test_services_end_with_the_studio_that_started_them(run, opens, visit, kill):
     studio = opens()
     shutil.copytree(run, studio.runs / "ways")
     page = visit()
@@ -93,8 +94,11 @@ def test_services_end_with_the_studio_that_started_them(run, opens, visit):
     address = shlex.split(line.inner_text())[-1]
     assert listens(address)
     page.context.close()
-    studio.process.terminate()
+    studio.process.kill() if kill else studio.process.terminate()
     studio.process.wait(60)
+    until = time.monotonic() + (30 if kill else 0)  # it sees for itself that the studio was killed
+    while listens(address) and time.monotonic() < until:
+        time.sleep(0.1)
     assert not listens(address)
 
 

@@ -7,6 +7,7 @@ import click
 
 from vistazo.commands.options import Verb, derived, option, take_common
 from vistazo.language import mark, tr
+from vistazo.serving.asking import address_of, curl_line
 
 __all__ = ["VERBS"]
 
@@ -15,7 +16,7 @@ def _serve(values: dict[str, Any]) -> dict[str, Any]:
     from vistazo.serving import running
 
     common = take_common(values)
-    models = list(values.pop("models"))
+    models, while_input = list(values.pop("models")), bool(values.pop("while_input"))
     words = [*models, *_words(values)]
     values = {name: value for name, value in values.items() if value not in (None, ())}
 
@@ -27,7 +28,9 @@ def _serve(values: dict[str, Any]) -> dict[str, Any]:
                 click.echo(line, err=True)
 
     settings = running.settings_from(values)
-    running.serve(models, settings, words=words, ready=ready, quiet=bool(common["quiet"]))
+    running.serve(
+        models, settings, words=words, ready=ready, quiet=bool(common["quiet"]), while_input=while_input
+    )
     return {}
 
 
@@ -46,14 +49,10 @@ def _ready_lines(told: dict[str, Any], token: str | None) -> list[str]:
     tasks = [one["task"] for one in told["models"]]
     named = zip((one["name"] for one in told["models"]), tasks, strict=True)
     names = ", ".join(f"{name} ({tr(task)})" for name, task in named)
-    allowed = ' -H "Authorization: Bearer $VISTAZO_TOKEN"' if token else ""
     one = told["models"][0]
-    kind, file = (
-        ("image/jpeg", "picture.jpg") if one["task"] == "classification" else ("text/csv", "table.csv")
-    )
     return [
         tr("Serving {names} at {url}", names=names, url=told["url"]),
-        f"curl{allowed} -H 'Content-Type: {kind}' --data-binary @{file} {told['url']}/v1/models/{one['name']}/predict",
+        curl_line(address_of(told["url"], one["name"]), one["task"], token=bool(token)),
         tr("Ctrl-C ends it; what was accepted is answered first."),
     ]
 
@@ -73,6 +72,8 @@ def _options() -> list[click.Parameter]:
                 name, *one.opts, multiple=True, help=tr(str(ServeSettings.model_fields[name].description))
             )
         found.append(one)
+    # For programs that start a service of their own, as the studio does: it ends when they do, killed or not.
+    found.append(option("while_input", "--while-input", is_flag=True, type=bool, hidden=True))
     return found
 
 

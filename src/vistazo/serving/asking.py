@@ -1,4 +1,4 @@
-"""How an exported model is asked over HTTP: the `curl` line of its folder, and what its README tells of it."""
+"""How a model is asked over HTTP: lines for `curl`, and what the README of an exported one tells of it."""
 
 import json
 import shlex
@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Asking", "asking", "facts_of"]
-
-_ADDRESS = "http://127.0.0.1:8000/v1/models/model/predict"
+__all__ = ["Asking", "address_of", "asking", "curl_line", "facts_of"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,18 @@ class Asking:
 def asking(facts: Mapping[str, Any]) -> Asking:
     """How a model is asked, by the metadata of its .onnx file."""
     return _BY_TASK[facts["task"]](facts)
+
+
+def address_of(url: str, name: str) -> str:
+    """Where a model of a running service answers."""
+    return f"{url.rstrip('/')}/v1/models/{name}/predict"
+
+
+def curl_line(address: str, task: str, *, token: bool) -> str:
+    """A line for a terminal that sends a file of yours to a running service. token: whether it wants one."""
+    kind, file = ("image/jpeg", "picture.jpg") if task == "classification" else ("text/csv", "table.csv")
+    allowed = ' -H "Authorization: Bearer $VISTAZO_TOKEN"' if token else ""
+    return f"curl{allowed} -H 'Content-Type: {kind}' --data-binary @{file} {address}"
 
 
 def facts_of(facts: Mapping[str, Any]) -> str:
@@ -42,6 +52,9 @@ def facts_of(facts: Mapping[str, Any]) -> str:
 
 def _share(value: Any) -> str:
     return f"{100 * value:.2f} %" if isinstance(value, int | float) else ""
+
+
+_ADDRESS = address_of("http://127.0.0.1:8000", "model")
 
 
 def _pictures(facts: Mapping[str, Any]) -> Asking:

@@ -6,6 +6,7 @@ import gc
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,10 +43,13 @@ def serve(
     words: Sequence[str] = (),
     ready: Callable[[Told], None] = lambda told: None,
     quiet: bool = False,
+    while_input: bool = False,
 ) -> Told:
     """Serve until SIGTERM or Ctrl-C; gives {"url", "models", "pid"}, which `ready` is told when it listens.
 
     models: MODEL words, or {name: a loaded model}. words: of the command, for the sentence of a refusal.
+    while_input: end, too, when standard input does: a pipe ends with the process that holds its other end, killed or
+    not.
     Raises Refusal for an open address without a token, SourceError for a busy port, VistazoError for a model.
     """
     _require_token(settings, [str(one) for one in models], words)
@@ -90,6 +94,8 @@ def serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_COLLECTED)
+        if while_input:
+            threading.Thread(target=_wait_for_end_of_input, args=(server.stop,), daemon=True).start()
         try:
             server.run(sockets=[listener])
         except SystemExit as error:  # uvicorn's word for a start that failed; its own log is silent
@@ -100,6 +106,14 @@ def serve(
         log.event("info", "the service has stopped")
         log.flush()
     return told
+
+
+def _wait_for_end_of_input(then: Callable[[], None]) -> None:
+    # Not sys.stdin: a thread that waits within it holds a lock that the interpreter wants as it ends.
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    then()
 
 
 def serve_here(models: Any, **settings: Any) -> None:

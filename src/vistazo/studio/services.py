@@ -1,6 +1,7 @@
 """Services that the studio has started: `vistazo serve` in a process of its own, on this computer alone.
 
-They outlive the page they were started on, and end with the studio.
+They outlive the page they were started on, and end with the studio: each ends when its standard input does, and the
+studio holds the other end of that pipe.
 """
 
 import atexit
@@ -18,6 +19,7 @@ from vistazo import language
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, RunError
 from vistazo.language import tr
+from vistazo.serving.asking import address_of, curl_line
 
 __all__ = ["Service", "running", "start", "stop", "stop_all"]
 
@@ -39,16 +41,12 @@ class Service:
     @property
     def address(self) -> str:
         """Where it answers."""
-        return f"{self.url.rstrip('/')}/v1/models/{self.name}/predict"
+        return address_of(self.url, self.name)
 
     @property
     def curl(self) -> str:
         """A line for a terminal that asks it."""
-        kind, file = (
-            ("image/jpeg", "picture.jpg") if self.task == "classification" else ("text/csv", "table.csv")
-        )
-        token = ' -H "Authorization: Bearer $VISTAZO_TOKEN"' if os.environ.get("VISTAZO_TOKEN") else ""
-        return f"curl{token} -H 'Content-Type: {kind}' --data-binary @{file} {self.address}"
+        return curl_line(self.address, self.task, token=bool(os.environ.get("VISTAZO_TOKEN")))
 
 
 def running(run: Path) -> Service | None:
@@ -69,11 +67,21 @@ def start(run: Path, model: Path) -> Service:
         found = running(run)
         if found is not None:
             return found
-        words = ["serve", str(model), "--host", "127.0.0.1", "--port", "0", "--quiet", "--json"]
+        words = [
+            "serve",
+            str(model),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--quiet",
+            "--json",
+            "--while-input",
+        ]
         command = [sys.executable, "-m", "vistazo", *words, "--lang", language.current()]
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                 encoding="utf-8",
             )  # fmt: skip
         except OSError as error:
@@ -136,6 +144,8 @@ def _end(process: "subprocess.Popen[str]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 atexit.register(stop_all)
