@@ -104,6 +104,14 @@ def test_what_cannot_be_read_is_told_in_one_sentence(server, body, kind, status)
     assert "\n" not in told["error"] and told["error"].endswith(".")
 
 
+def test_what_curl_says_of_a_file_is_answered_with_what_to_say_instead(server):
+    status, _, told = server.predict(png(), "application/x-www-form-urlencoded")
+    assert status == 415
+    assert told["error"].endswith(
+        "With curl, add -H 'Content-Type: image/jpeg', or send the file by -F file=@FILE."
+    )
+
+
 def test_malformed_json_is_told_in_the_language_that_was_asked_for(server):
     status, _, told = server.predict(b'{"pictures": [,]}', "application/json", Accept_Language="es")
     assert status == 400

@@ -87,10 +87,7 @@ class Pictures:
             return _in_json(parse_json(body), most)
         if media_type.startswith("image/") or media_type in ("", "application/octet-stream"):
             return [Part("picture", body, media_type)]
-        sentence = tr(
-            "This model reads {kinds}, not {kind}.", kinds=", ".join(READS), kind=repr(media_type[:60])
-        )
-        raise Refused(415, sentence)
+        raise Refused.wrong_type(READS, media_type, "image/jpeg")
 
     def read(self, inputs: list[Part], asked: Asked) -> Read:
         """Pictures decoded to the model's size."""

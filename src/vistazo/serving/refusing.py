@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from vistazo.language import tr
@@ -22,6 +23,20 @@ class Refused(Exception):
         wait = max(1, math.ceil(seconds))
         sentence = tr("The service is busy. Try again in {n} s.", n=wait)
         return cls(429, sentence, (b"retry-after", str(wait).encode()), close=close)
+
+    @classmethod
+    def wrong_type(cls, reads: Sequence[str], kind: str, example: str) -> "Refused":
+        """A body of a type that the model does not read. example: a type that a client may name instead."""
+        sentence = tr("This model reads {kinds}, not {kind}.", kinds=", ".join(reads), kind=repr(kind[:60]))
+        if (
+            kind == "application/x-www-form-urlencoded"
+        ):  # what curl says of a file where it is not told better
+            sentence += " " + tr(
+                "With curl, add {header}, or send the file by {form}.",
+                header=f"-H 'Content-Type: {example}'",
+                form="-F file=@FILE",
+            )
+        return cls(415, sentence)
 
     @classmethod
     def draining(cls) -> "Refused":

@@ -21,7 +21,7 @@ __all__ = [
     "Rows",
     "Table",
     "as_csv",
-    "csv_table",
+    "csv_tables",
     "finite",
     "kept",
     "noted",
@@ -73,16 +73,7 @@ class Rows:
         """The tables in a body."""
         if media_type == "application/json":
             return [_in_json(parse_json(body))]
-        if media_type == "text/csv":
-            return [csv_table("table", body)]
-        if media_type == "multipart/form-data":
-            return [
-                csv_table(part.name, part.data, named=True) for part in parts_of(body, content_type, most)
-            ]
-        sentence = tr(
-            "This model reads {kinds}, not {kind}.", kinds=", ".join(READS), kind=repr(media_type[:60])
-        )
-        raise Refused(415, sentence)
+        return csv_tables(body, content_type, media_type, most)
 
     def read(self, inputs: list[Table], asked: Asked) -> Read:
         """The tables with what was asked of them; they are taken apart where they are answered."""
@@ -143,11 +134,24 @@ def without_place(sentence: str, given: Any, name: str) -> str:
     return sentence
 
 
-def csv_table(name: str, data: bytes, *, named: bool = False, most: int = MOST_ROWS) -> Table:
-    """A CSV file that was sent. Raises Refused 413 for more rows than `most`."""
-    if max(data.count(b"\n"), data.count(b"\r")) > most + 1:
-        raise Refused(413, tr("A request may have {n} inputs at most.", n=most))
-    return Table(name, data, named=named)
+def csv_tables(
+    body: bytes, content_type: str, media_type: str, most: int, rows: int = MOST_ROWS
+) -> list[Table]:
+    """The CSV files in a body that is one, or a form with up to `most`.
+
+    Raises Refused: 413 for a file of more rows than `rows`, 415 for a body of another type.
+    """
+    if media_type == "text/csv":
+        found = [Table("table", body)]
+    elif media_type == "multipart/form-data":
+        found = [Table(part.name, part.data, named=True) for part in parts_of(body, content_type, most)]
+    else:
+        raise Refused.wrong_type(READS, media_type, "text/csv")
+    for one in found:
+        assert isinstance(one.given, bytes)
+        if max(one.given.count(b"\n"), one.given.count(b"\r")) > rows + 1:
+            raise Refused(413, tr("A request may have {n} inputs at most.", n=rows))
+    return found
 
 
 def noted(notes: Sequence[str], table: Table) -> Iterator[dict[str, Any]]:

@@ -5,14 +5,14 @@ from typing import Any
 
 from vistazo.errors import VistazoError
 from vistazo.language import speaking, tr
-from vistazo.serving.bodies import parse_json, parts_of
+from vistazo.serving.bodies import parse_json
 from vistazo.serving.endpoints import Asked, Read, hash_of
 from vistazo.serving.refusing import Refused
 from vistazo.serving.rows import (
     READS,
     Table,
     as_csv,
-    csv_table,
+    csv_tables,
     finite,
     kept,
     noted,
@@ -51,17 +51,7 @@ class Series:
         """The tables in a body; one without rows asks for the steps after the training data."""
         if media_type == "application/json":
             return [self._in_json(parse_json(body))]
-        if media_type == "text/csv":
-            return [csv_table("table", body, most=_MOST_ROWS)]
-        if media_type == "multipart/form-data":
-            return [
-                csv_table(part.name, part.data, named=True, most=_MOST_ROWS)
-                for part in parts_of(body, content_type, most)
-            ]
-        sentence = tr(
-            "This model reads {kinds}, not {kind}.", kinds=", ".join(READS), kind=repr(media_type[:60])
-        )
-        raise Refused(415, sentence)
+        return csv_tables(body, content_type, media_type, most, _MOST_ROWS)
 
     def _in_json(self, told: Any) -> Table:
         if not isinstance(told, Mapping):
