@@ -1,5 +1,6 @@
 """Under load: too much of it, slow and vanishing clients, an end in the middle, an hour in short. Rows 14 to 17."""
 
+import os
 import signal
 import socket
 import sys
@@ -39,6 +40,28 @@ def test_at_twice_its_capacity_it_answers_or_says_later(shelf, tmp_path):
         assert contract.faults(reply) == []
     finally:
         one.end()
+
+
+def test_a_crowd_that_a_stall_made_ends_when_the_stall_does(shelf, tmp_path):
+    """The load is well within what it bears; for a second the machine does something else."""
+    one = service.start([f"clothes={shelf['clothes']}"], "--queue", "32", folder=tmp_path)
+    try:
+        capacity = load.run(one.port, good(one.port), seconds=2, connections=12).rate()
+        running = load.start(one.port, good(one.port), seconds=12, rate=0.4 * capacity)
+        time.sleep(2)
+        stalled = service.children(one.process.pid) or [one.process.pid]  # who computes
+        for pid in stalled:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1)
+        for pid in stalled:
+            os.kill(pid, signal.SIGCONT)
+        told = running.wait()
+    finally:
+        one.end()
+    assert set(told.statuses) <= {200, 429}, told.statuses
+    assert told.statuses[429] > 32, "no crowd"
+    last = told.status[told.planned > 9]
+    assert (last == 200).mean() > 0.95, told.statuses
 
 
 # ---------------------------------------------------------------- clients that are slow, or gone
