@@ -229,3 +229,25 @@ def test_a_file_that_is_gone_when_the_process_dies_costs_its_own_model_alone(she
         assert until(lambda: ask(one, path=other).status == 200)
     finally:
         one.end()
+
+
+def test_a_file_that_is_replaced_as_the_process_dies_is_loaded_when_it_is_back(
+    shelf, hostile_model, tmp_path
+):
+    models = [(Path(one) / "model.vistazo").read_bytes() for one in (shelf["clothes"], hostile_model)]
+    path, fresh = tmp_path / "m.vistazo", tmp_path / "fresh"
+    path.write_bytes(models[0])
+    one = service.start([f"clothes={path}"], folder=tmp_path / "service")
+    try:
+        seen = [ask(one).json()["hash"]]
+        for at in (1, 0, 1):
+            os.kill(one.pids[1], signal.SIGKILL)
+            assert until(lambda: ask(one).status == 503)
+            fresh.write_bytes(models[at])
+            fresh.replace(path)
+            assert until(lambda: ask(one).json().get("hash", seen[-1]) != seen[-1])
+            seen.append(ask(one).json()["hash"])
+        assert seen[0] == seen[2] and seen[1] == seen[3]
+        assert [told for told in events(one) if "Traceback" in told] == []
+    finally:
+        one.end()

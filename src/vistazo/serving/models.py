@@ -148,10 +148,14 @@ class Shelf:
     def reload(self, name: str) -> Served | None:
         """Load the file of a model anew; what was asked of the old one, it still answers.
 
-        None where the contents are the same. Raises VistazoError where the file cannot be used: the old one stays.
+        None where the contents are the same, or where the process that would load them is being started again: later,
+        then. Raises VistazoError where the file cannot be used: the old one stays.
         """
         old = self._models[name]
         assert old.path is not None
+        process = self.process
+        if old.distant is not None and process is not None and not process.ready:
+            return None
         stamp = _stamp(old.path)
         try:
             lives = old.distant is None or old.distant.process.alive
@@ -160,6 +164,10 @@ class Shelf:
                 return None
             new = self._loaded(name, old.path)
         except Exception:
+            if (
+                process is not None and not process.alive
+            ):  # it ended meanwhile, which says nothing of the file
+                return None
             self._refused[name] = stamp
             raise
         self._models[name] = new
