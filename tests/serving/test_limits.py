@@ -28,7 +28,7 @@ LIMIT = 100_000
 def server():
     with running(
         {"grey": Grey()}, limit_mb=LIMIT / 1e6, allow_host=["friend.example"], allow_origin=["https://page.example"],
-        head_seconds=1.0, body_seconds=1.0,
+        head_seconds=1.0, body_seconds=1.0, unread_seconds=4.0,
     ) as one:  # fmt: skip
         yield one
 
@@ -265,3 +265,58 @@ def test_a_setting_that_cannot_be_is_told_by_its_name(values, told):
 )  # fmt: skip
 def test_the_language_of_an_answer(accepted, language):
     assert language_of(accepted) == language
+
+
+def test_one_slow_client_after_the_other_is_let_go_of(server):
+    """The first one stays after its answer for as long as it may: the others are looked at all the same."""
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port)) as one:
+            one.settimeout(10)
+            one.sendall(b"GET / HTTP/1.1\r\n")
+            found = b""
+            while data := one.recv(4096):
+                found += data
+            assert found.startswith(b"HTTP/1.1 408 ") and found.count(b"HTTP/1.1") == 1
+            time.sleep(1.2)
+
+
+def test_who_does_not_read_the_answers_is_not_read_from_and_let_go_of(server):
+    """A client that asks on and on and never reads: what it is answered must not pile up, nor stay."""
+    request = f"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect(("127.0.0.1", server.port))
+    one.setblocking(False)
+    sent, most, waiting, until = 0, 0, [], time.monotonic() + 20
+    with one:
+        while time.monotonic() < until:
+            try:
+                sent += one.send(request) // len(request)
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:  # it was let go of
+                break
+            if not waiting:
+                waiting = [found for found in gc.get_objects() if isinstance(found, Connection)]
+            most = max([most, *(found.transport.get_write_buffer_size() for found in waiting)])
+        else:
+            raise AssertionError(f"{sent} requests, and it is still there")
+    assert most < 1_000_000, f"{most} bytes wait for who does not read"
+    assert server.ask("GET", "/healthz")[0] == 200
+
+
+def test_who_reads_slowly_gets_the_whole_answer(server):
+    request = f"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", server.port))
+        one.settimeout(20)
+        count, found, began = 600, b"", time.monotonic()
+        one.sendall(request * count)
+        while found.count(b"HTTP/1.1 200 ") < count:
+            data = one.recv(1 << 16)
+            assert data, (found.count(b"HTTP/1.1 200 "), time.monotonic() - began)
+            found += data
+            if time.monotonic() - began < 6:  # longer than who reads nothing may stay
+                time.sleep(0.005)
+        assert time.monotonic() - began > 6, "that was not slow"

@@ -328,6 +328,36 @@ def test_broken_http_is_refused_and_hides_no_request(served, broken):
     assert sum(one.status == 101 for one in found) == 0
 
 
+UPGRADE = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+
+
+@pytest.mark.parametrize("cut", [0, 3, -200, -1, None], ids=lambda at: f"cut at {at}")
+def test_a_picture_sent_with_a_wish_for_another_protocol_is_answered(served, good_picture, cut):
+    """As Java's HttpClient sends its first request: it may be answered as if nothing had been wished."""
+    wanted = raw.ask(served.port, "POST", PREDICT, good_picture, PNG).json()["predictions"]
+    sent = raw.request("POST", PREDICT, good_picture, {**PNG, **UPGRADE}, port=served.port)
+    head = sent.index(b"\r\n\r\n") + 4
+    at = len(sent) if cut is None else head + cut if cut >= 0 else len(sent) + cut
+    with raw.Connection(served.port, seconds=20) as connection:
+        for _ in range(2):  # and the connection goes on
+            connection.send(sent[:at])
+            time.sleep(0.05)
+            connection.send(sent[at:] + raw.request("GET", "/healthz", port=served.port))
+            assert connection.reply().json()["predictions"] == wanted
+            assert connection.reply().json() == {"status": "ok"}
+
+
+def test_the_body_of_a_wish_for_another_protocol_is_no_request(served):
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nConnection: Upgrade\r\n"
+    head += f"Upgrade: h2c\r\nContent-Length: {len(uploads.HIDDEN)}\r\n\r\n"
+    with raw.Connection(served.port, seconds=2) as connection:
+        connection.send(head.encode())
+        time.sleep(0.2)
+        connection.send(uploads.HIDDEN)
+        (found,) = connection.replies()
+    assert found.status == 422 and found.headers["x-request-id"] != "smuggled"
+
+
 def test_a_connection_that_is_reset_harms_nobody(served):
     for data in (
         b"",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Protocol
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -74,29 +75,6 @@ class Heads:
         self._known[head] = known
 
 
-class _Gentle:
-    """A transport whose end leaves the client time to read the answer while it is still sending.
-
-    Closed with unread bytes, the kernel resets the connection and the client may lose the answer. Nothing more is read.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def close(self) -> None:
-        transport = self._transport
-        if transport.is_closing():
-            return
-        with contextlib.suppress(RuntimeError, OSError):
-            transport.pause_reading()
-        with contextlib.suppress(RuntimeError, OSError, NotImplementedError):
-            transport.write_eof()
-        asyncio.get_running_loop().call_later(_LINGER, transport.close)
-
-
 class Connection(HttpToolsProtocol):
     """One connection. since: the loop's time at which the request that is coming began; 0 where none is.
     ended: the same of the last answer's end.
@@ -109,11 +87,15 @@ class Connection(HttpToolsProtocol):
     known: Known | None = None  # that request, if it came with what was received last
     begun = 0  # heads that were in that
     body = 0  # bytes of the refused body that were in that
-    left = 0  # bytes of a refused body that the parser does not see
+    left = 0  # bytes of a body that the parser does not see: a refused one, or one of a request to upgrade
+    upgrading = 0  # the same, until the parser has stopped at the head of such a request
+    put = taken = 0  # bytes that were written, and of them those that the client had taken at the last look
+    moved = 0.0  # the loop's time of the last look at which it had taken more
     cycle: Any  # None before the first request, which uvicorn's own annotation does not say
     parser: Any  # None once the connection is lost
     since = ended = 0.0
     fresh = True  # nothing was received yet
+    over = False  # nothing more is read or written: it ends in a moment
     in_head = True
     head = 0
 
@@ -141,11 +123,12 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop with what a client sent."""
-        if self.parser is None or self.transport.is_closing():
+        if self.parser is None or self.over or self.transport.is_closing():
             return
         if self.left:
             here, data = data[: self.left], data[self.left :]
             self.left -= len(here)
+            self.on_body(here)
             if not self.left:
                 self.on_message_complete()
             if not data:
@@ -159,11 +142,24 @@ class Connection(HttpToolsProtocol):
                 self.since = self.loop.time()
             self.head += len(data)
         self.known, self.begun, self.body = None, 0, 0
-        super().data_received(data)
+        self._parse(data)
         if between and self.known is not None and self.begun == 1:
             self.heads.keep(data, self.body, self.known)
         if self.in_head and self.head > _HEAD:
             self.refuse(400, tr("The head of the request is too long."))
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as asked:
+            # A request to go on in another protocol is answered in this one (RFC 9110, 7.8). The parser stops at its
+            # head, and would take its body, which is whatever a client likes, for the next request.
+            self.left, self.upgrading = self.upgrading, 0
+            rest = data[asked.args[0] :]
+            if rest:
+                self.data_received(rest)
+        except httptools.HttpParserError:
+            self.send_400_response("")
 
     def _turned_away_again(self, data: bytes) -> bool:
         """Whether this is a request that a crowd turned away before, and does again: the parser does not see it."""
@@ -192,6 +188,8 @@ class Connection(HttpToolsProtocol):
         """Called by the parser."""
         self.in_head, self.head = False, 0
         self.begun += 1
+        if self.parser.should_upgrade():
+            self.upgrading = _length_of(self.headers)
         free = self.cycle is None or self.cycle.response_complete
         plain = self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
         if free and plain and not self.expect_100_continue:
@@ -225,7 +223,7 @@ class Connection(HttpToolsProtocol):
 
     def _put(self, shared: bytes, status: int, lines: bytes, body: bytes, *, headed: bool = False) -> None:
         defaults = b"".join([b"%b: %b\r\n" % one for one in self.server_state.default_headers])
-        self.transport.write(
+        self.write(
             b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
             % (STATUS_LINE[status], defaults, lines, shared, len(body), b"" if headed else body)
         )
@@ -233,6 +231,7 @@ class Connection(HttpToolsProtocol):
     # What a cycle asks of its transport goes through these, so that its end can be gentle.
     def write(self, data: bytes) -> None:
         """Send bytes."""
+        self.put += len(data)
         self.transport.write(data)
 
     def is_closing(self) -> bool:
@@ -242,9 +241,24 @@ class Connection(HttpToolsProtocol):
     def close(self) -> None:
         """End the connection after an answer; gently where the client is still sending."""
         if self.since:
-            _Gentle(self.transport).close()
+            self._end_gently()
         else:
             self.transport.close()
+
+    def _end_gently(self) -> None:
+        """End it so that the client has time to read the answer while it is still sending.
+
+        Closed with unread bytes, the kernel resets the connection and the client may lose the answer. Nothing more is
+        read, and nothing can be written.
+        """
+        if self.over or self.transport.is_closing():
+            return
+        self.over = True
+        with contextlib.suppress(RuntimeError, OSError):
+            self.transport.pause_reading()
+        with contextlib.suppress(RuntimeError, OSError, NotImplementedError):
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER, self.transport.close)
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
@@ -255,11 +269,13 @@ class Connection(HttpToolsProtocol):
             self.head += len(body)  # of a body that nobody reads any more
             if self.head > _HEAD:
                 self.cycle.keep_alive = False
-                _Gentle(self.transport).close()
+                self._end_gently()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        if self.upgrading:
+            return  # its body is yet to come
         self.since = 0.0
         self.in_head, self.head = True, 0
         if self.refusal is None:
@@ -275,10 +291,21 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.ended = self.loop.time()
-        self.flow.resume_reading()
+        if not self.flow.write_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+
+    def pause_writing(self) -> None:
+        """Called by the transport when too much waits for the client: who does not read is not read from either."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Called by the transport when the client has read on."""
+        super().resume_writing()
+        self.flow.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -286,7 +313,7 @@ class Connection(HttpToolsProtocol):
 
     def refuse(self, status: int, sentence: str, *more: str) -> None:
         """Answer outside of any request, and end the connection."""
-        if self.transport.is_closing():
+        if self.over or self.transport.is_closing():
             return
         request = new_id()
         body = body_of(sentence, request)
@@ -297,11 +324,11 @@ class Connection(HttpToolsProtocol):
             "cache-control: no-store", "connection: close", *more,
         ]  # fmt: skip
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+            self.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        _Gentle(self.transport).close()
+        self._end_gently()
 
     @property
     def idle(self) -> bool:
@@ -309,13 +336,24 @@ class Connection(HttpToolsProtocol):
         return not self.since and (self.cycle is None or self.cycle.response_complete)
 
     def tired_of(self, now: float) -> None:
-        """End a connection whose request does not come. The body of one that was read for has its own time."""
-        if self.transport.is_closing():
+        """End a connection whose request does not come, or whose answers nobody reads.
+
+        The body of a request that was read for has its own time.
+        """
+        taken = self.put - self.transport.get_write_buffer_size()
+        if taken == self.put or taken > self.taken:
+            self.moved = now
+        self.taken = taken
+        if now - self.moved > self.settings.unread_seconds:
+            self.transport.abort()
+        if self.over or self.transport.is_closing():
             return
         if not self.since:
             if self.idle and now - self.ended > self.settings.idle_seconds:
                 self.transport.close()
             return
+        if self.flow.write_paused:
+            self.since = now  # it is not read from meanwhile
         waited = now - self.since
         if self.in_head and waited > self.settings.head_seconds:
             if self.cycle is not None and not self.cycle.response_complete:
@@ -328,6 +366,13 @@ class Connection(HttpToolsProtocol):
             self.refusal is not None or self.cycle.response_complete
         ):
             self.transport.close()
+
+
+def _length_of(headers: list[tuple[bytes, bytes]]) -> int:
+    """Bytes of the body that the parser, which has checked them, found declared."""
+    if any(name == b"transfer-encoding" for name, _ in headers):
+        raise ValueError("chunks that the parser will not take apart")
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
 class Server(uvicorn.Server):
@@ -384,7 +429,12 @@ class Server(uvicorn.Server):
     def _look(self, now: float) -> None:
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
-                connection.tired_of(now)
+                try:
+                    connection.tired_of(now)
+                except Exception as error:  # or nobody would be let go of any more
+                    told = {"message": "a connection could not be looked at", "exception": error}
+                    asyncio.get_running_loop().call_exception_handler(told)
+                    connection.transport.abort()
 
 
 def configured(app: Any, settings: ServeSettings) -> uvicorn.Config:

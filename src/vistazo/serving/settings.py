@@ -63,6 +63,7 @@ class ServeSettings(Config):
     head_seconds: float = setting(10.0, help="", gt=0)
     body_seconds: float = setting(20.0, help="", gt=0)
     idle_seconds: float = setting(60.0, help="", gt=0)
+    unread_seconds: float = setting(60.0, help="", gt=0)
     drain_seconds: float = setting(25.0, help="", gt=0)
     linger_seconds: float = setting(0.5, help="", ge=0)
     reload_seconds: float = setting(1.0, help="", gt=0)

@@ -385,4 +385,15 @@ def broken_requests(path: str) -> list[Broken]:
             b"GET /healthz HTTP/1.1\r\n" + host + b"Connection: Upgrade, HTTP2-Settings\r\n"
             b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
         ),
+        Broken(
+            "an upgrade with a body",
+            start + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+            b"Content-Length: " + str(len(HIDDEN)).encode() + b"\r\n\r\n" + HIDDEN,
+            hidden=True,
+        ),
+        Broken(
+            "an upgrade with a body in chunks",
+            start + b"Connection: Upgrade\r\nUpgrade: h2c\r\n" + chunked + b"\r\n" + last + HIDDEN,
+            hidden=True,
+        ),
     ]
