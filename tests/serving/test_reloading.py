@@ -107,7 +107,6 @@ def test_what_was_accepted_is_answered_before_the_end():
     model = Grey(0.5)
     told = {}
     with running({"grey": model}, linger_seconds=0.6) as server:
-        assert not server.app.shelf.get("grey").batcher.inline or model.seconds
 
         def ask(name):
             told[name] = server.predict(png())
@@ -125,6 +124,20 @@ def test_what_was_accepted_is_answered_before_the_end():
     assert int(told["late"][1]["retry-after"]) >= 1
     assert told["late"][1]["connection"] == "close"
     assert ready[0] == 503 and set(ready[2]) == {"error", "request"}
+
+
+def test_what_takes_longer_than_the_end_may_is_told_so():
+    told, model = [], Grey()
+    with running({"grey": model}, drain_seconds=0.2) as server:
+        model.seconds, server.app.shelf.get("grey").batcher.inline = 3.0, False
+        asking = threading.Thread(target=lambda: told.append(server.predict(png())))
+        asking.start()
+        assert until(lambda: server.app.answering.busy == 1)
+        server.server.stop()
+        asking.join()
+    ((status, headers, body),) = told
+    assert status == 503 and set(body) == {"error", "request"}
+    assert int(headers["retry-after"]) >= 1
 
 
 # ---------------------------------------------------------------- names

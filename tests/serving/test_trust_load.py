@@ -1,5 +1,6 @@
 """Under load: too much of it, slow and vanishing clients, an end in the middle, an hour in short. Rows 14 to 17."""
 
+import io
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import threading
 import time
 
 import pytest
+from PIL import Image
 from trust import contract, load, raw, service, slow, uploads
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="epoll and /proc are Linux's")
@@ -88,6 +90,64 @@ def test_clients_that_send_and_do_not_wait_leave_nothing_behind(served):
         time.sleep(0.1)
     assert served.descriptors() <= before + 5
     assert raw.ask_patiently(served.port, PREDICT, uploads.picture(), PNG).status == 200
+
+
+# ---------------------------------------------------------------- much in little
+@pytest.fixture(scope="module")
+def form_of_giants():
+    """124 pictures of 78 megapixels in 9.4 MB, which take a core a minute and a half; and the headers of the form."""
+    out = io.BytesIO()
+    Image.new("L", (8800, 8900)).save(out, "PNG", compress_level=9)
+    return raw.multipart(*[(f"{at}.png", out.getvalue()) for at in range(124)])
+
+
+def test_forms_of_giants_hold_up_nobody_for_long(shelf, tmp_path, form_of_giants):
+    one = service.start([f"clothes={shelf['clothes']}"], folder=tmp_path)
+    body, headers = form_of_giants
+    try:
+        photo = uploads.picture(form="JPEG", side=400)
+        wanted = raw.ask(one.port, "POST", PREDICT, photo, {"Content-Type": "image/jpeg"}).json()[
+            "predictions"
+        ]
+        memory, seen = one.memory(), []
+
+        def ask():
+            seen.append(raw.ask(one.port, "POST", PREDICT, body, headers))
+
+        clients = [threading.Thread(target=ask) for _ in range(6)]
+        for client in clients:
+            client.start()
+        time.sleep(1)
+        began = time.monotonic()
+        reply = raw.ask_patiently(one.port, PREDICT, photo, {"Content-Type": "image/jpeg"})
+        assert (reply.status, reply.json()["predictions"]) == (200, wanted)
+        assert time.monotonic() - began < 40
+        for client in clients:
+            client.join()
+        assert {reply.status for reply in seen} <= {200, 429}
+        (told, *_) = [reply.json() for reply in seen if reply.status == 200]
+        assert told["predictions"]
+        assert "in a request of its own" in told["unreadable"][-1]["reason"]
+        assert len(told["predictions"]) + len(told["unreadable"]) == 124
+        assert one.memory() - memory < 400
+    finally:
+        one.end()
+
+
+def test_an_end_among_giants_comes_in_time(shelf, tmp_path, form_of_giants):
+    one = service.start([f"clothes={shelf['clothes']}"], folder=tmp_path)
+    body, headers = form_of_giants
+    seen = []
+    client = threading.Thread(target=lambda: seen.append(raw.ask(one.port, "POST", PREDICT, body, headers)))
+    try:
+        client.start()
+        time.sleep(2)
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(30) == 0
+    finally:
+        one.end()
+    client.join()
+    assert [reply.status for reply in seen] == [200]
 
 
 # ---------------------------------------------------------------- an end in the middle

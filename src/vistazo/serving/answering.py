@@ -1,11 +1,16 @@
 """What the routes of a model do: read a body, ask the model, form the answer."""
 
 import asyncio
+import contextvars
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from time import perf_counter, thread_time
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+from vistazo import platform
 from vistazo.language import LANGUAGES, set_language, tr
 from vistazo.serving.bodies import Held, media_type_of, read_body
 from vistazo.serving.endpoints import Asked, Read, whole_number
@@ -23,6 +28,10 @@ _MOST_TOP, _MOST_STEPS = 10_000, 100_000
 _ASKED = {language: Asked(language=language) for language in LANGUAGES}
 _PLAIN = ((b"content-type", b"application/json"),)
 _CLOSING = (*_PLAIN, (b"connection", b"close"))
+_TURN = 0.02  # seconds for which inputs of one request are read before another request has its turn
+_LARGE = frozenset(["application/json", "multipart/form-data", "text/csv"])  # what a thread takes apart
+_MANY = 100  # answers that take longer to write down than a thread takes to wake
+T = TypeVar("T")
 
 
 class Answering:
@@ -34,6 +43,16 @@ class Answering:
         self.busy = 0  # requests that are being answered
         self._held = Held(int(settings.held_mb * 1_000_000))
         self.more: dict[str, Any] = {}  # explain and similar
+        self._readers = ThreadPoolExecutor(platform.physical_cores(), "vistazo-reading")
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    async def aside(self, work: Callable[..., T], *given: Any) -> T:
+        """What `work` gives, done in a thread that reads, in the language in force."""
+        run = partial(contextvars.copy_context().run, work, *given)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
     async def __call__(self, name: str, verb: str, scope: Scope, receive: Receive, send: Send) -> None:
         visit: Visit = scope["vistazo"]
@@ -61,6 +80,10 @@ class Answering:
                 told = await self._predict(served, body, visit, scope["query_string"])
             else:
                 told = await self.more[verb](served, body, visit, scope["query_string"])
+        except asyncio.CancelledError:  # it has to end now
+            if self.draining:
+                raise Refused.draining() from None
+            raise
         finally:
             self.busy -= 1
         await send_json(send, visit, told, close=self.draining)
@@ -72,19 +95,31 @@ class Answering:
         admission.admit()  # before the picture is decoded: an overload is to cost as little as can be
         counted = 1
         try:
-            if endpoint.light(body, kind):
-                found = self._read(served, body, visit.media_type, kind, asked)
+            light = endpoint.light(body, kind)
+            given = served, body, visit.media_type, kind
+            if light or kind not in _LARGE:
+                inputs = self._inputs(*given)
             else:
-                found = await asyncio.to_thread(self._read, served, body, visit.media_type, kind, asked)
-            more = len(found.items) - 1
-            if more > 0:
+                inputs = await self.aside(self._inputs, *given)
+            if len(inputs) > 1:
                 admission.leave()
                 counted = 0
-                admission.admit(more + 1)
-                counted = more + 1
+                admission.admit(len(inputs))
+                counted = len(inputs)
+            found = (
+                self._read(served, inputs, asked)
+                if light
+                else await self._read_in_turn(served, inputs, asked)
+            )
             answers = await served.batcher.ask(found.items)
         finally:
             admission.leave(counted)
+        if len(answers) > _MANY or any(isinstance(one, list) and len(one) > _MANY for one in answers):
+            return await self.aside(self._formed, served, found, answers, visit)
+        return self._formed(served, found, answers, visit)
+
+    def _formed(self, served: Served, found: Read, answers: Sequence[Any], visit: Visit) -> str:
+        """The answer as JSON. Raises Refused where there is nothing to answer, or what the model tripped over."""
         predictions: list[str] = []
         unreadable, notes = found.unreadable, list[str]()
         for answer in answers:
@@ -116,12 +151,40 @@ class Answering:
         self.log.fault(visit, error=error)
         return Refused(422, tr("Nothing that was sent could be read."))
 
-    def _read(self, served: Served, body: bytes, content_type: str, kind: str, asked: Asked) -> Read:
-        """In a thread. What a reader trips over that is no fault of ours is the input's."""
-        endpoint = served.endpoint
-        inputs = endpoint.inputs(body, content_type, kind, self.settings.most_inputs)
+    def _inputs(self, served: Served, body: bytes, content_type: str, kind: str) -> list[Any]:
+        """The inputs of a body, as they came."""
+        found: list[Any] = served.endpoint.inputs(body, content_type, kind, self.settings.most_inputs)
+        return found
+
+    async def _read_in_turn(self, served: Served, inputs: list[Any], asked: Asked) -> Read:
+        """Inputs read in threads, those of other requests in between: a large form holds up nobody's photograph."""
+        found, spent = Read(), 0.0
+        while inputs:
+            if spent > self.settings.reading_seconds:
+                reason = tr("the inputs before it took too long to read; send it in a request of its own")
+                found.unreadable += [{"file": one.name, "reason": reason} for one in inputs]
+                break
+            read, count, seconds = await self.aside(self._read_some, served, inputs, asked)
+            found.items += read.items
+            found.unreadable += read.unreadable
+            inputs, spent = inputs[count:], spent + seconds
+        return found
+
+    def _read_some(self, served: Served, inputs: list[Any], asked: Asked) -> tuple[Read, int, float]:
+        """In a thread. What is read in a moment, how many inputs that is, and the seconds of a processor it took."""
+        until, began = perf_counter() + _TURN, thread_time()
+        found, count = Read(), 0
+        while count < len(inputs) and (not count or perf_counter() < until):
+            read = self._read(served, inputs[count : count + 1], asked)
+            found.items += read.items
+            found.unreadable += read.unreadable
+            count += 1
+        return found, count, thread_time() - began
+
+    def _read(self, served: Served, inputs: list[Any], asked: Asked) -> Read:
+        """What a reader trips over that is no fault of ours is the input's."""
         try:
-            return endpoint.read(inputs, asked)
+            return served.endpoint.read(inputs, asked)
         except Refused:
             raise
         except Exception:

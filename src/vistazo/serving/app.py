@@ -151,6 +151,7 @@ async def _alive(app: FastAPI) -> AsyncIterator[None]:
             one.cancel()
         app.shelf.close()
         app.looking.close()
+        app.answering.close()
         app.rules.log.flush()
 
 

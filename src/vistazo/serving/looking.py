@@ -65,14 +65,16 @@ class Looking:
         self, verb: str, served: Served, body: bytes, visit: Visit, asked: Mapping[str, Any]
     ) -> dict[str, Any]:
         kind = media_type_of(visit.media_type)
-        parts: list[Part] = served.endpoint.inputs(body, visit.media_type, kind, _MOST_PICTURES)
-        if not parts:
-            raise unread([])
         if self._waiting >= _MOST_WAITING:
             raise Refused.busy(self._waiting * self._pace)
         self._waiting += 1
         began = perf_counter()
         try:
+            parts: list[Part] = await asyncio.to_thread(
+                served.endpoint.inputs, body, visit.media_type, kind, _MOST_PICTURES
+            )
+            if not parts:
+                raise unread([])
             found = await self._looked(verb, served, parts, asked, visit.language)
         finally:
             self._waiting -= 1

@@ -108,6 +108,11 @@ class ServeSettings(Config):
         return origins
 
     @property
+    def reading_seconds(self) -> float:
+        """Seconds of a processor that the inputs of a request may take to be read: of photographs, a fifth of it."""
+        return max(5.0, self.limit_mb / 2)
+
+    @property
     def limit(self) -> int:
         """Bytes of the largest body."""
         return int(self.limit_mb * 1_000_000)
