@@ -9,7 +9,9 @@ import pytest
 
 from vistazo import tasks
 from vistazo.errors import BundleDamaged, RunError, UsageError
+from vistazo.serving.app import create
 from vistazo.serving.models import named
+from vistazo.serving.settings import ServeSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -162,5 +164,10 @@ def test_two_models_of_one_name_and_a_model_that_is_not_there_are_told(tmp_path)
         (tmp_path / name / "x.vistazo").touch()
     with pytest.raises(UsageError, match="Two models are called x"):
         named([str(tmp_path / "one" / "x.vistazo"), str(tmp_path / "two" / "x.vistazo")])
+    for name in ("mis-cifras-ñ", "a b", "", '"x"'):
+        with pytest.raises(UsageError, match="cannot be called"):
+            named([f"{name}={tmp_path / 'one' / 'x.vistazo'}"])
+        with pytest.raises(UsageError, match="cannot be called"):
+            create({name: Grey()}, ServeSettings())
     with pytest.raises(RunError, match="no model at"):
         named([str(tmp_path / "absent.vistazo")])

@@ -370,3 +370,20 @@ def test_a_connection_that_is_reset_harms_nobody(served):
             connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.send(data)
             connection.socket.close()
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"PAR1"])
+@pytest.mark.parametrize("model", ["rows", "shop"])
+def test_a_table_that_is_no_csv_is_told_so(served, model, start):
+    body, headers = raw.multipart(("ventas.xlsx", start + b"\x14\x00\x06\x00" * 20))
+    reply = raw.ask(served.port, "POST", f"/v1/models/{model}/predict", body, headers)
+    assert reply.status == 415
+    assert "ventas.xlsx is an Excel or Parquet file" in reply.json()["error"]
+
+
+def test_a_whole_sentence_is_told_as_it_is(served):
+    reply = raw.ask(
+        served.port, "POST", "/v1/models/rows/predict", b"nothing\n1\n", {"Content-Type": "text/csv"}
+    )
+    assert reply.status == 422
+    assert reply.json()["error"].startswith("The table lacks columns")

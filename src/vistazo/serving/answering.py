@@ -146,7 +146,7 @@ class Answering:
         """What an input that the model tripped over is told: cells can hold what no reader was ready for."""
         if isinstance(error, Refused) and error.__cause__ is not None:
             self.log.fault(visit, error=error.__cause__)
-        if served.endpoint.task == "classification" or isinstance(error, Refused):
+        if served.endpoint.task == "classification" or isinstance(error, Refused | ImportError):
             return error
         self.log.fault(visit, error=error)
         return Refused(422, tr("Nothing that was sent could be read."))

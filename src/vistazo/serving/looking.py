@@ -4,12 +4,13 @@ They take seconds, so they have a thread of their own; where a model computes in
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from vistazo.errors import SourceMissing, UsageError
 from vistazo.language import speaking, tr
 from vistazo.serving.answering import parameters
 from vistazo.serving.bodies import Part, media_type_of
@@ -20,10 +21,25 @@ from vistazo.serving.refusing import Refused, unread
 from vistazo.serving.settings import ServeSettings
 from vistazo.serving.visits import Visit
 
-__all__ = ["Looking"]
+__all__ = ["Looking", "require_index"]
 
 _MOST_WAITING = 4  # requests at once: each may take seconds
 _MOST_PICTURES = 16  # of one request
+
+
+def require_index(folder: str, models: Sequence[Served]) -> None:
+    """Raise SourceMissing where a folder holds no index, UsageError where no model could search in it."""
+    if not any(served.endpoint.searches for served in models):
+        raise UsageError(
+            tr(
+                "--index is for models of pictures as .vistazo files, and none of these is one. Remove --index."
+            )
+        )
+    if not (Path(folder) / "index.json").is_file():  # what similar.index_file reads; it would bring numpy
+        raise SourceMissing(
+            tr("There is no index of pictures in {path}. Make it with: vistazo search MODEL SOURCE --index {path}",
+               path=folder)
+        )  # fmt: skip
 
 
 class Looking:

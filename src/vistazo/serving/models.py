@@ -219,6 +219,8 @@ def named(words: Sequence[str]) -> dict[str, Path]:
     for word in words:
         name, equals, rest = word.partition("=")
         if not equals or not _NAME.fullmatch(name) or Path(word).exists():
+            if equals and not Path(word).exists() and Path(rest or "?").exists():
+                raise _bad_name(name)
             name, rest = "", word
         path = file_of(rest)
         if not name:
@@ -252,10 +254,19 @@ def served_models(models: "Shelf | Mapping[str, Any]", settings: ServeSettings) 
 def fill(shelf: Shelf, models: Mapping[str, Any]) -> None:
     """Put models on a shelf that are loaded, or are files. Raises VistazoError."""
     for name, model in models.items():
+        if not _NAME.fullmatch(name):
+            raise _bad_name(name)
         if isinstance(model, (str, os.PathLike)):
             shelf.open(name, file_of(model))
         else:
             shelf.put(name, model)
+
+
+def _bad_name(name: str) -> UsageError:
+    return UsageError(
+        tr("A model cannot be called {name}: a name is part of an address, of 1 to 64 letters without accents, digits "
+           "and . _ -", name=repr(name[:80]))
+    )  # fmt: skip
 
 
 def _stamp(path: Path) -> _Stamp | None:

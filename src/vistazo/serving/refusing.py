@@ -55,5 +55,7 @@ def unread(unreadable: list[dict[str, Any]]) -> Refused:
     """The refusal where nothing that was sent could be read, with the first reason."""
     if not unreadable:
         return Refused(422, tr("The request holds nothing to answer for."))
-    reason = " ".join(str(unreadable[0]["reason"]).split())[:300]
-    return Refused(422, tr("Nothing that was sent could be read: {reason}.", reason=reason.rstrip(".")))
+    reason = " ".join(str(unreadable[0]["reason"]).split())[:600]
+    if reason.endswith("."):  # a sentence of its own
+        return Refused(422, reason)
+    return Refused(422, tr("Nothing that was sent could be read: {reason}.", reason=reason[:300]))

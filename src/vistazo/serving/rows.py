@@ -31,6 +31,7 @@ __all__ = [
 
 READS = ("application/json", "text/csv", "multipart/form-data")
 MOST_ROWS = 100_000
+_PACKED = (b"PK\x03\x04", b"PAR1")  # how files of Excel and Parquet begin
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def kept(table: Table) -> Iterator[Any]:
         return
     with contextlib.ExitStack() as held:
         try:
-            path = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="vistazo-"))) / "table.csv"
+            folder = held.enter_context(tempfile.TemporaryDirectory(prefix="vistazo-"))
+            path = Path(folder).resolve() / "table.csv"  # as sentences name it, whose place is not told
             path.write_bytes(table.given)
         except OSError as error:
             sentence = tr("The service could not put what was sent on its disk. Try again later.")
@@ -142,13 +144,19 @@ def csv_tables(
     Raises Refused: 413 for a file of more rows than `rows`, 415 for a body of another type.
     """
     if media_type == "text/csv":
-        found = [Table("table", body)]
+        found = [Table("table.csv", body)]
     elif media_type == "multipart/form-data":
         found = [Table(part.name, part.data, named=True) for part in parts_of(body, content_type, most)]
     else:
         raise Refused.wrong_type(READS, media_type, "text/csv")
     for one in found:
         assert isinstance(one.given, bytes)
+        if one.given.startswith(_PACKED):
+            raise Refused(
+                415,
+                tr("The service reads tables as CSV; {name} is an Excel or Parquet file: save it as CSV.",
+                   name=one.name),
+            )  # fmt: skip
         if max(one.given.count(b"\n"), one.given.count(b"\r")) > rows + 1:
             raise Refused(413, tr("A request may have {n} inputs at most.", n=rows))
     return found

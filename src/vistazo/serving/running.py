@@ -32,8 +32,8 @@ class Refusal(VistazoError):
 def settings_from(values: dict[str, Any]) -> ServeSettings:
     """The settings; a token that was not given comes from VISTAZO_TOKEN. Raises ConfigError."""
     values = {name: value for name, value in values.items() if value is not None}
-    token = str(values.pop("token", "") or os.environ.get("VISTAZO_TOKEN", "")).strip()
-    return build(ServeSettings, {**values, **({"token": token} if token else {})})
+    token = os.environ.get("VISTAZO_TOKEN", "").strip()
+    return build(ServeSettings, {**({"token": token} if token else {}), **values})
 
 
 def serve(
@@ -69,8 +69,11 @@ def serve(
         from vistazo.serving.connections import Server, configured
         from vistazo.serving.limits import Rules
         from vistazo.serving.logs import Log
+        from vistazo.serving.looking import require_index
 
         fill(shelf, files)
+        if settings.index is not None:
+            require_index(settings.index, [served for _, served in shelf.items()])
         log = Log(requests=not quiet)
         app = create(shelf, settings, rules=Rules.of(settings, log=log))
         told = {
