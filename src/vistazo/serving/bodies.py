@@ -180,7 +180,7 @@ def _part(head: bytes, data: bytes, number: int) -> Part | None:
             kind = media_type_of(value.decode("latin-1"))
     if named != b"file" and file is None:
         return None
-    shown = (file or b"").decode("utf-8", "replace")[:200]
+    shown = (file or b"").decode("utf-8", "replace").replace("%22", '"')[:200]  # as forms write it
     return Part(shown or str(number), data, kind)
 
 
