@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import sys
+import threading
 import time
 from asyncio.selector_events import _SelectorSocketTransport
 from pathlib import Path
@@ -19,7 +20,7 @@ from vistazo.serving.visits import language_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from served_fakes import Grey, png, running
+from served_fakes import Grey, png, running, until
 
 LIMIT = 100_000
 
@@ -320,3 +321,26 @@ def test_who_reads_slowly_gets_the_whole_answer(server):
             if time.monotonic() - began < 6:  # longer than who reads nothing may stay
                 time.sleep(0.005)
         assert time.monotonic() - began > 6, "that was not slow"
+
+
+def test_large_bodies_of_many_requests_fill_no_memory():
+    """They count until they are answered, and a body of the largest size always finds room where nothing else is."""
+    model, told = Grey(), []
+    with running({"grey": model}, limit_mb=1, held_mb=0.1) as server:
+        model.seconds, server.app.shelf.get("grey").batcher.inline = 1.0, False
+        large = png() + b"\0" * 900_000
+
+        def ask():
+            told.append(server.predict(large))
+
+        two = [threading.Thread(target=ask) for _ in range(2)]
+        for one in two:
+            one.start()
+        assert until(lambda: server.app.answering._held.now == 2 * len(large))
+        status, headers, _ = server.predict(large)
+        assert status == 429 and headers["retry-after"] == "1"
+        for one in two:
+            one.join()
+        assert [one[0] for one in told] == [200, 200]
+        assert server.predict(large)[0] == 200
+        assert server.app.answering._held.now == 0

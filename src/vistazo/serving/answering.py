@@ -29,7 +29,8 @@ _ASKED = {language: Asked(language=language) for language in LANGUAGES}
 _PLAIN = ((b"content-type", b"application/json"),)
 _CLOSING = (*_PLAIN, (b"connection", b"close"))
 _TURN = 0.02  # seconds for which inputs of one request are read before another request has its turn
-_LARGE = frozenset(["application/json", "multipart/form-data", "text/csv"])  # what a thread takes apart
+_SEVERAL = frozenset(["application/json", "multipart/form-data", "text/csv"])  # what a thread takes apart
+_LARGE = 65_536  # bytes of a body from which on it counts
 _MANY = 100  # answers that take longer to write down than a thread takes to wake
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Answering:
         self.shelf, self.settings, self.log = shelf, settings, log
         self.draining = False
         self.busy = 0  # requests that are being answered
-        self._held = Held(int(settings.held_mb * 1_000_000))
+        self._held = Held(max(int(settings.held_mb * 1_000_000), 2 * settings.limit))
         self.more: dict[str, Any] = {}  # explain and similar
         self._readers = ThreadPoolExecutor(platform.physical_cores(), "vistazo-reading")
 
@@ -71,10 +72,14 @@ class Answering:
         if self.draining:
             raise Refused.draining()
         self.busy += 1
+        kept = 0
         try:
             body = await read_body(
                 receive, visit, self.settings.limit, self.settings.body_seconds, self._held
             )
+            if len(body) > _LARGE:
+                self._held.take(len(body))
+                kept = len(body)
             told: str | dict[str, Any]
             if verb == "predict":
                 told = await self._predict(served, body, visit, scope["query_string"])
@@ -86,6 +91,7 @@ class Answering:
             raise
         finally:
             self.busy -= 1
+            self._held.now -= kept
         await send_json(send, visit, told, close=self.draining)
 
     async def _predict(self, served: Served, body: bytes, visit: Visit, query: bytes) -> str:
@@ -97,7 +103,7 @@ class Answering:
         try:
             light = endpoint.light(body, kind)
             given = served, body, visit.media_type, kind
-            if light or kind not in _LARGE:
+            if light or kind not in _SEVERAL:
                 inputs = self._inputs(*given)
             else:
                 inputs = await self.aside(self._inputs, *given)

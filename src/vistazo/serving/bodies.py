@@ -35,10 +35,18 @@ class Part:
 
 
 class Held:
-    """Bytes of bodies that are being read, of all requests together, so that many large ones cannot fill the memory."""
+    """Bytes of bodies that are being read or answered, of all requests together: many large ones must not fill the
+    memory.
+    """
 
     def __init__(self, most: int) -> None:
         self.most, self.now = most, 0
+
+    def take(self, count: int) -> None:
+        """So many more, until they are taken from `now`. Raises Refused 429 where that is too much."""
+        if self.now + count > self.most:
+            raise Refused.busy(1, close=True)
+        self.now += count
 
 
 async def read_body(receive: Any, visit: Visit, limit: int, seconds: float, held: Held) -> bytes:
@@ -69,17 +77,11 @@ async def read_body(receive: Any, visit: Visit, limit: int, seconds: float, held
     counted = 0
     try:
         while True:
-            held.now += len(chunks) - counted
-            counted = visit.received = len(chunks)
-            if counted > limit:
+            visit.received = len(chunks)
+            if len(chunks) > limit:
                 raise _too_large(limit)
-            if held.now > held.most:
-                raise Refused(
-                    429,
-                    tr("The service is busy. Try again in {n} s.", n=1),
-                    (b"retry-after", b"1"),
-                    close=True,
-                )
+            held.take(len(chunks) - counted)
+            counted = len(chunks)
             if not message.get("more_body", False):
                 return bytes(chunks)
             message = await _received(receive, until - clock.time())
