@@ -344,3 +344,17 @@ def test_large_bodies_of_many_requests_fill_no_memory():
         assert [one[0] for one in told] == [200, 200]
         assert server.predict(large)[0] == 200
         assert server.app.answering._held.now == 0
+
+
+def test_what_is_refused_outside_of_any_request_is_counted(server):
+    def counted():
+        found = [
+            line for line in server.ask("GET", "/metrics")[2].decode().splitlines() if '"connection"' in line
+        ]
+        return {line.split('status="')[1][:3]: int(line.split()[-1]) for line in found}
+
+    before = counted()
+    assert server.raw(b"nonsense\r\n\r\n", seconds=5).startswith(b"HTTP/1.1 400 ")
+    assert server.raw(b"GET / HTTP/1.1\r\n", seconds=5).startswith(b"HTTP/1.1 408 ")
+    after = counted()
+    assert (after["400"] - before.get("400", 0), after["408"] - before.get("408", 0)) == (1, 1)

@@ -82,6 +82,7 @@ class Connection(HttpToolsProtocol):
 
     settings: ServeSettings
     knows: Callable[[bytes, Any], Known | None]  # in a crowd, a request by its address and headers
+    counts: Callable[[int], None]  # told of each status that is no answer to a request
     heads: Heads
     refusal: Turned | None = None  # of a request that nothing is made of
     known: Known | None = None  # that request, if it came with what was received last
@@ -315,6 +316,7 @@ class Connection(HttpToolsProtocol):
         """Answer outside of any request, and end the connection."""
         if self.over or self.transport.is_closing():
             return
+        self.counts(status)
         request = new_id()
         body = body_of(sentence, request)
         reason = {400: "Bad Request", 408: "Request Timeout", 503: "Service Unavailable"}[status]
@@ -439,7 +441,12 @@ class Server(uvicorn.Server):
 
 def configured(app: Any, settings: ServeSettings) -> uvicorn.Config:
     """uvicorn's settings for an application; its own log is silent, and headers of proxies are not believed."""
-    told = {"settings": settings, "knows": staticmethod(app.knows), "heads": Heads()}
+    told = {
+        "settings": settings,
+        "knows": staticmethod(app.knows),
+        "counts": staticmethod(app.rules.measures.refused),
+        "heads": Heads(),
+    }
     protocol = type("Connection", (Connection,), told)
     return uvicorn.Config(
         app, http=protocol, ws="none", loop="asyncio", interface="asgi3", lifespan="on", log_config=None,

@@ -60,6 +60,10 @@ class Measures:
         if visit.status < 400:
             self._seconds[visit.label, visit.model].add(perf_counter() - visit.began)
 
+    def refused(self, status: int) -> None:
+        """A connection was refused outside of any request: no HTTP, too slow, one too many."""
+        self._answers["connection", "", status] += 1
+
     def batch(self, model: str, size: int) -> None:
         """So many inputs were answered at once."""
         self._batches[model].add(size)
