@@ -387,3 +387,18 @@ def test_a_whole_sentence_is_told_as_it_is(served):
     )
     assert reply.status == 422
     assert reply.json()["error"].startswith("The table lacks columns")
+
+
+def test_a_form_may_say_how_many_steps(served, shelf):
+    edge = "edge"
+    table = (shelf["shop"].parent / "shop.csv").read_text()
+
+    def form(steps):
+        says = f"--{edge}\r\nContent-Disposition: form-data; name="
+        parts = f'{says}"steps"\r\n\r\n{steps}\r\n{says}"file"; filename="s.csv"\r\n\r\n{table}\r\n'
+        body = f"{parts}--{edge}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={edge}"}
+        return raw.ask(served.port, "POST", "/v1/models/shop/predict", body, headers)
+
+    assert len(form(2).json()["predictions"]) == 2
+    assert form("many").status == 422 and "steps must be a whole number" in form("many").json()["error"]

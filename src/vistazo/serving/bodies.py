@@ -132,9 +132,10 @@ def media_type_of(header: str) -> str:
     return header.partition(";")[0].strip().lower()
 
 
-def parts_of(body: bytes, content_type: str, most: int) -> list[Part]:
+def parts_of(body: bytes, content_type: str, most: int, fields: dict[str, str] | None = None) -> list[Part]:
     """The files of a multipart/form-data body: the parts named `file`, and others that have a file's name.
 
+    fields: where to put what the other parts say, by their names.
     Raises Refused 400 where it is malformed, 413 where it has more than `most` files.
     """
     found = _BOUNDARY.search(content_type)
@@ -159,15 +160,17 @@ def parts_of(body: bytes, content_type: str, most: int) -> list[Part]:
             if not end or len(head) > _MOST_HEAD:
                 raise _malformed(tr("a part is cut short"))
         part = _part(head, data, len(files) + 1)
-        if part is not None:
+        if isinstance(part, Part):
             files.append(part)
+        elif fields is not None and part:
+            fields[part] = data[:_MOST_HEAD].decode("utf-8", "replace").strip()
     if len(files) > most:
         raise Refused(413, tr("A request may have {n} inputs at most.", n=most))
     return files
 
 
-def _part(head: bytes, data: bytes, number: int) -> Part | None:
-    """The file in a part; None where it is a field of a form."""
+def _part(head: bytes, data: bytes, number: int) -> Part | str:
+    """The file in a part; the name where it is a field of a form."""
     named: bytes | None = None
     file: bytes | None = None
     kind = ""
@@ -181,7 +184,7 @@ def _part(head: bytes, data: bytes, number: int) -> Part | None:
         elif lower == b"content-type":
             kind = media_type_of(value.decode("latin-1"))
     if named != b"file" and file is None:
-        return None
+        return (named or b"").decode("utf-8", "replace")
     shown = (file or b"").decode("utf-8", "replace").replace("%22", '"')[:200]  # as forms write it
     return Part(shown or str(number), data, kind)
 

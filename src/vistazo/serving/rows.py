@@ -137,16 +137,22 @@ def without_place(sentence: str, given: Any, name: str) -> str:
 
 
 def csv_tables(
-    body: bytes, content_type: str, media_type: str, most: int, rows: int = MOST_ROWS
+    body: bytes,
+    content_type: str,
+    media_type: str,
+    most: int,
+    rows: int = MOST_ROWS,
+    fields: dict[str, str] | None = None,
 ) -> list[Table]:
-    """The CSV files in a body that is one, or a form with up to `most`.
+    """The CSV files in a body that is one, or a form with up to `most`; `fields` as in `parts_of`.
 
     Raises Refused: 413 for a file of more rows than `rows`, 415 for a body of another type.
     """
     if media_type == "text/csv":
         found = [Table("table.csv", body)]
     elif media_type == "multipart/form-data":
-        found = [Table(part.name, part.data, named=True) for part in parts_of(body, content_type, most)]
+        parts = parts_of(body, content_type, most, fields)
+        found = [Table(part.name, part.data, named=True) for part in parts]
     else:
         raise Refused.wrong_type(READS, media_type, "text/csv")
     for one in found:

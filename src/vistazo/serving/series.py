@@ -1,12 +1,13 @@
 """Series of requests, as JSON or CSV, and how a forecaster goes on with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vistazo.errors import VistazoError
 from vistazo.language import speaking, tr
 from vistazo.serving.bodies import parse_json
-from vistazo.serving.endpoints import Asked, Read, hash_of
+from vistazo.serving.endpoints import Asked, Read, hash_of, whole_number
 from vistazo.serving.refusing import Refused
 from vistazo.serving.rows import (
     READS,
@@ -51,7 +52,10 @@ class Series:
         """The tables in a body; one without rows asks for the steps after the training data."""
         if media_type == "application/json":
             return [self._in_json(parse_json(body))]
-        return csv_tables(body, content_type, media_type, most, _MOST_ROWS)
+        fields: dict[str, str] = {}
+        found = csv_tables(body, content_type, media_type, most, _MOST_ROWS, fields)
+        steps = whole_number(fields, "steps", None, _MOST_STEPS)
+        return [replace(one, steps=steps) for one in found]
 
     def _in_json(self, told: Any) -> Table:
         if not isinstance(told, Mapping):
