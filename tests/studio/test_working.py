@@ -1,12 +1,19 @@
 """Work in another process: it goes on when whoever began it ends, and tells how it ended."""
 
 import json
+import os
+import site
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import pytest
+
+import vistazo
+from vistazo.errors import RunError
 from vistazo.language import speaking
-from vistazo.studio import working
+from vistazo.studio import services, working
 
 
 def ended(folder):
@@ -60,3 +67,47 @@ def test_what_a_run_is_asked_stands_in_its_control_file(tmp_path):
     working.ask(tmp_path, "")
     working.ask(tmp_path, "")
     assert not (tmp_path / "control").exists()
+
+
+@pytest.fixture
+def canaries(tmp_path, monkeypatch):
+    """A current folder with modules that leave a file behind when they are imported."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("random", "click", "json"):
+        (folder / f"{name}.py").write_text(f"open({str(folder / 'sung')!r}, 'a').write({name!r})")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_job_imports_nothing_of_the_current_folder(canaries, tmp_path):
+    working.start(tmp_path / "job", ["recipes"])
+    job = ended(tmp_path / "job")
+    assert job.error == "" and "quick" in json.dumps(job.told)
+    assert not (canaries / "sung").exists()
+
+
+def test_a_service_imports_nothing_of_the_current_folder(canaries, tmp_path):
+    (tmp_path / "model.vistazo").write_bytes(b"nothing")
+    with pytest.raises(RunError, match=r"model\.vistazo"):
+        services.start(tmp_path, tmp_path / "model.vistazo")
+    assert not (canaries / "sung").exists()
+
+
+def test_an_empty_word_in_the_path_of_python_does_not_bring_the_current_folder_back(
+    canaries, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", os.environ.get("PYTHONPATH", "")]))
+    working.start(tmp_path / "job", ["recipes"])
+    assert ended(tmp_path / "job").error == ""
+    assert not (canaries / "sung").exists()
+
+
+def test_a_vistazo_that_only_the_current_folder_holds_is_found(tmp_path, monkeypatch):
+    home = Path(vistazo.__file__).parents[1]
+    monkeypatch.chdir(home)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    _, environment = working.program(["recipes"])
+    assert environment["PYTHONPATH"] == str(home)
+    monkeypatch.setattr(site, "getsitepackages", lambda: [str(home)])  # installed: nothing is to be added
+    assert working.program(["recipes"])[1]["PYTHONPATH"] == ""

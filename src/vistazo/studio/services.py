@@ -9,17 +9,16 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vistazo import language
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, RunError
 from vistazo.language import tr
 from vistazo.serving.asking import address_of, curl_line
+from vistazo.studio import working
 
 __all__ = ["Service", "running", "start", "stop", "stop_all"]
 
@@ -75,14 +74,13 @@ def start(run: Path, model: Path) -> Service:
             "--port",
             "0",
             "--quiet",
-            "--json",
             "--while-input",
         ]
-        command = [sys.executable, "-m", "vistazo", *words, "--lang", language.current()]
+        command, environment = working.program(words)
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                encoding="utf-8",
+                encoding="utf-8", env=environment,
             )  # fmt: skip
         except OSError as error:
             raise DiskError(disk_sentence(model, error)) from error

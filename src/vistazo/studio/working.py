@@ -6,6 +6,7 @@ have seen). The process has a session of its own, so it goes on when the page cl
 
 import json
 import os
+import site
 import subprocess
 import sys
 import threading
@@ -14,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import vistazo
 from vistazo import language, platform
 from vistazo.bundle import disk_sentence
 from vistazo.engine.runs import read_json
 from vistazo.errors import DiskError
 from vistazo.language import tr
 
-__all__ = ["Job", "ask", "job_of", "start"]
+__all__ = ["Job", "ask", "job_of", "program", "start"]
 
 _TAIL = 4096  # bytes of what was said that are looked at
 _STARTED: set[int] = set()  # processes of ours that have not been waited for yet
@@ -39,9 +41,31 @@ class Job:
     said: str
 
 
+def program(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """(command, environment) of `vistazo ARGUMENTS --json` as a process of its own, in the language in force.
+
+    Nothing in the current folder is imported, whatever it is called: people keep a random.py beside their pictures.
+    """
+    command = [sys.executable, "-P", "-m", "vistazo", *arguments, "--json", "--lang", language.current()]
+    environment, ours = dict(os.environ), str(Path(vistazo.__file__).absolute().parents[1])
+    told = [one for one in environment.get("PYTHONPATH", "").split(os.pathsep) if one]
+    found = [*told, *site.getsitepackages(), site.getusersitepackages()]
+    # Only where it is not installed: site-packages before the standard library would hide parts of that.
+    if not any(_same(one, ours) for one in found):
+        told.append(ours)
+    # As paths from the root, and never '', which is the current folder too.
+    environment["PYTHONPATH"] = os.pathsep.join(str(Path(one).absolute()) for one in told)
+    return command, environment
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
 def start(folder: Path, arguments: Sequence[str]) -> None:
     """Begin `vistazo ARGUMENTS` as the job of that folder, in the language in force. Raises DiskError."""
-    command = [sys.executable, "-m", "vistazo", *arguments, "--json", "--lang", language.current()]
+    command, environment = program(arguments)
+    process = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "out", "wb") as out, open(folder / "err", "wb") as err:
@@ -50,6 +74,7 @@ def start(folder: Path, arguments: Sequence[str]) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                env=environment,
                 start_new_session=True,  # a closed terminal does not end it
             )
         _STARTED.add(process.pid)
@@ -61,6 +86,8 @@ def start(folder: Path, arguments: Sequence[str]) -> None:
         }
         platform.replace_file(folder / "job.json", [json.dumps(told).encode()])
     except OSError as error:
+        if process is not None:
+            process.kill()  # nobody would ever hear of it
         raise DiskError(disk_sentence(folder, error)) from error
 
 
