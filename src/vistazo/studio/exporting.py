@@ -105,7 +105,6 @@ class _Export:
         if job is None or not job.runs:
             self.shown.clear()
             asked = ["export", str(self.run), "--out", str(self.file), "--precision", self.precision]
-            self.place.mkdir(parents=True, exist_ok=True)
             self.file.unlink(missing_ok=True)
             working.start(self.place, asked)
         self._look()

@@ -12,8 +12,8 @@ from vistazo.errors import ConfigError
 from vistazo.forecasting.telling import amount, measured
 from vistazo.language import tr
 from vistazo.studio.dropping import Dropping, Given
-from vistazo.studio.parts import Message, box, button, choice, field, guarded, in_thread, words
-from vistazo.studio.pieces import alone, facts, hash_of, kept, picture, reported, table
+from vistazo.studio.parts import Message, box, button, choice, field, guarded, in_thread, reported, words
+from vistazo.studio.pieces import alone, facts, hash_of, kept, picture, table
 from vistazo.studio.state import Studio
 
 __all__ = ["MOST_BYTES", "TABLES", "forecasts"]

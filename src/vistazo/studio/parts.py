@@ -16,7 +16,7 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
-from vistazo import language
+from vistazo import language, platform
 from vistazo.errors import VistazoError
 from vistazo.language import tr
 from vistazo.studio.state import Studio
@@ -33,6 +33,7 @@ __all__ = [
     "guarded",
     "in_thread",
     "link",
+    "reported",
     "words",
 ]
 
@@ -90,21 +91,36 @@ class Message:
         )
 
 
+@contextmanager
+def reported(message: Message) -> Iterator[None]:
+    """A handler's body: what a person can mend is told in `message` and not raised."""
+    message.say("")
+    try:
+        yield
+    except VistazoError as error:
+        message.say(str(error), wrong=True)
+    except MemoryError:
+        message.say(tr("The computer has too little memory for this. Give it less at once."), wrong=True)
+    except OSError as error:
+        if platform.disk_failure(error) == "full":
+            said = tr("The disk is full. Free some space and repeat; nothing was lost.")
+        else:
+            said = tr("The computer refused it ({reason}).", reason=error.strerror or type(error).__name__)
+        message.say(said, wrong=True)
+
+
 def guarded(handler: Callable[..., Any], message: Message) -> Callable[[Any], Awaitable[None]]:
-    """The handler of an event; a person's mistake is told in `message` instead of being raised.
+    """The handler of an event, whose faults are told as `reported` tells them.
 
     The handler takes the event, or nothing.
     """
     takes = any(one.default is one.empty for one in inspect.signature(handler).parameters.values())
 
     async def handle(event: Any) -> None:
-        message.say("")
-        try:
+        with reported(message):
             found = handler(event) if takes else handler()
             if isinstance(found, Awaitable):
                 await found
-        except VistazoError as error:
-            message.say(str(error), wrong=True)
 
     return handle
 

@@ -4,8 +4,7 @@ import hashlib
 import secrets
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,10 +13,9 @@ from nicegui.element import Element
 
 from vistazo.bundle import disk_sentence
 from vistazo.engine.runs import MODEL
-from vistazo.errors import DiskError, VistazoError
-from vistazo.language import tr
+from vistazo.errors import DiskError
 from vistazo.studio.dropping import Given
-from vistazo.studio.parts import Message, box, in_thread, words
+from vistazo.studio.parts import box, in_thread, words
 from vistazo.studio.state import Studio
 
 __all__ = [
@@ -28,7 +26,6 @@ __all__ = [
     "kept",
     "panel",
     "picture",
-    "reported",
     "table",
     "tick",
 ]
@@ -45,21 +42,6 @@ def panel(name: str = "") -> Element:
         setattr(client, "vistazo_panels", True)  # noqa: B010 - not a field that NiceGUI declares
         ui.add_css(STYLES)
     return box("div", f"vz-panel {name}")
-
-
-@contextmanager
-def reported(message: Message) -> Iterator[None]:
-    """A handler's body: what a person can mend is told in `message` and not raised."""
-    message.say("")
-    try:
-        yield
-    except VistazoError as error:
-        message.say(str(error), wrong=True)
-    except MemoryError:
-        message.say(tr("The computer has too little memory for this. Give it less at once."), wrong=True)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        message.say(tr("The computer refused it ({reason}).", reason=reason), wrong=True)
 
 
 async def alone(work: Callable[..., T], *arguments: Any, **named: Any) -> T:

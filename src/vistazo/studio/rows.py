@@ -12,8 +12,8 @@ from vistazo.language import tr
 from vistazo.studio.answers import bars
 from vistazo.studio.dropping import Dropping, Given
 from vistazo.studio.forecasts import MOST_BYTES, TABLES
-from vistazo.studio.parts import Message, box, button, choice, field, guarded, in_thread, words
-from vistazo.studio.pieces import alone, facts, hash_of, kept, reported, table
+from vistazo.studio.parts import Message, box, button, choice, field, guarded, in_thread, reported, words
+from vistazo.studio.pieces import alone, facts, hash_of, kept, table
 from vistazo.studio.state import Studio
 from vistazo.tabular.telling import measured, plain_number
 

@@ -25,7 +25,8 @@ const studio = {
     const tell = (detail) => place.dispatchEvent(new CustomEvent("sent", { detail }));
     if (!files.length) return;
     try {
-      const { id } = await (await fetch("/upload", { method: "POST" })).json();
+      const { id, error } = await (await fetch("/upload", { method: "POST" })).json();
+      if (!id) return tell({ error: error || "" });
       const all = files.reduce((sum, [, file]) => sum + file.size, 0);
       let sent = 0, told = 0;
       for (const [name, file] of files) {

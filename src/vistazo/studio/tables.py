@@ -17,8 +17,20 @@ from vistazo.engine.reports import number
 from vistazo.errors import ConfigError, VistazoError
 from vistazo.language import mark, tr
 from vistazo.studio.pages.learning import begin_run, free_name
-from vistazo.studio.parts import Message, box, button, choice, field, frame, guarded, in_thread, link, words
-from vistazo.studio.pieces import alone, panel, reported, table
+from vistazo.studio.parts import (
+    Message,
+    box,
+    button,
+    choice,
+    field,
+    frame,
+    guarded,
+    in_thread,
+    link,
+    reported,
+    words,
+)
+from vistazo.studio.pieces import alone, panel, table
 from vistazo.studio.state import Studio
 from vistazo.tables import checking, reading
 from vistazo.tables.config import TableConfig

@@ -16,8 +16,8 @@ from vistazo.pictures.stores import reason_of
 from vistazo.studio import answers
 from vistazo.studio.dropping import Dropping, Given
 from vistazo.studio.instruments import Paper, Webcam, frame_of
-from vistazo.studio.parts import Message, box, button, in_thread, words
-from vistazo.studio.pieces import alone, facts, hash_of, panel, reported, tick
+from vistazo.studio.parts import Message, box, button, in_thread, reported, words
+from vistazo.studio.pieces import alone, facts, hash_of, panel, tick
 from vistazo.studio.sketches import Manner, manner_of, sketch
 from vistazo.studio.state import Studio
 

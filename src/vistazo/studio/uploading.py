@@ -65,7 +65,11 @@ def add(app: "FastAPI", studio: Studio) -> None:
     @app.post("/upload", response_model=None)
     def begin() -> JSONResponse:
         number = secrets.token_hex(8)
-        (studio.own / "uploads" / number).mkdir(parents=True)
+        folder = studio.own / "uploads" / number
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            return JSONResponse({"error": disk_sentence(folder.parent, error)}, 507)
         return JSONResponse({"id": number})
 
     async def take(request: Any, number: str, path: str) -> JSONResponse:
@@ -86,7 +90,11 @@ def add(app: "FastAPI", studio: Studio) -> None:
 
 
 async def _stream(request: Any, file: Path, folder: Path) -> None:
-    """Write the body of a request to a file, whole or not at all."""
+    """Write the body of a request to a file, whole or not at all. Raises SourceError, OSError."""
+    inside = [one for one in file.parents if one.is_relative_to(folder)]
+    if file.is_dir() or not all(one.is_dir() for one in inside if one.exists()):
+        name = file.relative_to(folder).as_posix()
+        raise SourceError(tr("'{name}' is no name that a file can be kept under here.", name=name[:100]))
     file.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free - SPARE
     beside = folder / f".{secrets.token_hex(6)}.part"

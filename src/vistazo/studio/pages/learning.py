@@ -1,12 +1,14 @@
 """The page where learning begins: how long it may take, and under which name it is kept."""
 
+import contextlib
 import re
 import unicodedata
 from pathlib import Path
 
 from nicegui import ui
 
-from vistazo.errors import ConfigError, RunError, VistazoError
+from vistazo.bundle import disk_sentence
+from vistazo.errors import ConfigError, DiskError, RunError, VistazoError
 from vistazo.language import mark, tr
 from vistazo.studio import checks, working
 from vistazo.studio.parts import Message, box, button, choice, field, frame, goto, guarded, link, words
@@ -127,7 +129,14 @@ def begin_run(studio: Studio, name: str, arguments: list[str]) -> str:
         raise RunError(
             tr("There is a model of the name {name} already. Give another one.", name=plain)
         ) from None
-    working.start(job_folder(run), [*arguments, "--out", str(run)])
+    except OSError as error:
+        raise DiskError(disk_sentence(run, error)) from error
+    try:
+        working.start(job_folder(run), [*arguments, "--out", str(run)])
+    except DiskError:
+        with contextlib.suppress(OSError):
+            run.rmdir()  # the name is free again
+        raise
     return plain
 
 

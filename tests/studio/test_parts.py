@@ -1,0 +1,67 @@
+"""A handler that fails says so in one sentence, whatever it fails with."""
+
+import asyncio
+import errno
+
+import pytest
+
+from vistazo.errors import RunError
+
+pytest.importorskip("nicegui")
+from vistazo.config import build
+from vistazo.errors import DiskError
+from vistazo.studio import parts, state, working
+from vistazo.studio.pages import learning
+from vistazo.studio.settings import StudioSettings
+
+
+class Said:
+    """What a message would show."""
+
+    def __init__(self):
+        self.text = "before"
+
+    def say(self, text, *, wrong=False):
+        self.text = text
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RunError("There is no run."), "There is no run."),
+        (MemoryError(), "too little memory"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full."),
+    ],
+)
+def test_a_handler_that_fails_tells_it_in_the_message(error, sentence):
+    async def later():
+        raise error
+
+    def at_once():
+        raise error
+
+    for handler in (later, at_once):
+        said = Said()
+        asyncio.run(parts.guarded(handler, said)(None))
+        assert sentence in said.text
+
+
+@pytest.fixture
+def studio(tmp_path):
+    return state.create(build(StudioSettings, {"folder": (str(tmp_path),), "runs": str(tmp_path / "runs")}))
+
+
+def test_a_run_that_could_not_be_started_leaves_its_name_free(studio, monkeypatch):
+    (studio.own / "jobs").write_text("in the way")
+    with pytest.raises(DiskError):
+        learning.begin_run(studio, "cats", ["train", "nothing"])
+    assert not (studio.runs / "cats").exists()
+
+
+def test_a_run_whose_folder_cannot_be_made_is_a_fault_of_the_disk(studio, monkeypatch):
+    monkeypatch.setattr(working, "start", lambda *_: pytest.fail("there is nowhere to write"))
+    (studio.own).rmdir()
+    studio.runs.rmdir()
+    with pytest.raises(DiskError):
+        learning.begin_run(studio, "cats", ["train", "nothing"])
