@@ -25,8 +25,9 @@ def test_only_this_computer_by_its_own_names_is_answered(ask, studio):
     host = urlsplit(studio.url).netloc
     assert ask(studio)[0] == 200
     status, _, text = ask(studio, Host="evil.example")
-    assert status == 403 and "--allow-host evil.example" in text
-    assert ask(studio, "/upload", "POST", Origin="http://evil.example")[0] == 403
+    assert status == 403 and "start the studio with --allow-host evil.example" in text
+    status, _, text = ask(studio, "/upload", "POST", Origin="http://evil.example")
+    assert status == 403 and "service" not in text and "--allow-origin" not in text
     assert ask(studio, "/upload", "POST", Origin=f"http://{host}")[0] == 200
     for path in ("/", "/new", "/studio/studio.css", "/upload", "/made/a/report", "/language/es", "/nothing"):
         for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"):
@@ -53,8 +54,14 @@ def test_every_page_says_what_a_browser_may_do_with_it(ask, studio):
     assert told["x-content-type-options"] == "nosniff"
 
 
-def test_with_a_token_nothing_is_answered_without_it(ask, opens, clothes):
-    studio = opens("--folder", str(clothes), "--token", "a-long-secret")
+@pytest.fixture(scope="module")
+def guarded_studio(opens, clothes):
+    """A studio that asks for a token."""
+    return opens("--folder", str(clothes), "--token", "a-long-secret")
+
+
+def test_with_a_token_nothing_is_answered_without_it(ask, guarded_studio):
+    studio = guarded_studio
     assert studio.url.endswith("/?token=a-long-secret")
     for path in (
         "/",
@@ -64,14 +71,41 @@ def test_with_a_token_nothing_is_answered_without_it(ask, opens, clothes):
         "/_nicegui_ws/socket.io/?EIO=4&transport=polling",
     ):
         for method in ("GET", "POST", "PUT"):
-            assert ask(studio, path, method)[0] == 401
+            status, _, text = ask(studio, path, method)
+            assert status == 401 and "This studio asks for a token" in text
     assert ask(studio, "/?token=a-long-secre")[0] == 401
     assert upgrade(ask, studio) == 403  # closed before it was opened
     status, headers, _ = ask(studio, "//evil.example/?token=a-long-secret")
     assert status == 303 and headers["location"] == "/evil.example/"
     assert "HttpOnly" in headers["set-cookie"] and "SameSite=Strict" in headers["set-cookie"]
-    assert ask(studio, "/", Cookie=headers["set-cookie"].split(";")[0])[0] == 200
+    mine = headers["set-cookie"].split(";")[0]
+    assert (
+        mine == f"vistazo_token_{urlsplit(studio.url).port}=a-long-secret"
+    )  # another studio's stands beside it
+    others = 'theme={"dark":true}; a[0]=ñ; vistazo_token_1=another-secret; b'
+    for cookies in (mine, f"{others}; {mine}", f"{mine}; {others}"):
+        assert ask(studio, "/", Cookie=cookies)[0] == 200
+    assert ask(studio, "/", Cookie=others)[0] == 401
     assert ask(studio, "/", Authorization="Bearer a-long-secret")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "location"),
+    [
+        ("/run/a%C3%B1o%201", "/run/a%C3%B1o%201"),
+        ("/a%0d%0aSet-Cookie:%20x=1", "/a%0D%0ASet-Cookie%3A%20x%3D1"),
+        ("/%09/evil.example", "/%09/evil.example"),
+        ("/%5Cevil.example/", "/evil.example/"),
+        ("/run/a?tab=map", "/run/a?tab=map"),
+    ],
+)
+def test_the_token_leads_on_to_the_page_that_was_asked_for_and_nowhere_else(
+    ask, guarded_studio, asked, location
+):
+    joined = "&" if "?" in asked else "?"
+    status, headers, _ = ask(guarded_studio, f"{asked}{joined}token=a-long-secret")
+    assert status == 303 and headers["location"] == location
+    assert headers["set-cookie"].startswith("vistazo_token_")
 
 
 @pytest.mark.parametrize("back", ["//evil.example", "/\\evil.example", "https://evil.example"])

@@ -49,10 +49,35 @@ def test_a_run_is_found_by_its_plain_name_alone(studio, name):
         studio.run(name)
 
 
-@pytest.mark.parametrize("token", ["short", "with\nbreak12", "ñandú-ñandú"])
-def test_a_token_that_no_header_can_hold_is_refused(token):
-    with pytest.raises(ConfigError, match="token"):
+@pytest.mark.parametrize(
+    "token",
+    [
+        "short",
+        "with\nbreak12",
+        "ñandú-ñandú",
+        "my+secret1",
+        "abcd&efgh",
+        "abc;defgh",
+        "with space",
+        '"quoted"',
+        "x" * 201,
+    ],
+)
+def test_a_token_that_an_address_or_a_cookie_cannot_hold_is_refused_and_not_repeated(token):
+    with pytest.raises(ConfigError, match="--token takes 8 to 200") as told:
         build(StudioSettings, {"token": token})
+    assert token not in str(told.value)
+
+
+@pytest.mark.parametrize("token", ["a-long.secret_~1", "12345678", "x" * 200])
+def test_a_token_of_plain_letters_is_taken(token):
+    assert build(StudioSettings, {"token": token}).token == token
+
+
+def test_a_name_of_this_computer_is_a_name_alone():
+    assert build(StudioSettings, {"allow_host": ("studio.example",)}).allow_host == ("studio.example",)
+    with pytest.raises(ConfigError, match="--allow-host takes a name alone"):
+        build(StudioSettings, {"allow_host": ("http://x/",)})
 
 
 def status(studio, name, **told):

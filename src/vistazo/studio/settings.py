@@ -1,15 +1,19 @@
 """The settings of the studio. Free of torch and of everything that serves pages."""
 
+import re
 from pathlib import Path
 
 from pydantic import field_validator
 
 from vistazo import platform
 from vistazo.config import Config, setting
-from vistazo.errors import SourceMissing
+from vistazo.errors import ConfigError, SourceMissing
 from vistazo.language import mark, tr
+from vistazo.serving.settings import ServeSettings
 
 __all__ = ["StudioSettings"]
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,200}")
 
 
 class StudioSettings(Config):
@@ -39,9 +43,19 @@ class StudioSettings(Config):
     @field_validator("token")
     @classmethod
     def _whole(cls, token: str | None) -> str | None:
-        if token is not None and not (token.isascii() and token.isprintable() and 8 <= len(token) <= 256):
-            raise ValueError(tr("a token has 8 to 256 letters, digits or signs, without accents"))
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ConfigError(  # which does not repeat it
+                tr(
+                    "--token takes 8 to 200 letters without accents, digits and the signs . _ ~ - alone: an address "
+                    "and a cookie have to hold it."
+                )
+            )
         return token
+
+    @field_validator("allow_host")
+    @classmethod
+    def _names(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return names and ServeSettings(allow_host=names).allow_host  # the service's own rule and sentence
 
     def roots(self) -> tuple[Path, ...]:
         """The folders below which everything may be read, resolved. Raises SourceMissing where one is no folder."""
