@@ -179,6 +179,37 @@ def test_a_studio_that_is_asked_to_end_ends_well(opens, clothes):
     assert studio.process.wait(60) == 0
 
 
+@pytest.mark.parametrize(
+    ("lang", "heading", "back"),
+    [("en", "There is no such page.", "All my models"), ("es", "No existe esa página.", "Todos mis modelos")],
+)
+def test_an_address_that_no_page_has_is_told_in_the_language_in_force(
+    ask, studio, browser, lang, heading, back
+):
+    assert ask(studio, "/nada")[0] == ask(studio, "/_nicegui/nada")[0] == 404
+    with browser.new_context() as context:  # its console tells of the status 404
+        context.add_cookies([{"name": "vistazo_language", "value": lang, "url": studio.url}])
+        page = context.new_page()
+        page.goto(studio.url + "nada")
+        page.get_by_role("heading", name=heading).wait_for()
+        page.get_by_role("link", name=back).click()
+        page.wait_for_url(studio.url)
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "Connection lost."), ("es", "Se perdió la conexión.")])
+def test_a_page_whose_studio_has_ended_says_so_in_its_language(opens, clothes, browser, lang, said):
+    studio = opens("--folder", str(clothes))
+    with browser.new_context() as context:  # its console tells of each try to connect again
+        context.add_cookies([{"name": "vistazo_language", "value": lang, "url": studio.url}])
+        page = context.new_page()
+        page.goto(studio.url + "new")
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_function("window.socket && window.socket.connected")
+        studio.process.terminate()
+        page.locator("#popup", has_text=said).wait_for(timeout=60_000)
+        assert "econnect" not in page.locator("#popup").inner_text()
+
+
 # ---------------------------------------------------------------- a start that cannot be
 def test_a_taken_port_is_told_in_one_sentence(studio, tmp_path):
     port = urlsplit(studio.url).port

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-__all__ = ["address", "create", "fault", "listening", "serve"]
+__all__ = ["address", "create", "fault", "listening", "nowhere", "serve"]
 
 HOST = "127.0.0.1"
 
@@ -56,6 +56,7 @@ def create(settings: StudioSettings) -> "FastAPI":
     )
     pages.on_shutdown(services.stop_all)
     pages.on_page_exception(lambda: fault(studio))
+    pages.add_exception_handler(404, _unknown(studio))
     app.add_middleware(
         Entrance, hosts=settings.allow_host or (), token=settings.token, speaks=language.current()
     )
@@ -71,6 +72,30 @@ def fault(studio: state.Studio) -> None:
             "This is a fault of Vistazo, not yours. The window in which the studio was started tells more."
         )
         Message(alert=True).say(said, wrong=True)
+        link(tr("All my models"), "/", kind="primary")
+
+
+def _unknown(studio: state.Studio) -> "Callable[[Any, Exception], Any]":
+    """What answers an address that no page has: NiceGUI's own page for that speaks English alone."""
+    from fastapi.responses import PlainTextResponse
+    from nicegui import Client, ui
+
+    async def answer(request: Any, error: Exception) -> Any:
+        if request.url.path.startswith("/_nicegui"):
+            return PlainTextResponse("404", 404)
+        with Client(ui.page(""), request=request) as client:
+            nowhere(studio)
+        return client.build_response(request, 404)
+
+    return answer
+
+
+def nowhere(studio: state.Studio) -> None:
+    """The page of an address that no page has."""
+    from vistazo.studio.parts import frame, link, words
+
+    with frame(studio, tr("There is no such page.")):
+        words("p", tr("Perhaps the address was typed wrong, or what it showed has been deleted."))
         link(tr("All my models"), "/", kind="primary")
 
 

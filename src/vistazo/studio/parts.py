@@ -7,6 +7,7 @@ import asyncio
 import contextvars
 import inspect
 import itertools
+import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -195,6 +196,17 @@ def goto(address: str) -> None:
     ui.navigate.to(address)
 
 
+def _popups() -> dict[str, list[str]]:
+    """The words of NiceGUI's own messages, by the name of their element: studio.js puts them there."""
+    return {
+        "popup": [
+            tr("Connection lost."),
+            tr("Is the window in which you started the studio still open? If not, start it again."),
+        ],
+        "too_long_message_popup": [tr("That was too much at once."), tr("Give less, or split it.")],
+    }
+
+
 @contextmanager
 def frame(studio: Studio, title: str, *, crumb: str = "") -> Iterator[None]:
     """A page: its title, the way to the others, the language; inside the block its content.
@@ -202,7 +214,10 @@ def frame(studio: Studio, title: str, *, crumb: str = "") -> Iterator[None]:
     crumb: what stands above the title, such as the step of the cycle.
     """
     ui.page_title(f"{title} · Vistazo")
-    ui.add_head_html(f'<script>document.documentElement.lang = "{studio.language}"</script>')
+    told = {"language": studio.language, "popups": _popups()}
+    ui.add_head_html(
+        f"<script>const vistazo = {json.dumps(told)}; document.documentElement.lang = vistazo.language</script>"
+    )
     ui.add_head_html(
         '<link rel="stylesheet" href="/studio/studio.css"><script defer src="/studio/studio.js"></script>'
     )

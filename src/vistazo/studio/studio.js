@@ -1,4 +1,9 @@
 "use strict";
+// NiceGUI's own messages, in the language of the page.
+for (const [name, words] of Object.entries(vistazo.popups)) {
+  const places = document.querySelectorAll(`#${name} > span`);
+  words.forEach((text, at) => { if (places[at]) places[at].textContent = text; });
+}
 // The language links lead back to the page they stand on.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-back]");
