@@ -1,5 +1,6 @@
 """What may be read, how a run is said to get on."""
 
+import html
 import json
 import os
 import subprocess
@@ -105,3 +106,23 @@ def test_runs_are_listed_the_last_one_first(studio):
     status(studio, "new", phase="stopped", heartbeat=2.0)
     (studio.runs / "no run").mkdir()
     assert [one.run.name for one in studio.list_runs()] == ["new", "old"]
+
+
+def test_files_that_the_studio_keeps_are_called_as_their_owner_calls_them(studio):
+    own, number = studio.own, "0123456789abcdef"
+    told = state.own_names(
+        f"{own}/given/{number}/partidos.csv lacks 'goles/2'; a/b {own}/uploads/{number}/fotos/1.png"
+    )
+    assert told == "partidos.csv lacks 'goles/2'; a/b fotos/1.png"
+    assert state.own_names(f"{own}/uploads/{number}: no") == "what you sent: no"
+    assert (
+        state.own_names(f"<h2>{studio.runs}/mi ropa/studio/samples/13-0013.jpg</h2>") == "<h2>0013.jpg</h2>"
+    )
+    assert state.own_names(f"by {studio.runs}/mi ropa/model.vistazo") == "by mi ropa"
+    for text in (f"vistazo resume {studio.runs}/ropa", "/else/where/model.vistazo", f"{studio.runs}/last"):
+        assert state.own_names(text) == text
+
+
+def test_names_are_found_as_a_page_spells_them(tmp_path):
+    made = state.create(StudioSettings(folder=(str(tmp_path),), runs=str(tmp_path / "a & b")))
+    assert state.own_names(html.escape(f"{made.runs}/x/model.vistazo"), html.escape) == "x"

@@ -104,6 +104,23 @@ def test_another_way_to_read_is_tried_at_once(studio, given, visit):
     assert "2024-01-01" in page.get_by_role("table").first.inner_text()
 
 
+def test_what_a_row_holds_that_is_no_number_is_told_and_a_file_is_called_by_its_name(
+    studio, flats, visit, tmp_path
+):
+    page = visit()
+    page.goto(f"{studio.url}run/flats?tab=trying")
+    page.get_by_label("rooms").fill("3")
+    page.get_by_label("area").fill("large")
+    page.get_by_role("button", name="Answer", exact=True).click()
+    page.locator(".vz-card").get_by_text("cells of 'area' that were not understood: 1").wait_for()
+    other = tmp_path / "weather.csv"
+    other.write_text("district,rooms,area\n")
+    page.locator(".vz-drop input").set_input_files(other)
+    told = page.locator(".message.wrong")
+    told.wait_for()
+    assert told.inner_text().startswith("weather.csv has no rows below its names.")
+
+
 def test_a_row_that_is_typed_in_and_a_file_are_answered(studio, given, flats, visit, axe):
     page = visit()
     page.goto(f"{studio.url}run/flats?tab=trying")

@@ -1,5 +1,6 @@
 """What the pages ask for by address: the style, the script, the language, the pages that other verbs made."""
 
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ from vistazo import language
 from vistazo.errors import VistazoError
 from vistazo.language import tr
 from vistazo.studio.entrance import LANGUAGE
-from vistazo.studio.state import Studio
+from vistazo.studio.state import Studio, own_names
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -46,8 +47,9 @@ def add(app: "FastAPI", studio: Studio) -> None:
         """A page of a run that a verb made. It needs nothing else, and nothing in it runs."""
         try:
             file = studio.run(name) / _MADE[what]
-            return Response(file.read_bytes(), media_type="text/html; charset=utf-8", headers=_STILL)
-        except (VistazoError, OSError, KeyError):
+            page = own_names(file.read_text(encoding="utf-8"), html.escape)
+            return Response(page, media_type="text/html; charset=utf-8", headers=_STILL)
+        except (VistazoError, OSError, KeyError, UnicodeDecodeError):
             return PlainTextResponse(tr("There is no such page."), 404)
 
     @app.get("/language/{code}", response_model=None)

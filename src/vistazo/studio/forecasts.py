@@ -107,23 +107,23 @@ class _Forecasts:
         if self.steps and not (self.steps.isascii() and self.steps.isdigit() and int(self.steps[:7]) > 0):
             raise ConfigError(tr("'{value}' is no whole number; give one such as 7.", value=self.steps[:40]))
         try:
-            told, drawn = await alone(self._told)
+            told, drawn, notes = await alone(self._told)
         except Exception:
             self.source = None  # the next forecast is of the training data again
             raise
         self.shown.clear()
         with self.shown:
-            self._show(told, drawn)
+            self._show(told, drawn, notes)
 
-    def _told(self) -> tuple[list[dict[str, Any]], bytes]:
+    def _told(self) -> tuple[list[dict[str, Any]], bytes, list[str]]:
         name = self.model.history.panel.names[self.series]
         steps = int(self.steps) if self.steps else None
         found = self.model.predict([self.source] if self.source else (), steps=steps)
         every = [one for one in found if "reason" not in one]
         own = [one for one in every if one["series"] == name] or every
-        return own, self.model.pictures[".svg"](own)
+        return own, self.model.pictures[".svg"](own), list(self.model.notes)
 
-    def _show(self, told: list[dict[str, Any]], drawn: bytes) -> None:
+    def _show(self, told: list[dict[str, Any]], drawn: bytes, notes: list[str]) -> None:
         name = told[0]["series"]
         where = self.file if self.source else tr("the training data")
         last = told[-1]
@@ -134,7 +134,7 @@ class _Forecasts:
         words("p", f"{name}: {shown}" if name else shown)
         with box("div", "vz-scroll", tabindex="0", role="region", aria_label=tr("Picture of the forecast")):
             picture(drawn, "image/svg+xml", shown, "vz-forecast")
-        for note in self.model.notes:
+        for note in notes:
             words("p", note, "vz-soft")
         rows = [
             [one["date"], amount(one["value"]), amount(one["low"]), amount(one["high"])]

@@ -20,7 +20,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from vistazo import language, platform
 from vistazo.errors import VistazoError
 from vistazo.language import tr
-from vistazo.studio.state import Studio
+from vistazo.studio.state import Studio, own_names
 
 __all__ = [
     "Message",
@@ -44,10 +44,10 @@ _NAMES = {"en": "English", "es": "Español"}
 
 
 class Words(TextElement):
-    """An element of any tag that holds text."""
+    """An element of any tag that holds text, in which files are called as their owner calls them."""
 
     def __init__(self, tag: str, text: str, classes: str = "") -> None:
-        super().__init__(tag=tag, text=text)
+        super().__init__(tag=tag, text=own_names(text))
         self.classes(classes)
 
 
@@ -83,6 +83,7 @@ class Message:
 
     def say(self, text: str, *, wrong: bool = False) -> None:
         """Show a sentence; '' takes it away."""
+        text = own_names(text)
         if text == self._words.text:
             return
         self._words.text = text

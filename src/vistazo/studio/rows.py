@@ -88,9 +88,11 @@ class _Rows:
     async def answer(self) -> None:
         """Answer for what was typed. Raises SourceError."""
         typed = dict(self.typed)
-        (told,) = await alone(lambda: list(self.model.predict([typed])))
+        told, notes = await alone(self._answered, typed)
         self.one.clear()
         with self.one, box("div", "vz-card vz-stack"):
+            for note in notes:
+                words("p", note, "vz-soft")
             if "reason" in told:
                 words("p", told["reason"], "vz-said")
                 return
@@ -105,6 +107,11 @@ class _Rows:
                 words("p", tr("never seen in training: {columns}", columns=names), "vz-soft")
             if hasattr(self.model, "explain"):
                 self._offer(typed)
+
+    def _answered(self, typed: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
+        """The answer, and what was noticed: taken at once, as another page's question clears the notes."""
+        (told,) = self.model.predict([typed])
+        return told, list(self.model.notes)
 
     def _offer(self, typed: dict[str, str]) -> None:
         """The way to what each column added; it takes as long as a few thousand answers."""
@@ -155,13 +162,13 @@ class _Rows:
                 yield {**one, "file": source.name}
 
         told = answers.write(seen(), written, columns=self.model.columns, pictures={})
-        return {**told, "first": first}
+        return {**told, "first": first, "notes": list(self.model.notes)}
 
     def _show_file(self, name: str, told: dict[str, Any], written: Path) -> None:
         words("p", tr("{n} answers for {file}", n=number(told["count"]), file=name))
         shown = [[str(one["row"]), one.get("reason") or _said(one)] for one in told["first"]]
         table(tr("The first answers"), [tr("row"), tr("answer")], shown)
-        for note in self.model.notes:
+        for note in told["notes"]:
             words("p", note, "vz-soft")
         button(
             tr("Download all answers as CSV"),

@@ -1,7 +1,9 @@
 """What every page of the studio shares: what may be read, where runs are, the models that were opened."""
 
+import re
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from vistazo.language import mark, tr
 from vistazo.studio import working
 from vistazo.studio.settings import StudioSettings
 
-__all__ = ["OWN", "RunState", "Studio", "create", "job_folder", "state_of"]
+__all__ = ["OWN", "RunState", "Studio", "create", "job_folder", "own_names", "state_of"]
 
 OWN = ".studio"  # in the folder of runs: uploads, checks and what is told of processes
 KEPT = 3  # models that stay opened, the last ones asked for
@@ -195,6 +197,26 @@ def _heartbeat(state: RunState) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
+_RUNS: dict[str, None] = {}  # folders of runs of the studios of this process
+
+
+def own_names(text: str, spelt: Callable[[str], str] = str) -> str:
+    """A text in which files that the studio keeps have the names that their owner gave them, and runs theirs.
+
+    spelt: how a path stands in the text, such as `html.escape`.
+    """
+    for runs in _RUNS:
+        root = re.escape(spelt(runs)) + r"[/\\]"
+        if not re.search(root, text):
+            continue
+        sent = root + re.escape(OWN) + r"[/\\](?:given|uploads)[/\\][0-9a-f]{16}"
+        text = re.sub(sent + r"[/\\]", "", text)
+        text = re.sub(sent, lambda _: spelt(tr("what you sent")), text)
+        text = re.sub(root + r"[^/\\\n]+[/\\]studio[/\\]samples[/\\]\d+-", "", text)
+        text = re.sub(root + r"([^/\\\n]+)[/\\]" + re.escape(MODEL), r"\1", text)
+    return text
+
+
 def create(settings: StudioSettings) -> Studio:
     """The studio of these settings; its folders are made. Raises SourceMissing, DiskError."""
     runs = platform.existing(settings.runs).absolute()
@@ -202,4 +224,6 @@ def create(settings: StudioSettings) -> Studio:
         (runs / OWN).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DiskError(disk_sentence(runs, error)) from error
-    return Studio(settings.roots(), runs.resolve())
+    studio = Studio(settings.roots(), runs.resolve())
+    _RUNS[str(studio.runs)] = None
+    return studio
