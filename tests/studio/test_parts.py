@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import threading
 
 import pytest
 
@@ -10,7 +11,7 @@ from vistazo.errors import RunError
 pytest.importorskip("nicegui")
 from vistazo.config import build
 from vistazo.errors import DiskError
-from vistazo.studio import parts, state, working
+from vistazo.studio import parts, pieces, state, working
 from vistazo.studio.pages import learning
 from vistazo.studio.settings import StudioSettings
 
@@ -65,3 +66,24 @@ def test_a_run_whose_folder_cannot_be_made_is_a_fault_of_the_disk(studio, monkey
     studio.runs.rmdir()
     with pytest.raises(DiskError):
         learning.begin_run(studio, "cats", ["train", "nothing"])
+
+
+def test_many_pages_that_wait_for_a_network_keep_no_other_work_waiting():
+    free, at_once, most = threading.Event(), [], []
+
+    def long(number):
+        at_once.append(number)
+        most.append(len(at_once))
+        assert free.wait(60)
+        at_once.remove(number)
+        return number
+
+    async def crowd():
+        waiting = [asyncio.ensure_future(pieces.alone(long, number)) for number in range(64)]
+        await asyncio.sleep(0.1)
+        assert await asyncio.wait_for(parts.in_thread(sum, [1, 2]), 30) == 3
+        free.set()
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(crowd()) == list(range(64))
+    assert max(most) == 1

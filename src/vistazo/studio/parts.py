@@ -9,6 +9,7 @@ import inspect
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -64,11 +65,13 @@ def box(tag: str = "div", classes: str = "", **attributes: str) -> Element:
     return made
 
 
-async def in_thread(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
-    """Do what takes a while beside the pages, in the language of whoever asked."""
+async def in_thread(
+    work: Callable[..., T], *arguments: Any, executor: Executor | None = None, **named: Any
+) -> T:
+    """Do what takes a while beside the pages, in the language of whoever asked. executor: other threads than usual."""
     context = contextvars.copy_context()
     return await asyncio.get_running_loop().run_in_executor(
-        None, partial(context.run, work, *arguments, **named)
+        executor, partial(context.run, work, *arguments, **named)
     )
 
 

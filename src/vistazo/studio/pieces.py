@@ -2,9 +2,9 @@
 
 import hashlib
 import secrets
-import threading
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +32,9 @@ __all__ = [
 
 T = TypeVar("T")
 STYLES = Path(__file__).with_name("panels.css")
-_TURN = threading.Lock()  # a heat map hooks into the network that another picture would go through
+# A heat map hooks into the network that another picture would go through, so there is one thread; and it is none of
+# those that everything else of the pages is done in, which whoever waits here would take away.
+_ONE = ThreadPoolExecutor(1, "vistazo-network")
 
 
 def panel(name: str = "") -> Element:
@@ -46,12 +48,7 @@ def panel(name: str = "") -> Element:
 
 async def alone(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """Do `work` in a thread, one at a time in this process: what goes through a network."""
-
-    def waited() -> T:
-        with _TURN:
-            return work(*arguments, **named)
-
-    return await in_thread(waited)
+    return await in_thread(work, *arguments, executor=_ONE, **named)
 
 
 def hash_of(run: Path) -> str:
