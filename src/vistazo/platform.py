@@ -41,6 +41,7 @@ __all__ = [
     "peak_memory",
     "physical_cores",
     "process_alive",
+    "process_began",
     "process_lives",
     "process_name",
     "replace_file",
@@ -276,6 +277,15 @@ def process_lives(name: str) -> bool | None:
         return False
     found = _process_began(int(number))
     return None if not found or began == "-" else began == found
+
+
+def process_began(number: int) -> float | None:
+    """The moment at which a process of that number began, as `time.time` counts; None where nobody tells."""
+    ticks = _process_began(number)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        return time.time() - uptime + int(ticks) / os.sysconf("SC_CLK_TCK")
+    return None
 
 
 @functools.cache

@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
+from vistazo import platform
 from vistazo.config import build
 from vistazo.errors import ConfigError, RunError, SourceError, SourceMissing
 from vistazo.studio import state
@@ -99,6 +101,26 @@ def test_a_run_is_said_to_get_on_as_its_status_and_its_process_say(studio):
     (studio.runs / "a" / "model.vistazo").touch()
     assert status(studio, "a", phase="finished", process=gone.pid).state == "finished"
     assert status(studio, "a", phase="failed", reason="no").words == "Failed"
+
+
+def test_a_process_that_began_after_the_last_word_of_a_run_is_another_one(studio):
+    me, now = os.getpid(), time.time()
+    assert status(studio, "a", phase="training", process=me, heartbeat=now).state == "training"
+    if platform.process_began(me) is not None:
+        assert (
+            status(studio, "a", phase="training", process=me, heartbeat=now - 86_400).state == "interrupted"
+        )
+
+
+def test_a_run_whose_job_has_another_process_of_its_number_is_interrupted(studio):
+    me, now = os.getpid(), time.time()
+    folder = state.job_folder(studio.runs / "a")
+    folder.mkdir(parents=True)
+    told = {"process": me, "arguments": [], "name": platform.process_name(me)}
+    (folder / "job.json").write_text(json.dumps(told))
+    assert status(studio, "a", phase="training", process=me, heartbeat=now).state == "training"
+    (folder / "job.json").write_text(json.dumps({**told, "name": "another-start/pid:[1] 1 1"}))
+    assert status(studio, "a", phase="training", process=me, heartbeat=now).state == "interrupted"
 
 
 def test_runs_are_listed_the_last_one_first(studio):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import vistazo
+from vistazo import platform
 from vistazo.errors import RunError
 from vistazo.language import speaking
 from vistazo.studio import services, working
@@ -55,6 +56,19 @@ def test_a_number_that_now_belongs_to_another_process_is_not_the_job(tmp_path):
     job = working.job_of(tmp_path)
     assert not job.runs
     assert job.error
+
+
+def test_where_nobody_tells_when_a_process_began_its_number_has_to_do(tmp_path):
+    here, number, _ = platform.process_name().split(" ")
+    for name, runs in (
+        (f"{here} {number} -", True),
+        (f"elsewhere {number} -", False),
+        (f"{here} {number} 1", False),
+    ):
+        (tmp_path / "job.json").write_text(
+            json.dumps({"process": int(number), "name": name, "arguments": []})
+        )
+        assert working.job_of(tmp_path).runs is runs
 
 
 def test_where_there_is_no_job_there_is_none(tmp_path):

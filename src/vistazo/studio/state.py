@@ -19,10 +19,8 @@ from vistazo.studio.settings import StudioSettings
 __all__ = ["OWN", "RunState", "Studio", "create", "job_folder", "own_names", "state_of"]
 
 OWN = ".studio"  # in the folder of runs: uploads, checks and what is told of processes
+CLOCKS = 60.0  # seconds by which the clock may have been set since a process began
 KEPT = 3  # models that stay opened, the last ones asked for
-SILENT = (
-    30.0  # seconds without a heartbeat after which a process counts as gone where its number says nothing
-)
 
 _STATES = {
     "starting": mark("Starting"),
@@ -79,12 +77,23 @@ def state_of(run: Path) -> RunState:
     if state == "finished" and not (run / MODEL).exists():
         state = "interrupted"
     if state in ("starting", "reading", "training", "measuring"):
-        process = told.get("process")
-        if not isinstance(process, int) or not platform.process_alive(process):
+        if not _worked_on(told, job):
             return RunState(run, "interrupted", told)
         if told.get("paused"):
             state = "paused"
     return RunState(run, state, told)
+
+
+def _worked_on(told: dict[str, Any], job: "working.Job | None") -> bool:
+    """Whether the process that a status names is that process still, and not another one that was given its number."""
+    process = told.get("process")
+    if not isinstance(process, int) or not platform.process_alive(process):
+        return False
+    if job is not None and job.process == process:
+        return job.runs
+    began = platform.process_began(process)  # of a run that was begun by typing, its number alone is known
+    heartbeat = told.get("heartbeat")
+    return began is None or not isinstance(heartbeat, int | float) or began <= heartbeat + CLOCKS
 
 
 @dataclass

@@ -32,9 +32,10 @@ _STARTED: set[int] = set()  # processes of ours that have not been waited for ye
 class Job:
     """How a job gets on. told: what it answered, once it has ended well. error: the sentence it ended with.
 
-    said: the last line a person would have seen.
+    process: its number. said: the last line a person would have seen.
     """
 
+    process: int
     runs: bool
     told: dict[str, Any]
     error: str
@@ -104,15 +105,26 @@ def job_of(folder: Path) -> Job | None:
     if not isinstance(process, int):
         return None
     # After a restart of the studio the name tells it from another process that was given its number.
-    running = process in _STARTED or platform.process_lives(str(told.get("name"))) is True
+    running = process in _STARTED or _lives(process, str(told.get("name")))
     said = _last_line(folder / "err")
     if running:
-        return Job(True, {}, "", said)
+        return Job(process, True, {}, "", said)
     answer = read_json(folder / "out")
     if answer and "error" not in answer:
-        return Job(False, answer, "", said)
+        return Job(process, False, answer, "", said)
     error = str(answer.get("error") or said or tr("The work ended without a word; start it again."))
-    return Job(False, {}, error, said)
+    return Job(process, False, {}, error, said)
+
+
+def _lives(process: int, name: str) -> bool:
+    lives = platform.process_lives(name)
+    if lives is None and name.endswith(
+        " -"
+    ):  # this system does not tell when a process began: its number has to do
+        lives = name.split(" ")[0] == platform.process_name().split(" ")[0] and platform.process_alive(
+            process
+        )
+    return lives is True
 
 
 def _last_line(file: Path) -> str:
