@@ -123,6 +123,16 @@ def test_a_run_whose_job_has_another_process_of_its_number_is_interrupted(studio
     assert status(studio, "a", phase="training", process=me, heartbeat=now).state == "interrupted"
 
 
+def test_what_a_studio_that_was_killed_left_of_files_for_trying_goes_after_a_day(studio, tmp_path):
+    given = studio.own / state.GIVEN
+    for name in ("old", "new"):
+        (given / name).mkdir(parents=True)
+        (given / name / "a.csv").write_text("a")
+    os.utime(given / "old", (0, 0))
+    state.create(StudioSettings(folder=(str(tmp_path),), runs=str(studio.runs)))
+    assert [one.name for one in given.iterdir()] == ["new"]
+
+
 def test_runs_are_listed_the_last_one_first(studio):
     status(studio, "old", phase="stopped", heartbeat=1.0)
     status(studio, "new", phase="stopped", heartbeat=2.0)

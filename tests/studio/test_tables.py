@@ -1,6 +1,7 @@
 """Series and tables in a real browser: how a file is read, training, the forecast, answers for rows."""
 
 import csv
+import time
 from urllib.parse import quote
 
 import pytest
@@ -69,6 +70,7 @@ def test_a_csv_of_sales_becomes_a_forecast(studio, given, visit, axe):
         with open(waited.value.path(), newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         assert [len(rows), rows[0]["date"], rows[-1]["date"]] == [10, "2024-07-19", "2024-07-28"]
+        assert not list((studio.runs / ".studio").rglob("forecast.csv"))
         page.locator(".vz-drop input").set_input_files(given / "flats.csv")
         page.locator(".message.wrong").get_by_text("fecha").wait_for()  # the columns that it lacks
         assert axe(page) == []
@@ -145,3 +147,11 @@ def test_a_row_that_is_typed_in_and_a_file_are_answered(studio, given, flats, vi
     assert float(rows[7]["value"]) == pytest.approx(wanted[7]["value"], rel=1e-9)
     assert rows[0]["file"] == "flats.csv"
     assert axe(page) == []
+    given = studio.runs / ".studio" / "given"
+    mine = {one.parent for one in given.rglob("answers.csv")}
+    assert mine
+    page.close()
+    ends = time.monotonic() + 60
+    while any(one.exists() for one in mine):  # the page may come back for some seconds
+        assert time.monotonic() < ends
+        time.sleep(0.2)

@@ -1,5 +1,6 @@
 """What a run on series gave: the forecast as a picture, its figures beside the rules to beat, and a newer file."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class _Forecasts:
         """Go on with another file."""
         with reported(self.wrong):
             for one in files[:1]:
-                self.source = await alone(kept, self.studio, one)
+                self.source = await kept(self.studio, one)
                 self.file = one.name
                 await self.forecast()
 
@@ -152,7 +153,11 @@ class _Forecasts:
             )
 
     async def _download(self, told: list[dict[str, Any]]) -> None:
-        file = self.studio.own / "answers" / "forecast.csv"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        await alone(answers.write, told, file, columns=self.model.columns, pictures={})
-        ui.download.content(file.read_bytes(), "forecast.csv", "text/csv")
+        data = await in_thread(self._as_csv, told)
+        ui.download.content(data, "forecast.csv", "text/csv")
+
+    def _as_csv(self, told: list[dict[str, Any]]) -> bytes:
+        with tempfile.TemporaryDirectory(dir=self.studio.own) as folder:  # none is shared by two pages
+            file = Path(folder) / "forecast.csv"
+            answers.write(told, file, columns=self.model.columns, pictures={})
+            return file.read_bytes()

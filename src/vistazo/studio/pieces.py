@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import shutil
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from vistazo.engine.runs import MODEL
 from vistazo.errors import DiskError
 from vistazo.studio.dropping import Given
 from vistazo.studio.parts import box, in_thread, words
-from vistazo.studio.state import Studio
+from vistazo.studio.state import GIVEN, Studio
 
 __all__ = [
     "alone",
@@ -57,9 +58,15 @@ def hash_of(run: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def kept(studio: Studio, given: Given) -> Path:
-    """A file that came, in a folder of its own below the studio's. Raises DiskError."""
-    folder = studio.own / "given" / secrets.token_hex(8)
+async def kept(studio: Studio, given: Given) -> Path:
+    """A file that came, in a folder of its own that stays while the page does. Raises DiskError."""
+    client = ui.context.client
+    file = await in_thread(_written, studio.own / GIVEN / secrets.token_hex(8), given)
+    client.on_delete(lambda: shutil.rmtree(file.parent, ignore_errors=True))
+    return file
+
+
+def _written(folder: Path, given: Given) -> Path:
     file = folder / (
         given.name if given.name not in ("", ".", "..", "answers.csv") else f"table-{given.name}"
     )

@@ -145,7 +145,7 @@ class _Rows:
         """Answer for the rows of a file."""
         with reported(self.wrong):
             for one in files[:1]:
-                source = await alone(kept, self.studio, one)
+                source = await kept(self.studio, one)
                 written = source.with_name("answers.csv")
                 told = await alone(self._write, source, written)
                 self.several.clear()

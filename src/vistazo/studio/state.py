@@ -1,7 +1,10 @@
 """What every page of the studio shares: what may be read, where runs are, the models that were opened."""
 
+import contextlib
 import re
+import shutil
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,8 +19,10 @@ from vistazo.language import mark, tr
 from vistazo.studio import working
 from vistazo.studio.settings import StudioSettings
 
-__all__ = ["OWN", "RunState", "Studio", "create", "job_folder", "own_names", "state_of"]
+__all__ = ["GIVEN", "OWN", "RunState", "Studio", "create", "job_folder", "own_names", "state_of"]
 
+GIVEN = "given"  # in the studio's own folder: files that a model is tried with, while their page stands
+DAY = 86_400.0  # seconds after which one is left over from a studio that was killed
 OWN = ".studio"  # in the folder of runs: uploads, checks and what is told of processes
 CLOCKS = 60.0  # seconds by which the clock may have been set since a process began
 KEPT = 3  # models that stay opened, the last ones asked for
@@ -218,12 +223,19 @@ def own_names(text: str, spelt: Callable[[str], str] = str) -> str:
         root = re.escape(spelt(runs)) + r"[/\\]"
         if not re.search(root, text):
             continue
-        sent = root + re.escape(OWN) + r"[/\\](?:given|uploads)[/\\][0-9a-f]{16}"
+        sent = root + re.escape(OWN) + r"[/\\](?:" + GIVEN + r"|uploads)[/\\][0-9a-f]{16}"
         text = re.sub(sent + r"[/\\]", "", text)
         text = re.sub(sent, lambda _: spelt(tr("what you sent")), text)
         text = re.sub(root + r"[^/\\\n]+[/\\]studio[/\\]samples[/\\]\d+-", "", text)
         text = re.sub(root + r"([^/\\\n]+)[/\\]" + re.escape(MODEL), r"\1", text)
     return text
+
+
+def _sweep(given: Path) -> None:
+    with contextlib.suppress(OSError):
+        for one in given.iterdir():
+            if time.time() - one.stat().st_mtime > DAY:
+                shutil.rmtree(one, ignore_errors=True)
 
 
 def create(settings: StudioSettings) -> Studio:
@@ -235,4 +247,5 @@ def create(settings: StudioSettings) -> Studio:
         raise DiskError(disk_sentence(runs, error)) from error
     studio = Studio(settings.roots(), runs.resolve())
     _RUNS[str(studio.runs)] = None
+    _sweep(studio.own / GIVEN)
     return studio
