@@ -119,6 +119,8 @@ def test_a_folder_outside_is_refused_in_one_sentence(studio, visit, axe):
     page = visit(width=360, height=740)
     page.goto(studio.url + "new")
     page.get_by_text("Type where it is").click()
+    page.get_by_role("button", name="Use this", exact=True).click()
+    page.get_by_role("alert").filter(has_text="Type where the folder or the file is.").wait_for()
     page.get_by_label("Folder or file").fill("/etc")
     page.get_by_role("button", name="Use this", exact=True).click()
     page.get_by_role("alert").filter(

@@ -55,5 +55,17 @@ def test_a_run_without_figures_has_none(tmp_path):
 
 def test_a_task_without_classes_tells_its_own(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"metrics": {"test": {"mae": 1.25, "n": 7}}}))
-    assert headline(tmp_path) == "mae 1.250"
+    assert headline(tmp_path) == "mean absolute error 1.250"
     assert facts_of(tmp_path)["test: examples"] == "7"
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_no_figure_is_called_as_files_call_it(tmp_path, lang):
+    part = {"mae": 1.5, "rmse": 2.5, "coverage": 0.8333, "macro_f1": 0.7, "r2": 0.9, "loss": 0.1, "n": 12345}
+    (tmp_path / "metrics.json").write_text(json.dumps({"metrics": {"test": part}}))
+    with speaking(lang):
+        facts = facts_of(tmp_path)
+        told = " ".join(facts) + headline(tmp_path)
+        assert not {"mae", "rmse", "coverage", "macro f1", "r2"} & set(told.replace(":", " ").split())
+        assert "macro f1" not in told
+        assert ("83,3" if lang == "es" else "83.3%") in " ".join(facts.values())

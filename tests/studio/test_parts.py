@@ -10,7 +10,8 @@ from vistazo.errors import RunError
 
 pytest.importorskip("nicegui")
 from vistazo.config import build
-from vistazo.errors import DiskError
+from vistazo.errors import ConfigError, DiskError
+from vistazo.language import speaking
 from vistazo.studio import parts, pieces, state, working
 from vistazo.studio.pages import learning
 from vistazo.studio.settings import StudioSettings
@@ -87,3 +88,20 @@ def test_many_pages_that_wait_for_a_network_keep_no_other_work_waiting():
 
     assert asyncio.run(crowd()) == list(range(64))
     assert max(most) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [("0", "at least 1, not 0"), ("-3", "at least 1, not -3"), ("x", "'x' is no whole number"), ("1.5", "no whole"),
+     ("٣", "no whole number"), ("", "no whole number")],
+)  # fmt: skip
+def test_what_is_no_count_is_told_for_what_it_is(typed, sentence):
+    assert pieces.counted(" 7 ") == 7
+    with pytest.raises(ConfigError, match=sentence):
+        pieces.counted(typed)
+
+
+def test_a_number_has_the_decimal_sign_of_the_language():
+    assert pieces.decimal("4.5e-05") == "4.5e-05"
+    with speaking("es"):
+        assert pieces.decimal("4.5e-05") == "4,5e-05"

@@ -41,6 +41,7 @@ def test_a_csv_of_sales_becomes_a_forecast(studio, given, visit, axe):
         button = page.get_by_role("button", name=tr("Begin to learn"))
         button.wait_for()
         columns = page.get_by_role("table").first.inner_text()
+        assert "," in columns and "." not in columns.replace("...", "")  # a number's decimals, in Spanish
         assert "fecha" in columns and tr("day/month/year") in columns and tr("decimal comma") in columns
         assert (
             page.get_by_label(tr("Column of dates"), exact=True).locator("option:checked").inner_text()
@@ -121,6 +122,13 @@ def test_what_a_row_holds_that_is_no_number_is_told_and_a_file_is_called_by_its_
     told = page.locator(".message.wrong")
     told.wait_for()
     assert told.inner_text().startswith("weather.csv has no rows below its names.")
+
+
+def test_only_pictures_offer_smaller_numbers_for_export(studio, flats, visit):
+    page = visit()
+    page.goto(f"{studio.url}run/flats?tab=exporting")
+    page.get_by_role("button", name="Export", exact=True).wait_for()
+    assert page.get_by_label("Precision").count() == 0
 
 
 def test_a_row_that_is_typed_in_and_a_file_are_answered(studio, given, flats, visit, axe):

@@ -6,12 +6,12 @@ from typing import Any
 from nicegui import ui
 
 from vistazo.engine.reports import number, percent
-from vistazo.engine.runs import MODEL
+from vistazo.engine.runs import MODEL, read_json
 from vistazo.errors import RunError
 from vistazo.language import mark, tr
 from vistazo.studio import services, working
 from vistazo.studio.parts import Message, box, button, choice, guarded, in_thread, words
-from vistazo.studio.pieces import facts, panel
+from vistazo.studio.pieces import decimal, facts, panel
 from vistazo.studio.state import Studio
 
 __all__ = ["exporting"]
@@ -77,7 +77,10 @@ class _Export:
         )
         self.wrong = Message(alert=True)
         options = {one: _said(one) for one in _PRECISIONS}
-        choice(tr("Precision"), options, self.precision, self._choose)
+        if (
+            read_json(self.run / "config.json").get("task") == "classification"
+        ):  # others are exported as they are
+            choice(tr("Precision"), options, self.precision, self._choose)
         with box("div", "row"):
             button(tr("Export"), guarded(self._begin, self.wrong), kind="primary")
         self.told = Message()
@@ -142,7 +145,7 @@ def _proof(told: dict[str, Any]) -> None:
     if isinstance(told.get("agreement"), float | int):
         pairs.append((tr("same answer"), percent(told["agreement"], 2)))
     if isinstance(told.get("largest_difference"), float | int):
-        pairs.append((tr("largest difference"), f"{told['largest_difference']:.2g}"))
+        pairs.append((tr("largest difference"), decimal(f"{told['largest_difference']:.2g}")))
     accuracy: Any = told.get("accuracy")
     if isinstance(accuracy, dict):
         names = {"model": tr("accuracy of the model"), "exported": tr("accuracy of the file")}

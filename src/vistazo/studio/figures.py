@@ -6,9 +6,19 @@ from typing import Any
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import number, percent
 from vistazo.engine.runs import read_json
-from vistazo.language import tr
+from vistazo.language import mark, tr
 
 __all__ = ["facts_of", "headline"]
+
+_NAMES = {  # as metrics.json names them: in words
+    "macro_f1": mark("mean of the classes' F1"),
+    "loss": mark("loss"),
+    "mae": mark("mean absolute error"),
+    "rmse": mark("root mean squared error"),
+    "r2": mark("R², the share of the variation that is explained"),
+    "coverage": mark("values inside the 80 % interval"),
+    "n": mark("examples"),
+}
 
 
 def headline(run: Path) -> str:
@@ -28,7 +38,7 @@ def headline(run: Path) -> str:
             n=number(figures["n"]),
         )
     name, value = next(((name, one) for name, one in figures.items() if isinstance(one, float)), ("", 0.0))
-    return f"{tr(name.replace('_', ' '))} {number(value, 3)}" if name else ""
+    return f"{_named(name)} {_valued(name, value, 3)}" if name else ""
 
 
 def facts_of(run: Path) -> dict[str, str]:
@@ -62,8 +72,16 @@ def _figures(one: dict[str, Any]) -> dict[str, str]:
         found[tr("right answers")] = percent(one["accuracy"], 1)
         low, high = percent(one["accuracy_low"], 1), percent(one["accuracy_high"], 1)
         found[tr("95 % interval")] = tr("{low} to {high}", low=low, high=high)
-    for name in ("macro_f1", "loss", "mae", "rmse", "r2", "coverage", "n"):
+    for name in _NAMES:
         if isinstance(one.get(name), (int, float)):
-            shown = tr("examples") if name == "n" else tr(name.replace("_", " "))
-            found[shown] = number(one[name], 0 if name == "n" else 4)
+            found[_named(name)] = _valued(name, one[name], 4)
     return found
+
+
+def _named(name: str) -> str:
+    text = _NAMES.get(name, name.replace("_", " "))
+    return tr(text)
+
+
+def _valued(name: str, value: float, digits: int) -> str:
+    return percent(value, 1) if name == "coverage" else number(value, 0 if name == "n" else digits)

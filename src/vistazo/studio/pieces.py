@@ -1,6 +1,7 @@
 """Pieces that several panels are put together from, beyond those of `parts`: pictures, facts, ticks, one at a time."""
 
 import hashlib
+import re
 import secrets
 import shutil
 from base64 import b64encode
@@ -12,16 +13,20 @@ from typing import Any, TypeVar
 from nicegui import ui
 from nicegui.element import Element
 
+from vistazo import language
 from vistazo.bundle import disk_sentence
 from vistazo.engine.runs import MODEL
-from vistazo.errors import DiskError
+from vistazo.errors import ConfigError, DiskError
+from vistazo.language import tr
 from vistazo.studio.dropping import Given
 from vistazo.studio.parts import box, in_thread, words
 from vistazo.studio.state import GIVEN, Studio
 
 __all__ = [
     "alone",
+    "counted",
     "data_url",
+    "decimal",
     "facts",
     "hash_of",
     "kept",
@@ -50,6 +55,21 @@ def panel(name: str = "") -> Element:
 async def alone(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """Do `work` in a thread, one at a time in this process: what goes through a network."""
     return await in_thread(work, *arguments, executor=_ONE, **named)
+
+
+def counted(typed: str) -> int:
+    """The whole number, 1 or more, that was typed into a field. Raises ConfigError."""
+    plain = typed.strip()
+    if not re.fullmatch(r"[+-]?[0-9]{1,12}", plain):
+        raise ConfigError(tr("'{value}' is no whole number; give one such as 7.", value=plain[:40]))
+    if int(plain) < 1:
+        raise ConfigError(tr("It must be at least 1, not {value}.", value=plain))
+    return int(plain)
+
+
+def decimal(written: str) -> str:
+    """A number as Python writes it, with the decimal sign of the language in force."""
+    return written.replace(".", ",") if language.current() == "es" else written
 
 
 def hash_of(run: Path) -> str:

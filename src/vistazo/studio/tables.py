@@ -14,7 +14,7 @@ from nicegui import ui
 
 from vistazo.config import build
 from vistazo.engine.reports import number
-from vistazo.errors import ConfigError, VistazoError
+from vistazo.errors import VistazoError
 from vistazo.language import mark, tr
 from vistazo.studio.pages.learning import begin_run, free_name
 from vistazo.studio.parts import (
@@ -30,11 +30,11 @@ from vistazo.studio.parts import (
     reported,
     words,
 )
-from vistazo.studio.pieces import alone, panel, table
+from vistazo.studio.pieces import alone, counted, decimal, panel, table
 from vistazo.studio.state import Studio
 from vistazo.tables import checking, reading
 from vistazo.tables.config import TableConfig
-from vistazo.tables.table import Table
+from vistazo.tables.table import Column, Table
 
 __all__ = ["add", "tables"]
 
@@ -234,8 +234,8 @@ class _Reading:
         for name, value in given.items():
             if name == "name" or not value or (name == "kind" and value == "auto"):
                 continue
-            if name in ("horizon", "epochs") and not (value.isascii() and value.isdigit() and len(value) < 7):
-                raise ConfigError(tr("'{value}' is no whole number; give one such as 7.", value=value[:40]))
+            if name in ("horizon", "epochs"):
+                value = str(counted(value))
             found.append(f"--{name.replace('_', '-')}={value}")
         return found
 
@@ -255,7 +255,7 @@ def _show_reading(read: Table, told: dict[str, Any]) -> None:
             one["name"],
             _kind(one["kind"]),
             one["reading"],
-            one["range"],
+            decimal(one["range"]) if one["kind"] == "number" else one["range"],
             number(one["missing"]) if one["missing"] else "",
         ]
         for one in told["columns"]
@@ -263,7 +263,7 @@ def _show_reading(read: Table, told: dict[str, Any]) -> None:
     headings = [tr("column"), tr("holds"), tr("read as"), tr("from, to"), tr("missing")]
     table(tr("Columns"), headings, rows, numbers=(4,))
     first = read.take(np.arange(min(FIRST, len(read))))
-    cells = [list(row) for row in zip(*(one.texts() for one in first.columns), strict=True)]
+    cells = [list(row) for row in zip(*map(_texts, first.columns), strict=True)]
     table(tr("The first rows as understood"), list(read.names), cells)
     for note in read.notes:
         words("p", note, "vz-soft")
@@ -273,6 +273,11 @@ def _show_reading(read: Table, told: dict[str, Any]) -> None:
             words("summary", tr("Not understood: {n}", n=number(count)))
             shown = [[one["path"], one["detail"], one["suggestion"]] for one in told["findings"][:FAULTS]]
             table(tr("Not understood"), [tr("row"), tr("what"), tr("what to do")], shown)
+
+
+def _texts(column: Column) -> list[str]:
+    texts = column.texts()
+    return [decimal(one) for one in texts] if column.kind == "number" else texts
 
 
 def _kind(kind: str) -> str:

@@ -114,7 +114,9 @@ class _Browsing:
         self.typed = text
 
     async def _take_typed(self) -> None:
-        await self._take(self.studio.may_read(self.typed.strip() or "?"))
+        if not self.typed.strip():
+            raise SourceError(tr("Type where the folder or the file is."))
+        await self._take(self.studio.may_read(self.typed.strip()))
 
     async def _take(self, path: Path) -> None:
         await begin(self.studio, path)
