@@ -45,6 +45,8 @@ def test_the_model_is_downloaded_whole(page, run, axe):
     assert waited.value.path().read_bytes() == (run / "model.vistazo").read_bytes()
     assert axe(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    tabs, first = page.locator(".tabs").bounding_box(), page.locator(".vz-panel h2").first.bounding_box()
+    assert first["y"] - tabs["y"] - tabs["height"] < 30
 
 
 def test_a_service_is_started_asked_and_stopped(page, run, studio, drawn, axe):

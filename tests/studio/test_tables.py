@@ -77,6 +77,32 @@ def test_a_csv_of_sales_becomes_a_forecast(studio, given, visit, axe):
         assert axe(page) == []
         page.set_viewport_size({"width": 360, "height": 740})
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert at_its_right_end(page.locator(".vz-scroll", has=page.locator(".vz-forecast")))
+        page.get_by_text(tr("The steps as a table")).click()
+        assert cut_cells(page) == []
+        at(page, studio, given / "ventas.csv")
+        page.get_by_role("button", name=tr("Begin to learn")).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert cut_cells(page) == []
+        page.goto(f"{studio.url}run/sales")
+        page.get_by_text(tr("All figures")).click()
+        assert page.locator(".facts dd").evaluate_all("(all) => all.every(one => one.offsetWidth > 100)")
+
+
+def at_its_right_end(scroll):
+    """Whether what scrolls sideways shows its right end."""
+    return scroll.evaluate(
+        "(one) => one.scrollWidth > one.clientWidth && one.lastElementChild.getBoundingClientRect().right"
+        " <= one.getBoundingClientRect().right + 1"
+    )
+
+
+def cut_cells(page):
+    """Cells without a space, such as a date or a number, that stand in more than one line."""
+    lines = "(all) => all.filter((one) => !/ /.test(one.textContent) && one.textContent.length < 40 &&"
+    lines += " (() => { const range = document.createRange(); range.selectNodeContents(one);"
+    lines += " return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1; })())"
+    return page.locator(".vz-table td, .vz-table th").evaluate_all(lines + ".map((one) => one.textContent)")
 
 
 def test_a_file_that_cannot_be_read_or_may_not_is_told(studio, given, visit, tmp_path):

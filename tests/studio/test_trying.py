@@ -136,6 +136,17 @@ def test_the_webcam_starts_by_a_click_answers_and_stops(panel):
     assert page.locator(".vz-webcam .vz-said").text_content() == last
 
 
+def test_a_long_name_of_a_class_leaves_the_pictures_in_a_grid(studio, run, visit):
+    page = visit()
+    page.goto(f"{studio.url}run/{run.name}?tab=similar")
+    page.locator(".sample img").first.wait_for()
+    page.locator(".sample span").first.evaluate(
+        "(one) => one.textContent = 'a class of a long name '.repeat(9)"
+    )
+    sizes = page.locator(".sample").evaluate_all("(all) => all.map((one) => one.offsetWidth)")
+    assert len(sizes) > 3 and len(set(sizes)) == 1
+
+
 def refuse(page, name):
     """From here on the browser lends no camera, for that reason."""
     page.evaluate("(name) => { navigator.mediaDevices.getUserMedia ="

@@ -132,7 +132,9 @@ class _Forecasts:
             n=len(told), source=where, date=last["date"], value=amount(last["value"]),
         )  # fmt: skip
         words("p", f"{name}: {shown}" if name else shown)
-        with box("div", "vz-scroll", tabindex="0", role="region", aria_label=tr("Picture of the forecast")):
+        with box(
+            "div", "vz-scroll vz-end", tabindex="0", role="region", aria_label=tr("Picture of the forecast")
+        ):
             picture(drawn, "image/svg+xml", shown, "vz-forecast")
         for note in notes:
             words("p", note, "vz-soft")

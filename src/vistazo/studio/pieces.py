@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+LONG = 40  # letters from which the text of a cell is wrapped
 STYLES = Path(__file__).with_name("panels.css")
 # A heat map hooks into the network that another picture would go through, so there is one thread; and it is none of
 # those that everything else of the pages is done in, which whoever waits here would take away.
@@ -141,4 +142,11 @@ def table(
             for row in rows:
                 with box("tr"):
                     for at, cell in enumerate(row):
-                        words("td", cell, "vz-number" if at in numbers else "")
+                        words("td", cell, f"{_wide(cell)} vz-number" if at in numbers else _wide(cell))
+
+
+def _wide(cell: str) -> str:
+    """How a cell takes its width: '2024-01-31' and '106/4' stay whole, and a long text does not become a tower."""
+    if len(cell) > LONG:
+        return "vz-long"
+    return "" if any(letter.isspace() and letter != "\u00a0" for letter in cell) else "vz-whole"
