@@ -160,6 +160,8 @@ def test_only_pictures_offer_smaller_numbers_for_export(studio, flats, visit):
 def test_a_row_that_is_typed_in_and_a_file_are_answered(studio, given, flats, visit, axe):
     page = visit()
     page.goto(f"{studio.url}run/flats?tab=trying")
+    page.get_by_label("district").wait_for()
+    assert page.locator(".vz-panel").count() == 1  # the model is opened once
     page.get_by_label("district").select_option(label="<b>centre</b>")
     page.get_by_label("rooms").fill("3")
     page.get_by_label("area").fill("66")

@@ -34,17 +34,15 @@ def create(settings: StudioSettings) -> "FastAPI":
         raise MissingExtra(
             tr("The studio needs the package nicegui. Install it with: pip install 'vistazo[studio]'")
         ) from None
-    from vistazo.studio import checks, files, services, uploading
+    from vistazo.studio import files, services, tables, uploading
     from vistazo.studio.entrance import Entrance
     from vistazo.studio.pages import checked, comparing, learning, run, runs, source
 
     app = FastAPI(title="Vistazo", openapi_url=None, docs_url=None, redoc_url=None)
     files.add(app, studio)
     uploading.add(app, studio)
-    for page in (runs, source, checked, learning, run, comparing):
+    for page in (runs, source, checked, learning, run, comparing, tables):
         page.add(studio)
-    if (tables := checks.tables()) is not None:
-        tables.add(studio)
     ui.run_with(
         app,
         title="Vistazo",

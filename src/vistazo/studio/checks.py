@@ -1,11 +1,9 @@
 """Checks of sources: begun in another process, what they found, and what a person decided about it."""
 
-import importlib
 import json
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from vistazo import platform
 from vistazo.bundle import disk_sentence
@@ -16,7 +14,7 @@ from vistazo.pictures import reviewing
 from vistazo.studio import working
 from vistazo.studio.state import Studio
 
-__all__ = ["Check", "begin", "kind_of", "opened", "tables"]
+__all__ = ["Check", "begin", "kind_of", "opened"]
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,3 @@ def kind_of(path: Path) -> str:
 
     table = path.is_file() and reading.is_table(path) and not manifests.names_pictures(path)
     return "table" if table else "pictures"
-
-
-def tables() -> Any:
-    """The pages of tables and series, where they are there."""
-    try:
-        return importlib.import_module("vistazo.studio.tables")
-    except ImportError:
-        return None

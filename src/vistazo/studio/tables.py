@@ -16,6 +16,7 @@ from vistazo.config import build
 from vistazo.engine.reports import number
 from vistazo.errors import VistazoError
 from vistazo.language import mark, tr
+from vistazo.studio.forecasts import forecasts
 from vistazo.studio.pages.learning import begin_run, free_name
 from vistazo.studio.parts import (
     Message,
@@ -30,7 +31,8 @@ from vistazo.studio.parts import (
     reported,
     words,
 )
-from vistazo.studio.pieces import alone, counted, decimal, panel, table
+from vistazo.studio.pieces import counted, decimal, panel, table
+from vistazo.studio.rows import rows
 from vistazo.studio.state import Studio
 from vistazo.tables import checking, reading
 from vistazo.tables.config import TableConfig
@@ -58,25 +60,12 @@ _CHOICES = {
 }
 
 
-def tables(studio: Studio, run: Path) -> None:
-    """Draw what a run on a table or a series gave into the current container; its model is opened meanwhile."""
-    with panel("vz-tables") as place:
-        wrong, told = Message(alert=True), Message()
-        told.say(tr("The model is being opened ..."))
-
-        async def opened() -> None:
-            with reported(wrong), place:
-                model = await alone(studio.model, run)
-                from vistazo.studio.forecasts import forecasts
-                from vistazo.studio.rows import rows
-
-                told.say("")
-                if model.task == "forecasting":
-                    await forecasts(studio, run, model, wrong)
-                else:
-                    await rows(studio, run, model, wrong)
-
-        ui.timer(0.05, opened, once=True)
+async def tables(studio: Studio, run: Path, model: Any, wrong: Message) -> None:
+    """Draw what a run on a table or a series gave into the current panel. wrong: where faults are told."""
+    if model.task == "forecasting":
+        await forecasts(studio, run, model, wrong)
+    else:
+        await rows(studio, run, model, wrong)
 
 
 def add(studio: Studio) -> None:

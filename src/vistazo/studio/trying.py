@@ -20,6 +20,7 @@ from vistazo.studio.parts import Message, box, button, in_thread, reported, word
 from vistazo.studio.pieces import alone, facts, hash_of, panel, tick
 from vistazo.studio.sketches import Manner, manner_of, sketch
 from vistazo.studio.state import Studio
+from vistazo.studio.tables import tables
 
 __all__ = ["trying"]
 
@@ -40,10 +41,8 @@ def trying(studio: Studio, run: Path) -> None:
             with reported(wrong), place:
                 model = await alone(studio.model, run)
                 if model.task != "classification":
-                    from vistazo.studio.tables import tables
-
                     told.say("")
-                    tables(studio, run)
+                    await tables(studio, run, model, wrong)
                     return
                 manner = await alone(manner_of, model, run)
                 digest = await in_thread(hash_of, run)

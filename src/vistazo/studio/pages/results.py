@@ -1,6 +1,5 @@
 """The results of a run, a tab for each thing that can be looked at; the pages are those the other verbs make."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ from vistazo.engine.runs import read_json
 from vistazo.language import tr
 from vistazo.pictures import review_page
 from vistazo.studio import samples, working
+from vistazo.studio.exporting import exporting
 from vistazo.studio.figures import facts_of, headline
 from vistazo.studio.parts import Message, box, button, guarded, in_thread, link, words
 from vistazo.studio.state import OWN, Studio
+from vistazo.studio.trying import trying
 
 __all__ = ["draw"]
 
@@ -44,20 +45,7 @@ def _panels(task: str) -> dict[str, tuple[str, Panel]]:
             "map": (tr("Map"), _map),
             "similar": (tr("Similar pictures"), _similar),
         }
-    for name, text in (("trying", tr("Try it")), ("exporting", tr("Take it along"))):
-        panel = _panel_of(name)
-        if panel is not None:
-            found[name] = (text, panel)
-    return found
-
-
-def _panel_of(name: str) -> Panel | None:
-    try:
-        module = importlib.import_module(f"vistazo.studio.{name}")
-    except ImportError:
-        return None
-    panel: Panel | None = getattr(module, name, None)
-    return panel
+    return found | {"trying": (tr("Try it"), trying), "exporting": (tr("Take it along"), exporting)}
 
 
 # ---------------------------------------------------------------- results

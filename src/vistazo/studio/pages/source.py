@@ -54,7 +54,7 @@ def add(studio: Studio) -> None:
 async def begin(studio: Studio, path: Path) -> None:
     """Go on with what was given: pictures are looked at, a table is read. Raises SourceError, DiskError."""
     kind = await in_thread(checks.kind_of, path)
-    if kind == "table" and checks.tables() is not None:
+    if kind == "table":
         goto("/table?" + urlencode({"path": str(path)}))
     else:
         goto(f"/check/{await in_thread(checks.begin, studio, path)}")
