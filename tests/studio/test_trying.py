@@ -15,9 +15,9 @@ NASTY = "<img src=x onerror=alert(1)>.png"
 
 
 @pytest.fixture(scope="module")
-def run(studio, drawn, tmp_path_factory):
+def run(studio, drawn, clothes):
     """A small network that has learnt 0, 1 and 7 from 150 pictures, as MNIST has them."""
-    source = drawn.write_digits(tmp_path_factory.mktemp("given") / "digits")
+    source = drawn.write_digits(clothes.parent / "digits")  # where the studio may read
     settings = {"filters": "8,16", "epochs": 10, "precision": "fp32", "layout": "contiguous", "threads": 1}
     tasks.train(source, task="classification", out=studio.runs / "digits", quiet=True, **settings)
     return studio.runs / "digits"
