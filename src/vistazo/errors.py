@@ -4,6 +4,7 @@
     ├── UsageError                a word of the call is wrong; exits with 2
     │   ├── UnknownName           no such model, recipe, task, ...
     │   └── ConfigError           a setting is unknown, out of bounds or of the wrong type
+    │       └── ReadTwoWays       a table's cells have two meanings, and no setting says which
     ├── SourceError               the data cannot be used
     │   ├── SourceMissing         nothing is there
     │   ├── SourceDamaged         it is there and cannot be read
@@ -34,6 +35,7 @@ __all__ = [
     "DiskError",
     "MissingExtra",
     "NotFiniteLoss",
+    "ReadTwoWays",
     "RunBusy",
     "RunDiffers",
     "RunError",
@@ -69,6 +71,18 @@ class UnknownName(UsageError):
 
 class ConfigError(UsageError):
     """A setting is unknown, out of bounds or of the wrong type."""
+
+
+class ReadTwoWays(ConfigError):
+    """A table's cells have two meanings, and no setting says which.
+
+    setting: the one that would. answering: the sentence for a model that answers, which no setting can be given.
+    """
+
+    def __init__(self, sentence: str, setting: str = "", answering: str = "") -> None:
+        super().__init__(sentence)
+        self.setting = setting
+        self.answering = answering or sentence
 
 
 class SourceError(VistazoError):

@@ -171,6 +171,14 @@ def test_it_goes_on_after_the_training_data_and_after_any_file(model, exported, 
     alike(model, exported, write(tmp_path / "some.csv", lines(40, DAYS, shops=("market",))))
 
 
+def test_the_order_of_day_and_month_that_was_learnt_travels_along(model, tmp_path):
+    learnt = replace(model, history=replace(model.history, settled={"date_order": "mdy"}))
+    exporting.export(learnt, tmp_path / "m.onnx", verify=None, precision="fp32", say=lambda line: None)
+    early = [one.split("-", 2) for one in lines(30, 39)]  # 2 to 10 February
+    file = write(tmp_path / "n.csv", [f"{month}/{rest[:2]}/{year}{rest[2:]}" for year, month, rest in early])
+    alike(learnt, open_model(opened(tmp_path / "m.onnx")), file)
+
+
 @pytest.mark.parametrize("steps", [1, HORIZON + 1, 3 * HORIZON])
 def test_further_steps_are_rolled_as_the_model_rolls_them(model, exported, steps):
     assert len(alike(model, exported, steps=steps)) == 3 * steps

@@ -204,6 +204,43 @@ def test_of_several_files_one_that_cannot_be_read_does_not_stop_the_others(model
     assert len(answers) == 1 + 3 * HORIZON
 
 
+# ---------------------------------------------------------------- dates that can be read in two ways
+def turned(path, rows, form):
+    """A table whose dates are written as dd/mm/yyyy or mm/dd/yyyy."""
+    cells = [one.split(",", 1) for one in rows]
+    days = [np.datetime64(day).item().strftime(form) for day, _ in cells]
+    return write(path, [f"{day},{rest}" for day, (_, rest) in zip(days, cells, strict=True)])
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y"])
+def test_days_that_may_be_months_are_read_as_the_training_dates_were(form, tmp_path):
+    source = turned(tmp_path / "s.csv", lines(0, DAYS), form)
+    run = vistazo.train(
+        source, task="forecasting", out=tmp_path / "run", quiet=True, threads=1, epochs=1, window=6,
+        horizon=HORIZON, origins=1, series="shop", value="units", known="promo",
+    ).run  # fmt: skip
+    model = vistazo.load(run)
+    early = list(lines(32, 41))  # of February: days and months up to 12
+    answers = list(model.predict(turned(tmp_path / "new.csv", early, form)))
+    assert answers == list(model.predict(write(tmp_path / "plain.csv", early)))
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y"])
+def test_where_training_shows_no_order_the_one_that_goes_on_from_the_end_is_taken(model, form, tmp_path):
+    newer = list(lines(DAYS, DAYS + 10))  # 3 to 12 April; read the other way, one day of each month
+    answers = list(model.predict(turned(tmp_path / "new.csv", newer, form)))
+    assert answers == list(model.predict(write(tmp_path / "plain.csv", newer)))
+
+
+def test_an_order_that_nothing_tells_is_one_sentence_without_an_option(verb, model, run, tmp_path):
+    early = turned(tmp_path / "new.csv", lines(58, 67), "%d/%m/%Y")  # March, before the end of the series
+    told = verb("predict", run, early)
+    assert told.code == 1
+    assert "'02/03/2022' may begin with the day or with the month" in told.err
+    assert "Write them as year, month and day" in told.err
+    assert "--" not in told.err
+
+
 # ---------------------------------------------------------------- measuring
 def test_rows_that_were_trained_on_prove_nothing(model, tmp_path):
     for last in (DAYS, DAYS + HORIZON - 1):

@@ -98,6 +98,21 @@ def test_a_row_that_can_be_read_in_two_ways_is_read_as_the_training_file_was(lea
     assert from_file["value"] == from_values["value"]
 
 
+def test_where_training_shows_no_order_a_date_with_two_meanings_is_one_sentence_without_an_option(
+    verb, learn, in_tmp
+):
+    train = in_tmp / "train.csv"
+    rows = [f"2024-{1 + at % 12:02d}-{1 + at % 28:02d},{at},{at % 7}" for at in range(60)]
+    train.write_text("\n".join(["day,price,size", *rows]))
+    run = learn(train, target="price")
+    alone = in_tmp / "alone.csv"
+    alone.write_text("day,size\n03/04/2024,5\n")
+    told = verb("predict", run.model, alone)
+    assert told.code == 1
+    assert "'03/04/2024' may begin with the day or with the month" in told.err
+    assert "--" not in told.err
+
+
 # ---------------------------------------------------------------- evaluate
 def test_the_same_file_gives_the_test_part_back(flower, flower_run, flowers, write_table, in_tmp):
     file = write_table(in_tmp / "again.csv", flowers)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from vistazo import platform
 from vistazo.config import build
 from vistazo.engine.serving import Serving
-from vistazo.errors import SourceError, TooFewExamples, UsageError
+from vistazo.errors import ReadTwoWays, SourceDamaged, SourceError, TooFewExamples, UsageError
 from vistazo.forecasting import data, metrics
 from vistazo.forecasting import steps as time
 from vistazo.forecasting.ahead import extend
@@ -22,6 +23,7 @@ from vistazo.forecasting.drawing import draw
 from vistazo.forecasting.telling import amount
 from vistazo.language import tr
 from vistazo.tables.reading import read_table
+from vistazo.tables.table import Table
 
 __all__ = ["Answering", "History"]
 
@@ -30,11 +32,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class History:
-    """What a forecaster knows of its series: their last steps, and what each column was."""
+    """What a forecaster knows of its series: their last steps, and what each column was.
+
+    reading: settings of the table and of the steps, so that another file is read alike. settled: those of them that
+    the training table showed where they were `auto`, for a file that can be read in two ways.
+    """
 
     panel: Panel
     roles: Roles
-    reading: dict[str, Any]  # settings of the table and of the steps, so that another file is read alike
+    reading: dict[str, Any]
+    settled: dict[str, Any]
 
 
 class Answering(Serving):
@@ -199,8 +206,7 @@ class Answering(Serving):
 
     def read(self, source: Any) -> Panel:
         """The series of a table, read as the training table was. Raises SourceError where they are not the model's."""
-        config = build(ForecastingConfig, self.history.reading)
-        table = read_table(platform.existing(source), config)
+        table, config = self._table(platform.existing(source))
         roles, there = self.history.roles, set(table.names)
         wanted = [roles.date, *roles.values, *roles.known, *filter(None, [roles.series])]
         lost = [name for name in wanted if name not in there]
@@ -224,3 +230,40 @@ class Answering(Serving):
         for name in panel.names:
             self.series_number(name)
         return panel
+
+    def _table(self, path: Path) -> tuple[Table, ForecastingConfig]:
+        """A table that may be read in two ways, and the settings that read it: as it shows itself, else as learnt.
+
+        Where neither tells day from month, its dates go on from the end of the series in the order that makes them.
+        """
+        known = self.history
+        config = build(ForecastingConfig, known.reading)
+        with suppress(ReadTwoWays):
+            return read_table(path, config), config
+        config = build(ForecastingConfig, {**known.reading, **known.settled})
+        try:
+            return read_table(path, config), config
+        except ReadTwoWays as error:
+            left = error
+        found = []
+        if left.setting == "date_order":
+            for order in ("dmy", "mdy"):
+                config = config.model_copy(update={"date_order": order})
+                with suppress(ReadTwoWays):
+                    table = read_table(path, config)
+                    if self._goes_on(table):
+                        found.append((table, config))
+        if len(found) != 1:
+            raise SourceDamaged(left.answering)
+        return found[0]
+
+    def _goes_on(self, table: Table) -> bool:
+        """Whether a table's dates begin where the series ended or later, and are mostly one step apart."""
+        known, date = self.history.panel, self.history.roles.date
+        if date not in table.names or table.column(date).kind != "date":
+            return False
+        dates = table.column(date).values
+        at = np.unique(time.steps_of(dates[~np.isnat(dates)], known.step))
+        if not len(at) or at[0] < known.at.max():
+            return False
+        return len(at) == 1 or float(np.quantile(np.diff(at), 0.25)) == 1.0

@@ -97,7 +97,8 @@ def open_model(file: OnnxFile) -> Exported:
         roles = told["roles"]
         found = Roles(roles["date"], tuple(roles["values"]), roles["series"], tuple(roles["known"]))
         require(all(isinstance(one, str) for one in (found.date, *found.values, *found.known, facts["hash"])))
-        build(ForecastingConfig, told["reading"])
+        settled = told.get("settled", {})  # files of before know none
+        build(ForecastingConfig, {**told["reading"], **settled})
         inputs = {one.name: one.shape for one in session.get_inputs()}
         wanted = {"past": [window], "steps": [window + horizon + 2]}
         wanted |= {"known": [window + horizon, width]} if width else {}
@@ -108,7 +109,7 @@ def open_model(file: OnnxFile) -> Exported:
             session=session,
             model=str(facts["model"]),
             arguments={"window": window, "horizon": horizon},
-            history=History(panel, found, told["reading"]),
+            history=History(panel, found, told["reading"], settled),
             hash=facts["hash"],
             facts=facts,
             metrics=facts["figures"],

@@ -158,6 +158,7 @@ def describe(model: Forecaster) -> dict[str, Any]:
         "preprocessing": {
             "log": model.log,
             "reading": model.history.reading,
+            "settled": model.history.settled,
             "roles": asdict(model.history.roles),
             "known": [[one.name, list(one.categories)] for one in panel.columns],
         },

@@ -148,12 +148,13 @@ def open_model(bundle: Bundle, path: Path) -> Forecaster:
             require(profile.own_GSK.shape == (1, len(panel.names), arguments["cycles"][0]))
             require(profile.own_GSK.isfinite().all(), profile.level_G.shape == (1,))
             require(profile.level_G.isfinite().all(), profile.level_G.dtype == torch.float32)
-        build(ForecastingConfig, facts["reading"])
+        settled = facts.get("settled", {})  # files of before know none
+        build(ForecastingConfig, {**facts["reading"], **settled})
         return Forecaster(
             network=network.eval(),
             model=bundle.model,
             arguments=bundle.arguments,
-            history=History(panel, roles, facts["reading"]),
+            history=History(panel, roles, facts["reading"], settled),
             scales=Scales(centre, spread),
             log=told["log"],
             known_scale=known_scale,

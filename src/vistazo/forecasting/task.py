@@ -58,7 +58,7 @@ from vistazo.forecasting.windows import (
 from vistazo.language import tr
 from vistazo.networks.packed import take_members
 from vistazo.tables.config import TableConfig
-from vistazo.tables.reading import read_table
+from vistazo.tables.reading import read_table, settled
 
 __all__ = [
     "Decided",
@@ -88,10 +88,11 @@ PER_STEP_AHEAD = 50  # windows from which each step ahead has its own correction
 
 @dataclass(frozen=True)
 class Read:
-    """The series of a run, and how they were read."""
+    """The series of a run, and how they were read. settled: what their columns showed of it; see History."""
 
     panel: Panel
     roles: Roles
+    settled: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,9 @@ def read(run: Run, source: Any, config: ForecastingConfig, progress: Progress) -
         )  # fmt: skip
     run.freeze("data", {"fingerprint": _fingerprint(panel)})
     write_index(run, panel)
-    return Read(panel, roles)
+    used = [roles.date, *roles.values, *roles.known]
+    shown = settled(config, [table.column(name) for name in used])
+    return Read(panel, roles, shown.model_dump(mode="json", include={"decimal", "date_order"}))
 
 
 def _long_enough(panel: Panel, config: ForecastingConfig) -> Panel:
@@ -645,7 +648,10 @@ def _forecaster(
         model=decided.model,
         arguments={**decided.arguments, "members": decided.members},
         history=History(
-            panel.tail(max(config.window, min(KEPT, KEPT_ROWS // len(panel.names)))), found.roles, reading
+            panel.tail(max(config.window, min(KEPT, KEPT_ROWS // len(panel.names)))),
+            found.roles,
+            reading,
+            found.settled,
         ),
         scales=scales,
         log=decided.log,
@@ -688,6 +694,7 @@ def _bundle(
             "known": [[one.name, list(one.categories)] for one in panel.columns],
             "roles": asdict(roles),
             "reading": forecaster.history.reading,
+            "settled": forecaster.history.settled,
             "corrections": forecaster.corrections.tolist(),
             "ahead": {str(one): at.tolist() for one, (at, _) in panel.ahead.items()},
             "ahead_known": {str(one): known.tolist() for one, (_, known) in panel.ahead.items()},

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vistazo.errors import ConfigError
+from vistazo.errors import ReadTwoWays
 from vistazo.language import mark, tr
 from vistazo.tables.arrow import pa, pc
 from vistazo.tables.config import TableConfig
@@ -151,7 +151,7 @@ def decide(name: str, facts: Facts, config: TableConfig, elsewhere: Decimal | No
     """What a column is.
 
     elsewhere: the decimal sign that other columns of the file show clearly, where they agree.
-    Raises ConfigError where its numbers or dates can be read in two ways.
+    Raises ReadTwoWays where that can be said of its numbers or dates.
     """
     if facts.kind:
         return Reading(facts.kind)
@@ -190,13 +190,20 @@ def _decimal_left_open(name: str, facts: Facts, elsewhere: Decimal | None) -> De
         return "point"  # whole numbers: either sign reads them alike
     if elsewhere:
         return elsewhere
-    raise ConfigError(
+    shown = {"name": name, "cell": shortened(facts.example)}
+    raise ReadTwoWays(
         tr(
             "The numbers of column '{name}' can be read in two ways: '{cell}' may have a decimal sign or a "
             "sign for thousands. Say which with --decimal point or --decimal comma.",
-            name=name,
-            cell=shortened(facts.example),
-        )
+            **shown,
+        ),
+        "decimal",
+        tr(
+            "The numbers of column '{name}' can be read in two ways: '{cell}' may have a decimal sign or a sign for "
+            "thousands, and what the model learnt from does not tell which. Write numbers without signs for "
+            "thousands, and decimals with more or fewer than three digits.",
+            **shown,
+        ),
     )
 
 
@@ -211,13 +218,20 @@ def _date_order(name: str, facts: Facts, config: TableConfig) -> DateOrder:
     if config.date_order != "auto" and facts.mostly(cells[config.date_order]):
         return config.date_order
     if facts.date_ambiguous and not facts.dmy_alone and not facts.mdy_alone:
-        raise ConfigError(
+        shown = {"name": name, "cell": shortened(facts.date_example)}
+        raise ReadTwoWays(
             tr(
                 "The dates of column '{name}' can be read in two ways: '{cell}' may begin with the day or with the "
                 "month. Say which with --date-order dmy or --date-order mdy.",
-                name=name,
-                cell=shortened(facts.date_example),
-            )
+                **shown,
+            ),
+            "date_order",
+            tr(
+                "The dates of column '{name}' can be read in two ways: '{cell}' may begin with the day or with the "
+                "month, and what the model learnt from does not tell which. Write them as year, month and day: "
+                "2018-12-31.",
+                **shown,
+            ),
         )
     return max(cells, key=lambda order: cells[order])  # of equals the first: day, month, year
 

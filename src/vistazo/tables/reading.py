@@ -4,23 +4,33 @@ read_table → a Grid of cells (csv_files, excel, parquet) → assembling: facts
 """
 
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vistazo import platform
 from vistazo.errors import SourceDamaged, SourceMissing, TooFewExamples
-from vistazo.language import tr
+from vistazo.language import mark, tr
 from vistazo.tables.config import TableConfig
-from vistazo.tables.table import Table
+from vistazo.tables.table import Column, Table
 
 if TYPE_CHECKING:
     from vistazo.tables.grids import Grid
 
-__all__ = ["is_table", "read_table"]
+__all__ = ["is_table", "read_table", "settled"]
 
 _TEXTS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _BOOKS = (".xlsx", ".xlsm")
 _OLD_BOOKS = (".xls", ".xlsb", ".ods")
+# What a column's `reading` says, in the words of tables/columns.py.
+_SHOWN = {
+    "decimal": {"point": mark("decimal point"), "comma": mark("decimal comma")},
+    "date_order": {
+        "dmy": mark("day/month/year"),
+        "mdy": mark("month/day/year"),
+        "ymd": mark("year-month-day"),
+    },
+}
 
 
 def is_table(path: Path) -> bool:
@@ -31,8 +41,8 @@ def is_table(path: Path) -> bool:
 def read_table(path: Path, config: TableConfig) -> Table:
     """The table in a CSV, Excel or Parquet file; CSV may be packed with gzip.
 
-    Raises SourceMissing, SourceDamaged, TooFewExamples, MissingExtra (Excel), and ConfigError where a column can be
-    read in two ways and a setting has to say which.
+    Raises SourceMissing, SourceDamaged, TooFewExamples, MissingExtra (Excel), and ReadTwoWays where a column has two
+    meanings and a setting has to say which.
     """
     path = platform.existing(path)
     _check(path)
@@ -43,6 +53,25 @@ def read_table(path: Path, config: TableConfig) -> Table:
         return assemble(_grid(path, config), config)
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def settled(config: TableConfig, columns: Sequence[Column]) -> TableConfig:
+    """The reading settings with what these columns of a file showed in place of `auto`.
+
+    A row to answer may hold 03/04/2024 and nothing else, where the training file told day from month. A setting stays
+    at `auto` where no column showed it, or two showed it differently.
+    """
+    found: dict[str, str] = {}
+    for name, words in _SHOWN.items():
+        said = {
+            choice
+            for column in columns
+            for choice, word in words.items()
+            if tr(word) in column.reading.split(", ")
+        }
+        if getattr(config, name) == "auto" and len(said) == 1:
+            found[name] = said.pop()
+    return config.model_copy(update=found)
 
 
 def _grid(path: Path, config: TableConfig) -> "Grid":

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo.engine.serving import Serving
-from vistazo.errors import ConfigError, SourceDamaged, TooFewExamples, UsageError
+from vistazo.errors import ConfigError, ReadTwoWays, SourceDamaged, TooFewExamples, UsageError
 from vistazo.language import tr
 from vistazo.tables.config import TableConfig
 from vistazo.tables.table import Column, Table, plain, shortened
@@ -71,10 +71,12 @@ class Answering(Serving):
     def _table(self, source: Any) -> Table:
         try:
             return as_table(source, self.reading)
-        except ConfigError:
-            if self.settled == self.reading:
-                raise
+        except ReadTwoWays:
+            pass
+        try:
             return as_table(source, self.settled)
+        except ReadTwoWays as error:
+            raise SourceDamaged(error.answering) from None
 
     def _own(self, table: Table) -> Table:
         """The model's columns of a table, under the model's names."""

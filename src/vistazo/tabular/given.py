@@ -9,24 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo.errors import SourceDamaged, TooFewExamples
-from vistazo.language import mark, tr
+from vistazo.language import tr
 from vistazo.tables.config import TableConfig
 from vistazo.tables.reading import read_table
 from vistazo.tables.table import Column, Table, natural_order
 
-__all__ = ["as_table", "settled", "table_of"]
+__all__ = ["as_table", "table_of"]
 
 
 _MISSING = ("", None)
-# What a column's `reading` says, in the words of tables/columns.py.
-_SHOWN = {
-    "decimal": {"point": mark("decimal point"), "comma": mark("decimal comma")},
-    "date_order": {
-        "dmy": mark("day/month/year"),
-        "mdy": mark("month/day/year"),
-        "ymd": mark("year-month-day"),
-    },
-}
 
 
 def as_table(source: Any, config: TableConfig) -> Table:
@@ -34,25 +25,6 @@ def as_table(source: Any, config: TableConfig) -> Table:
     if isinstance(source, str | Path):
         return read_table(Path(source), config)
     return table_of(source)
-
-
-def settled(config: TableConfig, table: Table) -> TableConfig:
-    """The reading settings with what this file's columns showed in place of `auto`.
-
-    A row to answer may hold 03/04/2024 and nothing else, where the training file told day from month. A setting stays
-    at `auto` where no column showed it, or two showed it differently.
-    """
-    found: dict[str, str] = {}
-    for name, words in _SHOWN.items():
-        said = {
-            choice
-            for column in table.columns
-            for choice, word in words.items()
-            if tr(word) in column.reading.split(", ")
-        }
-        if getattr(config, name) == "auto" and len(said) == 1:
-            found[name] = said.pop()
-    return config.model_copy(update=found)
 
 
 def table_of(given: Any) -> Table:

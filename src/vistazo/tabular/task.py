@@ -26,10 +26,11 @@ from vistazo.errors import DiskError
 from vistazo.language import tr
 from vistazo.tables.config import TableConfig
 from vistazo.tables.preparing import Scaler
+from vistazo.tables.reading import settled
 from vistazo.tabular import measuring, metrics, report
 from vistazo.tabular.config import TabularConfig
 from vistazo.tabular.data import Rows, read_rows
-from vistazo.tabular.given import as_table, settled
+from vistazo.tabular.given import as_table
 from vistazo.tabular.inputs import Encoded, Encoder
 from vistazo.tabular.keeping import write_index
 from vistazo.tabular.measuring import Measured
@@ -180,7 +181,7 @@ def read(run: Run, source: Any, config: TabularConfig, progress: Progress) -> Ro
     for name, count in table.fault_count.items():
         progress.say(tr("'{name}': {n} cells were not understood and count as missing", name=name, n=count))
     run.freeze("data", {"fingerprint": rows.fingerprint})
-    run.freeze("settled", settled(_reading(config), table).model_dump(mode="json"))
+    run.freeze("settled", settled(_reading(config), table.columns).model_dump(mode="json"))
     path = run.folder / "index.parquet"
     if not path.exists():
         try:
