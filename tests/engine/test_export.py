@@ -44,6 +44,12 @@ def test_a_folder_of_that_name_is_refused(tmp_path):
         export.require_possible(tmp_path / "m.onnx", "fp32")
 
 
+def test_a_name_that_no_disk_takes_is_refused(tmp_path):
+    for place in (tmp_path / ("m" * 300 + ".onnx"), tmp_path / ("f" * 300) / "m.onnx"):
+        with pytest.raises(DiskError, match="could not be written"):
+            export.require_possible(place, "fp32")
+
+
 # ---------------------------------------------------------------- the proof
 def test_less_than_999_in_a_thousand_is_refused_and_ties_count_as_alike():
     export.refuse(proof(0.999), "fp32")

@@ -97,15 +97,23 @@ def require_possible(out: Path, precision: str) -> None:
                 known=", ".join(PRECISIONS),
             )
         )
-    if out.suffix != ".onnx" or out.is_dir():
+    if out.suffix != ".onnx" or _is_folder(out):
         raise ConfigError(tr("--out {path} must be a file that ends in .onnx.", path=out))
-    if not out.parent.is_dir():
+    if not _is_folder(out.parent):
         raise ConfigError(tr("There is no folder {path}. Make it, or choose another.", path=out.parent))
     if not os.access(out.parent, os.W_OK):
         raise DiskError(
             tr("{path} cannot be written: the folder is read-only. Choose another with --out.", path=out)
         )
     require_onnx()
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there. Raises DiskError where that cannot be asked, as of a name that is too long."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise DiskError(disk_sentence(path, error)) from error
 
 
 def ask_to_verify() -> ConfigError:
