@@ -178,6 +178,7 @@ def test_export_ends_by_naming_the_next_command(verb, exported, trained, monkeyp
 
 
 def test_bad_words_are_told_before_anything_is_computed(verb, trained, exported):
+    Path("pictures").mkdir()
     for words, sentence in (
         (("export", trained), "Say where the file shall be"),
         (("export", trained, "--out", "m.bin"), "must be a file that ends in .onnx"),
@@ -186,6 +187,12 @@ def test_bad_words_are_told_before_anything_is_computed(verb, trained, exported)
         (("export", exported[0], "--out", "m.onnx"), "is exported already"),
         (("export", exported[0], "--service", "service", "--precision", "int8"), "is exported already"),
         (("explain", exported[0], "one.png"), "was exported to answer, and cannot explain"),
+        (("inside", exported[0], "one.png"), "was exported to answer, and cannot be looked into"),
+        (
+            ("search", exported[0], "pictures", "one.png"),
+            "was exported to answer, and does not tell how alike",
+        ),
+        (("train", "pictures", "--from", exported[0]), "was exported to answer, and cannot learn further"),
         (("export", "nothing", "--out", "m.onnx"), "no"),
         (("export", trained, "--out", "m.onnx", "--verify", "nothing"), "nothing"),
     ):
@@ -193,6 +200,7 @@ def test_bad_words_are_told_before_anything_is_computed(verb, trained, exported)
         assert said.code in (1, 2), words
         assert sentence in said.err
         assert not Path("m.onnx").exists()
+        assert not Path("runs").exists()
 
 
 def test_a_spanish_verb_with_spanish_options(verb, trained):

@@ -331,17 +331,27 @@ class ClassificationConfig(TrainingConfig):
         """`classes`, `start` and `corrections` as absolute paths, the last with a seal of what it says; `last` is
         resolved here, before this run becomes the last. The file of `network` as the words in it.
 
-        Raises RunError where `start` is no model, SourceError where `corrections` cannot be understood.
+        Raises RunError where `start` is no model, ConfigError where it is an exported one, SourceError where
+        `corrections` cannot be understood.
         """
         corrections = self.corrections
         if corrections:
             from vistazo.classification import correcting
 
             corrections = correcting.sealed(corrections)
+        start = runs.model_file(self.start) if self.start else None
+        if start is not None and start.suffix == ".onnx":
+            raise ConfigError(
+                tr(
+                    "{path} was exported to answer, and cannot learn further: begin from the .vistazo file that it "
+                    "came from.",
+                    path=start,
+                )
+            )
         paths = {
             "corrections": corrections,
             "classes": self.classes and str(platform.existing(self.classes).absolute()),
             "network": self.network and in_words.read_file(self.network),
-            "start": self.start and str(runs.model_file(self.start).absolute()),
+            "start": start and str(start.absolute()),
         }
         return self.model_copy(update=paths)

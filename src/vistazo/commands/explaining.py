@@ -4,7 +4,17 @@ from typing import Any
 
 import click
 
-from vistazo.commands.options import Verb, every, fetched, nothing_done, option, suited, take_common, whole
+from vistazo.commands.options import (
+    Verb,
+    every,
+    exported_only,
+    fetched,
+    nothing_done,
+    option,
+    suited,
+    take_common,
+    whole,
+)
 from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
@@ -23,7 +33,7 @@ def _explain(values: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(tr("Name what is to be explained: vistazo explain MODEL PICTURE..."))
     act = _row if hasattr(model, "explain_file") else _pictures if hasattr(model, "explain") else None
     if act is None:
-        if getattr(model, "facts", None) is not None:
+        if exported_only(model):
             raise UsageError(
                 tr(
                     "{path} was exported to answer, and cannot explain: explain the .vistazo file that it came from.",

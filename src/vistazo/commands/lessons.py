@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vistazo.commands.options import Verb, fetched, option, take_common, whole
+from vistazo.commands.options import Verb, exported_only, fetched, option, take_common, whole
 from vistazo.errors import ConfigError, UsageError
 from vistazo.language import mark, tr
 
@@ -44,6 +44,13 @@ def _inside(values: dict[str, Any]) -> dict[str, Any]:
     if model.task != "classification":
         raise UsageError(tr("Only models of pictures can be looked into; this one is of the task {task}.",
                             task=tr(model.task)))  # fmt: skip
+    if exported_only(model):
+        raise UsageError(
+            tr(
+                "{path} was exported to answer, and cannot be looked into: name the .vistazo file that it came from.",
+                path=model.path,
+            )
+        )
     say = Progress(quiet=common["quiet"]).say
     if given is not None:
         given = fetched(given, common["quiet"])

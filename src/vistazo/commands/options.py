@@ -25,6 +25,7 @@ __all__ = [
     "config_file",
     "derived",
     "every",
+    "exported_only",
     "fetched",
     "nothing_done",
     "option",
@@ -153,6 +154,12 @@ def fetched(source: str, quiet: bool) -> Any:
     from vistazo.remote.addresses import is_url
 
     return tasks.locate(source, quiet=quiet) if is_url(source) else source
+
+
+def exported_only(model: Any) -> bool:
+    """Whether a model is an exported one, which answers and does nothing else."""
+    path = getattr(model, "path", None)
+    return path is not None and path.suffix == ".onnx"
 
 
 def suited(verb: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:

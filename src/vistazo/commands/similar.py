@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vistazo.commands.options import Verb, every, option, take_common, whole
+from vistazo.commands.options import Verb, every, exported_only, option, take_common, whole
 from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
@@ -26,6 +26,14 @@ def _model(name: str) -> Any:
 
         return published()
     model = tasks.load(name)
+    if exported_only(model) and model.task == "classification":
+        raise UsageError(
+            tr(
+                "{path} was exported to answer, and does not tell how alike pictures are: name the .vistazo file that "
+                "it came from.",
+                path=model.path,
+            )
+        )
     if not hasattr(model, "embed"):
         raise UsageError(
             tr("{name} is no model of pictures: embed and search need one that classifies them.", name=name)
