@@ -258,6 +258,27 @@ def test_a_model_that_answers_otherwise_is_refused(model, exported, tmp_path):
         engine.refuse(proof, "fp32")
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_graph_that_answers_otherwise_at_other_sizes_is_refused(model, tmp_path, monkeypatch, precision):
+    honest = exporting.Exported.probabilities
+
+    def turned(self, pixels):
+        found = honest(self, pixels)
+        return found if pixels.shape[1:3] == self.size[:2] else np.roll(found, 1, axis=1)
+
+    monkeypatch.setattr(exporting.Exported, "probabilities", turned)
+    with pytest.raises(VistazoError, match="of 2 pictures at their own size, .* answers only 0 as the model"):
+        exporting.export(model, tmp_path / "m.onnx", verify=None, precision=precision, say=lambda line: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_picture_of_the_models_size_proves_a_file(model, clothes, write_idx, tmp_path):
+    source = write_idx(tmp_path / "one", "t10k", clothes[0][300:301], clothes[1][300:301])
+    told = model.export(tmp_path / "m.onnx", verify=source)
+    assert told["examples"] == 1
+    assert told["at_their_own_size"]["examples"] == 2
+
+
 def test_an_answer_between_two_equally_probable_classes_is_a_tie(model):
     ours = np.array([[0.4, 0.4 - 1e-7, 0.2], [0.5, 0.3, 0.2]])
     theirs = np.array([[0.4 - 1e-7, 0.4, 0.2], [0.3, 0.5, 0.2]])

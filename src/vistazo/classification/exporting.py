@@ -81,6 +81,8 @@ def export(
     exported = exported_from(onnx_file.session_of(engine.serialised(graph), out), facts, out)
     say(tr("proving it on {n} pictures", n=len(examples.truth)))
     proof = prove(model, exported, examples)
+    if precision != INT8:  # what that may lose is measured on all examples, not on these few
+        _require_alike(proof.more["at_their_own_size"])
     return engine.finish(out, graph, facts, proof, precision, hash=model.hash)
 
 
@@ -236,20 +238,29 @@ def _scaling(model: Classifier, exported: Exported, examples: Examples) -> dict[
             given.append((whole, sized))
     if not given:  # the pictures have the model's size: these are scaled for the proof
         for at, side in enumerate((2 * height + 1, 3 * height + 2)):
-            small = np.asarray(examples.pixels[at : at + 1])[0]
+            small = np.asarray(examples.pixels[at % len(examples.pixels)])
             whole = decoding.decode(small, height=side, width=2 * side, channels=channels)
             given.append((whole, decoding.decode(whole, height=height, width=width, channels=channels)))
     scaler = onnx_file.session_of(
         engine.serialised(sizing(height=height, width=width, channels=channels, opset=18)), Path(SIZED)
     )
-    levels, apart, same = 0, 0.0, 0
+    levels, apart, same, ties = 0, 0.0, 0, 0
     for whole, sized in given:
         (found,) = scaler.run(None, {INPUT: whole[None]})
         levels = max(levels, int(np.abs(found[0].transpose(1, 2, 0).astype(int) - sized).max()))
         ours = model.probabilities(np.stack([sized]))  # a copy: torch takes no read-only array
         theirs = exported.probabilities(whole[None])
         apart = max(apart, float(np.abs(ours - theirs).max()))
-        same += int(_compared(model, ours, theirs)[0][0])
+        (alike,), (tie,) = _compared(model, ours, theirs)
+        same += int(alike)
+        if (
+            not alike and not tie
+        ):  # a level of difference may turn the model's own answer: to the graph's pixels, then
+            (alike,), (tie,) = _compared(
+                model, model.probabilities(found.transpose(0, 2, 3, 1).copy()), theirs
+            )
+            tie |= alike
+        ties += int(tie)
     if levels > LEVELS:
         raise VistazoError(
             tr(
@@ -257,7 +268,20 @@ def _scaling(model: Classifier, exported: Exported, examples: Examples) -> dict[
                 n=levels,
             )
         )
-    return {"examples": len(given), "same": same, "levels": levels, "largest_difference": apart}
+    return {"examples": len(given), "same": same, "ties": ties, "levels": levels, "largest_difference": apart}
+
+
+def _require_alike(told: dict[str, Any]) -> None:
+    """Raise VistazoError where too few pictures are answered alike at their own size: no file is written then."""
+    if told["same"] + told["ties"] < engine.LEAST * told["examples"]:
+        raise VistazoError(
+            tr(
+                "No file was written: of {n} pictures at their own size, the exported model answers only {same} as the "
+                "model does.",
+                n=told["examples"],
+                same=told["same"] + told["ties"],
+            )
+        )
 
 
 def _whole(store: Store, row: int, channels: int) -> Pixels | None:
