@@ -233,6 +233,17 @@ def test_half_precision_takes_half_the_space_and_answers_alike(network, model, c
     np.testing.assert_allclose(_probabilities(half, pixels), model.probabilities(pixels), atol=0.005)
 
 
+@pytest.mark.parametrize(("size", "kept"), [(1.0, False), (1e-7, True), (1e6, True)])
+def test_weights_that_16_bits_do_not_hold_stay_as_they_are(size, kept):
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : 18]> g (float[N] x) => (float[N] y) '
+                                    "{ y = Add (x, x) }")  # fmt: skip
+    weights = np.linspace(-size, size, 50, dtype=np.float32)
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    (found,) = quantising.halved(graph).graph.initializer
+    assert (found.data_type == onnx.TensorProto.FLOAT) is kept
+
+
 def test_eight_bits_answer_nearly_alike_and_leave_no_trace(network, model, clothes, trained):
     pixels = clothes[0][300:340, :, :, None].copy()
     calibrated = quantising.calibration(model)

@@ -77,8 +77,10 @@ def halved(network: Any) -> Any:
 
 
 def _fits(values: npt.NDArray[np.float32]) -> bool:
-    """Whether no weight is too large for 16 bits, and none that matters becomes 0."""
-    return bool(np.abs(values).max() < np.finfo(np.float16).max)
+    """Whether no weight is too large for 16 bits, and none moves by more than a thousandth of the largest."""
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16).astype(np.float32)
+    return bool(np.abs(values - half).max() <= 1e-3 * np.abs(values).max())
 
 
 def quantised(network: Any, pixels_NHWC: npt.NDArray[np.uint8]) -> Any:
