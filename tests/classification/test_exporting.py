@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from vistazo.classification.evaluating.unknowing import Unknowing
 from vistazo.classification.own_parts import own_part
 from vistazo.engine import export as engine
 from vistazo.engine import onnx_file
-from vistazo.errors import ConfigError, VistazoError
+from vistazo.errors import ConfigError, DiskError, VistazoError
 from vistazo.pictures.index import read_index
 from vistazo.pictures.sizing import SIZED
 
@@ -254,6 +255,27 @@ def test_eight_bits_answer_nearly_alike_and_leave_no_trace(network, model, cloth
     assert np.abs(_probabilities(small, pixels) - ours).max() < 0.25
     assert (_probabilities(small, pixels).argmax(1) == ours.argmax(1)).mean() > 0.8
     assert b"/tmp" not in engine.serialised(small)
+
+
+@pytest.mark.parametrize("room", [0.5, 1.2, 1.8])
+def test_a_full_disk_on_the_way_to_eight_bits_is_told(network, clothes, small_disk, monkeypatch, room):
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk(f"{int(room * network.ByteSize() / 1024)}k")))
+    with pytest.raises(DiskError, match="The disk is full"):
+        quantising.quantised(network, clothes[0][300:308, :, :, None].copy())
+
+
+def test_a_service_without_room_for_its_model_on_the_way_is_told(verb, trained, small_disk, monkeypatch):
+    nowhere = "/nowhere/at/all"
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [nowhere])
+    for place, says in (
+        (str(small_disk("4k")), "The disk is full"),
+        (nowhere, "could not be written"),
+        (None, "No folder for temporary files can be written"),
+    ):
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        said = verb("export", trained, "--service", "service")
+        assert (said.code, says in said.err) == (1, True), said.err
+        assert not Path("service").exists()
 
 
 # ---------------------------------------------------------------- the proof

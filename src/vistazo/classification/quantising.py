@@ -9,7 +9,6 @@ product, is a table of 256 numbers then.
 """
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ __all__ = ["calibration", "halved", "quantised"]
 
 CALIBRATED_ON = 512  # pictures; fewer where there are fewer
 AT_ONCE = 32
+WRITTEN = 4  # times the network's bytes: what onnxruntime writes on the way to 8 bits
 LEAST_VALUES = 16  # smaller tensors are settings of operators, not weights
 QUANTISED = ["Conv", "Gemm", "MatMul", "Sigmoid", "Mul", "Add", "MaxPool"]
 
@@ -84,12 +84,15 @@ def _fits(values: npt.NDArray[np.float32]) -> bool:
 
 
 def quantised(network: Any, pixels_NHWC: npt.NDArray[np.uint8]) -> Any:
-    """A graph whose convolutions and dense layers compute in 8 bits. pixels_NHWC: what its ranges are measured on."""
+    """A graph whose convolutions and dense layers compute in 8 bits. pixels_NHWC: what its ranges are measured on.
+
+    Raises DiskError where there is no room for the files that onnxruntime makes on the way.
+    """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    with tempfile.TemporaryDirectory() as name:
-        plain, small = Path(name) / "plain.onnx", Path(name) / "small.onnx"
+    with engine.aside(weighs=WRITTEN * network.ByteSize()) as folder:
+        plain, small = folder / "plain.onnx", folder / "small.onnx"
         _folded(network, plain)
         before = logging.root.manager.disable
         logging.disable(logging.WARNING)  # it advises what was done already

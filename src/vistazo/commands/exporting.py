@@ -1,8 +1,8 @@
 """`vistazo export`: a model as a file that runs elsewhere and is proven equal, or as a folder with a server."""
 
+import contextlib
 import importlib
 import shlex
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,11 @@ def _export(values: dict[str, Any]) -> dict[str, Any]:
             )
         return _packed(given, Path(service), say)
     model = tasks.load(values["model"])
-    with tempfile.TemporaryDirectory() as aside:
-        place = Path(out) if out is not None else Path(aside) / "model.onnx"
-        exporting = tasks.tasks[model.task].exporting()
+    exporting = tasks.tasks[model.task].exporting()
+    from vistazo.engine.export import aside  # which needs torch, as the model did
+
+    with aside() if out is None else contextlib.nullcontext(Path(out).parent) as folder:
+        place = Path(out) if out is not None else folder / "model.onnx"
         told: dict[str, Any] = exporting.export(
             model, place, verify=verify, precision=values["precision"] or "fp32", say=say
         )

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import re
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -33,6 +34,7 @@ __all__ = [
     "LOST",
     "PRECISIONS",
     "Proof",
+    "aside",
     "ask_to_verify",
     "cleaned",
     "finish",
@@ -114,6 +116,49 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError as error:
         raise DiskError(disk_sentence(path, error)) from error
+
+
+@contextlib.contextmanager
+def aside(weighs: int = 0) -> Iterator[Path]:
+    """A folder for files on the way to an export, which is gone after the block.
+
+    weighs: bytes that programs which do not tell of a full disk may write there; where the block fails and there is no
+    room for so many, that was why. Raises DiskError.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        if error.filename:
+            raise DiskError(disk_sentence(Path(error.filename), error)) from error
+        raise DiskError(
+            tr(
+                "No folder for temporary files can be written. Free some space, or name a folder that has room in the "
+                "variable TMPDIR."
+            )
+        ) from error
+    with folder as name:
+        try:
+            yield Path(name)
+        except OSError as error:
+            ours = error.filename is not None and str(error.filename).startswith(name)
+            if platform.disk_failure(error) != "full" and not ours:
+                raise  # of what else was read or written meanwhile
+            raise DiskError(disk_sentence(Path(error.filename or name), error)) from error
+        except VistazoError:
+            raise
+        except Exception:
+            _require_room(Path(name), weighs)
+            raise
+
+
+def _require_room(folder: Path, weighs: int) -> None:
+    """Raise DiskError where so many bytes cannot be written into a folder."""
+    try:
+        with open(folder / "room", "wb") as file:
+            for _ in range(0, weighs, 1 << 20):
+                file.write(bytes(1 << 20))
+    except OSError as error:
+        raise DiskError(disk_sentence(folder, error)) from error
 
 
 def ask_to_verify() -> ConfigError:
