@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import vistazo
 from vistazo.engine import export as exports
 from vistazo.engine.export import Proof
-from vistazo.engine.onnx_file import OnnxFile, session_of
 from vistazo.errors import TooFewExamples
 from vistazo.forecasting import metrics
 from vistazo.forecasting.answering import Answering
@@ -22,7 +20,14 @@ from vistazo.forecasting.forecaster import Forecaster
 from vistazo.forecasting.graph import WindowsToForecasts
 from vistazo.forecasting.models import QUANTILES, Published
 from vistazo.language import tr
-from vistazo.networks.proving import local, of_values, require_full_precision, run_beside, table_of_run
+from vistazo.networks.proving import (
+    local,
+    of_values,
+    require_possible,
+    run_beside,
+    table_of_run,
+    write_proven,
+)
 from vistazo.tables.onnx_parts import rename, words_for_codes
 
 __all__ = ["describe", "export", "graph_of", "prove"]
@@ -45,18 +50,19 @@ def export(
     steps that travel in the model. Raises ConfigError for another precision than fp32, VistazoError under 99.9 %
     agreement; no file is written then.
     """
-    exports.require_possible(out, precision)
-    require_full_precision(precision)
+    require_possible(out, precision)
     source = verify if verify is not None else table_of_run(model.path)
     since = _begun(model) if source is not None and verify is None else None
     given = None if source is None else local(source, say)
     _windows(model, given, since)  # a bad table is told before the graph is made
     say(tr("the model becomes a graph, and both forecast the same windows"))
-    graph, told = graph_of(model)
-    facts = {**describe(model), **told, "version": vistazo.__version__}
-    file = OnnxFile(out, {**facts, "hash": model.hash}, session_of(exports.serialised(graph), out))
-    proof = prove(model, open_model(file), given, since)
-    return exports.finish(out, graph, facts, proof, precision, hash=model.hash)
+    return write_proven(
+        model,
+        out,
+        graph_of(model),
+        describe(model),
+        lambda file: prove(model, open_model(file), given, since),
+    )
 
 
 def _begun(model: Forecaster) -> int | None:

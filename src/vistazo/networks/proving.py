@@ -1,4 +1,4 @@
-"""What the exports of tables and series share in proving a file: what is answered, when values agree."""
+"""What the exports of tables and series share: what a file is proven with, when values agree, how it is written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,20 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vistazo.engine import runs
+import vistazo
+from vistazo.engine import export as exports
+from vistazo.engine import onnx_file, runs
 from vistazo.engine.export import Proof
+from vistazo.engine.onnx_file import OnnxFile
 from vistazo.errors import ConfigError
 from vistazo.language import tr
 from vistazo.remote.addresses import is_url
 
-__all__ = ["NEAR", "local", "of_values", "require_full_precision", "run_beside", "table_of_run"]
+__all__ = ["NEAR", "local", "of_values", "require_possible", "run_beside", "table_of_run", "write_proven"]
 
 NEAR = 1e-4  # of the range of the answers: values nearer than this agree
 
 
-def require_full_precision(precision: str) -> None:
-    """Raise ConfigError for another precision than fp32."""
-    if precision != "fp32":
+def require_possible(out: Path, precision: str) -> None:
+    """Raise what `engine.export.require_possible` does, and ConfigError for another precision than fp32."""
+    exports.require_possible(out, precision)
+    if precision != exports.FP32:
         raise ConfigError(
             tr(
                 "--precision {precision} is for networks of pictures: one of tables or series is so small that it "
@@ -78,3 +82,22 @@ def of_values(answers: NDArray[Any], others: NDArray[Any], errors: dict[str, Any
             "part": part,
         },
     )
+
+
+def write_proven(
+    model: Any,
+    out: Path,
+    made: tuple[Any, dict[str, Any]],
+    described: dict[str, Any],
+    prove: Callable[[OnnxFile], Proof],
+) -> dict[str, Any]:
+    """Write a model of numbers as an .onnx file, once it is proven; what `--json` tells.
+
+    made: its graph, and what the inputs and outputs are. described: what its metadata says besides. prove: compares
+    what the file would answer with what the model does. Raises what `engine.export.finish` does.
+    """
+    graph, told = made
+    facts = {**described, **told, "version": vistazo.__version__}
+    session = onnx_file.session_of(exports.serialised(graph), out)
+    proof = prove(OnnxFile(out, {**facts, "hash": model.hash}, session))
+    return exports.finish(out, graph, facts, proof, exports.FP32, hash=model.hash)

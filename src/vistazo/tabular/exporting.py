@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import vistazo
 from vistazo.engine import export as exports
 from vistazo.engine.export import Proof
-from vistazo.engine.onnx_file import OnnxFile, session_of
 from vistazo.errors import TooFewExamples
 from vistazo.language import tr
-from vistazo.networks.proving import local, of_values, require_full_precision, table_of_run
+from vistazo.networks.proving import local, of_values, require_possible, table_of_run, write_proven
 from vistazo.tables.onnx_parts import rename, told_as_texts, unused, words_for_codes
 from vistazo.tables.table import Table
 from vistazo.tabular.exported import Exported, open_model
@@ -36,19 +34,16 @@ def export(
     verify: a table to prove it with, None for the test part of the model's run. Raises ConfigError where that is not at
     hand or for another precision than fp32, VistazoError under 99.9 % agreement; no file is written then.
     """
-    exports.require_possible(out, precision)
-    require_full_precision(precision)
+    require_possible(out, precision)
     source = verify if verify is not None else table_of_run(model.path)
     if source is None:
         raise exports.ask_to_verify()
     given, part = local(source, say), "all" if verify is not None else "test"
     _require_rows(model.examples(given, part)[0], given)  # a bad table is told before the graph is made
     say(tr("the model becomes a graph, and both answer the same rows"))
-    graph, told = graph_of(model)
-    facts = {**describe(model), **told, "version": vistazo.__version__}
-    file = OnnxFile(out, {**facts, "hash": model.hash}, session_of(exports.serialised(graph), out))
-    proof = prove(model, open_model(file), given, part)
-    return exports.finish(out, graph, facts, proof, precision, hash=model.hash)
+    return write_proven(
+        model, out, graph_of(model), describe(model), lambda file: prove(model, open_model(file), given, part)
+    )
 
 
 def graph_of(model: Predictor) -> tuple[Any, dict[str, Any]]:
