@@ -281,6 +281,18 @@ def test_a_model_is_a_file_a_run_folder_or_last(tmp_path):
         model_file("nowhere")
 
 
+def test_a_folder_of_pictures_is_no_run_that_could_be_continued():
+    Path("pictures").mkdir()
+    (Path("pictures") / "a.png").touch()
+    for act in (model_file, lambda name: open_existing(name).__enter__()):
+        with pytest.raises(
+            RunError, match="is not the folder of a run.* train one: vistazo train SOURCE"
+        ) as told:
+            act("pictures")
+        assert "resume" not in str(told.value)
+    assert [one.name for one in Path("pictures").iterdir()] == ["a.png"]
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [

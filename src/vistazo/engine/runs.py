@@ -381,6 +381,8 @@ def open_existing(name: str) -> Iterator[Run]:
     if not folder.is_dir():
         raise RunError(tr("There is no run at {folder}.", folder=folder))
     if not (folder / "config.json").exists():
+        if not (folder / "status.json").exists() and any(folder.iterdir()):
+            raise _no_run(folder)
         raise RunError(
             tr(
                 "{folder} has no config.json: it is no run, or it was killed before it began. "
@@ -395,6 +397,16 @@ def open_existing(name: str) -> Iterator[Run]:
             )
         run.remember()
         yield run
+
+
+def _no_run(folder: Path) -> RunError:
+    return RunError(
+        tr(
+            "{folder} is not the folder of a run, and no model is in it. Name a model, or train one: "
+            "vistazo train SOURCE",
+            folder=folder,
+        )
+    )
 
 
 def _make_folder(out: str | None, name: str) -> Path:
@@ -478,6 +490,10 @@ def model_file(name: str | os.PathLike[str]) -> Path:
     if path.is_dir():
         inside = path / MODEL
         if not inside.exists():
+            if not any((path / name).exists() for name in ("config.json", "status.json")):
+                raise _no_run(
+                    path
+                )  # as a folder of pictures is; to resume there would begin a run among them
             raise RunError(
                 tr(
                     "{folder} has no finished model yet. Continue it with: vistazo resume {folder}",
