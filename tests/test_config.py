@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
+from vistazo import language
 from vistazo.classification.config import ClassificationConfig
 from vistazo.config import Config, build, differing, options, read_settings, setting
 from vistazo.errors import ConfigError
@@ -113,6 +114,11 @@ def test_every_fault_is_told_at_once():
     with pytest.raises(ConfigError) as caught:
         build(Baking, {"loaves": 0, "heat": "hot", "lofas": 1})
     assert all(word in str(caught.value) for word in ("--loaves", "--heat", "'lofas'"))
+
+
+def test_an_option_is_named_as_help_names_it():
+    with language.speaking("es"), pytest.raises(ConfigError, match="--panes debe ser 1 como mínimo, no 0"):
+        build(Baking, {"loaves": 0})
 
 
 def test_text_from_a_command_line_is_understood():

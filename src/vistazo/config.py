@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from vistazo.errors import ConfigError
-from vistazo.language import mark, tr
+from vistazo.language import current, mark, tr
 from vistazo.registry import nearest
 
-__all__ = ["Config", "Option", "build", "differing", "options", "read_settings", "setting"]
+__all__ = ["Config", "Option", "build", "differing", "flag_of", "options", "read_settings", "setting"]
 
 C = TypeVar("C", bound="Config")
 LARGEST_FILE = 1 << 20  # bytes; a settings file is a page of text
@@ -81,6 +81,13 @@ def options(config: type[Config]) -> list[Option]:
         flags = tuple(f"--{word.replace('_', '-')}" for word in words)
         found.append(Option(name, flags, kind, choices, optional, field.default, field.description or ""))
     return found
+
+
+def flag_of(config: type[Config], name: str) -> str:
+    """The option of a field as help names it in the language in force, without its two dashes."""
+    extra = _extra(config.model_fields[name])
+    word = (extra["spanish"] if current() == "es" else "") or extra["flag"] or name
+    return str(word).replace("_", "-")
 
 
 def build(config: type[C], values: Mapping[str, Any]) -> C:
@@ -173,8 +180,8 @@ def _sentence(config: type[Config], fault: ErrorDetails) -> str:
         bound = bound.replace(" or ", tr(" or "))
     if isinstance(bound, float) and bound == int(bound):
         bound = int(bound)
-    flag = _extra(config.model_fields[name])["flag"] if name in config.model_fields else ""
-    return tr(message, name=(flag or name).replace("_", "-"), limit=bound, value=repr(fault["input"]))
+    flag = flag_of(config, name) if name in config.model_fields else name
+    return tr(message, name=flag, limit=bound, value=repr(fault["input"]))
 
 
 def _unknown(config: type[Config], name: str) -> str:

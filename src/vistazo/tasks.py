@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vistazo import platform
-from vistazo.config import Config, build
+from vistazo.config import Config, build, flag_of
 from vistazo.engine import runs, working
 from vistazo.engine.progress import Progress
 from vistazo.errors import ConfigError, RunError, SourceError, SourceMissing, UsageError, VistazoError
@@ -186,9 +186,7 @@ def _recognise_table(path: Path, settings: Mapping[str, Any]) -> tuple[str, str]
 
 
 def _flag(task: str, name: str) -> str:
-    field = tasks[task].config().model_fields[name]
-    extra: Any = field.json_schema_extra or {}
-    return str(extra.get("flag") or name).replace("_", "-")
+    return flag_of(tasks[task].config(), name)
 
 
 @dataclass(frozen=True)

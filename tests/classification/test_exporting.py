@@ -165,7 +165,9 @@ def test_the_verbs_take_an_exported_file(verb, exported, wardrobe, trained, clot
     said = verb("evaluate", exported[0], wardrobe)
     assert said.code == 0
     assert "accuracy" in said.out
-    assert verb("evaluate", exported[0], wardrobe, "--out", "page").code == 2  # the model's own verb has that
+    for language, option in (("en", "does not take --out:"), ("es", "no admite --salida:")):
+        said = verb("evaluate", exported[0], wardrobe, "--out", "page", "--lang", language)
+        assert (said.code, option in said.err, ".vistazo" in said.err) == (2, True, True), said.err
 
 
 def test_export_ends_by_naming_the_next_command(verb, exported, trained, monkeypatch):

@@ -101,3 +101,5 @@ def test_a_model_of_another_kind_does_not_sort(verb, in_tmp):
     assert verb("train", "t.csv", "--target", "y", "--epochs", "1", "--out", "t", "--quiet").code == 0
     said = verb("predict", "t", "t.csv", "--sort-into", "x")
     assert (said.code, said.err) == (2, "This model does not take --sort-into; leave it out.\n")
+    said = verb("predecir", "t", "t.csv", "--sort-into", "x", "--lang", "es")
+    assert (said.code, said.err) == (2, "Este modelo no admite --ordenar-en; quítalo.\n")

@@ -179,6 +179,12 @@ def test_the_order_of_day_and_month_that_was_learnt_travels_along(model, tmp_pat
     alike(learnt, open_model(opened(tmp_path / "m.onnx")), file)
 
 
+def test_export_ends_by_naming_a_command_that_needs_no_file(verb, model, proved, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "export", lambda *_, **__: proved[1])
+    said = verb("export", model.path, "--out", tmp_path / "m.onnx")
+    assert said.out.splitlines()[-1] == f"next:   vistazo predict {proved[0]}"
+
+
 @pytest.mark.parametrize("steps", [1, HORIZON + 1, 3 * HORIZON])
 def test_further_steps_are_rolled_as_the_model_rolls_them(model, exported, steps):
     assert len(alike(model, exported, steps=steps)) == 3 * steps

@@ -156,6 +156,14 @@ def test_a_lost_column_is_one_sentence(model, tmp_path):
     )
 
 
+def test_one_lost_column_is_told_as_one(model, tmp_path):
+    source = write(tmp_path / "s.csv", [one.rsplit(",", 1)[0] for one in lines(30, DAYS)], "date,shop,units")
+    with pytest.raises(SourceError, match="lacks the column promo, which"):
+        list(model.predict(source))
+    with language.speaking("es"), pytest.raises(SourceError, match="le falta la columna promo, con la que"):
+        list(model.predict(source))
+
+
 def test_an_unknown_series_is_one_sentence(model, tmp_path):
     rows = [one.replace(",mall,", ",airport,") for one in lines(30, DAYS)]
     with pytest.raises(SourceError) as told:

@@ -4,11 +4,12 @@ import shlex
 
 from vistazo.classification.config import ClassificationConfig
 from vistazo.classification.data import Data
+from vistazo.config import flag_of
 from vistazo.engine import pacing
 from vistazo.engine.progress import duration
 from vistazo.engine.reports import number
 from vistazo.engine.runs import Run, read_json
-from vistazo.language import tr
+from vistazo.language import current, tr
 from vistazo.pictures import folds
 from vistazo.pictures.index import CROPS
 
@@ -39,9 +40,9 @@ def proposal(run: Run, config: ClassificationConfig, data: Data) -> str:
         return tr(
             "{folds} folds would take about {time} and measure on all {n} pictures: folds={folds}", **values
         )
-    words = [shlex.quote(run.config["source"]), *_settings(run, data), "--folds", str(count)]
+    words = [shlex.quote(run.config["source"]), *_settings(run, data), _option("folds"), str(count)]
     if config.time:
-        words += ["--time", f"{round(whole)}s"]
+        words += [_option("time"), f"{round(whole)}s"]
     return tr(
         "{folds} folds would take about {time} and measure on all {n} pictures: vistazo train {words}",
         words=" ".join(words),
@@ -54,12 +55,19 @@ def _settings(run: Run, data: Data) -> list[str]:
     plain, asked = ClassificationConfig().model_dump(mode="json"), run.config["settings"]
     found = []
     if data.index.kind == CROPS:
-        found += ["--task", "classification"]
+        found += ["--tarea" if current() == "es" else "--task", "classification"]
     if asked != plain:
-        found += ["--config", shlex.quote(str(run.folder / "config.json"))]
+        found += [
+            "--configuracion" if current() == "es" else "--config",
+            shlex.quote(str(run.folder / "config.json")),
+        ]
     if asked.get("beside") == "on":
-        found += ["--beside", "off"]
+        found += [_option("beside"), "off"]
     return found
+
+
+def _option(name: str) -> str:
+    return "--" + flag_of(ClassificationConfig, name)
 
 
 def _beside(run: Run) -> float:

@@ -5,10 +5,29 @@ from typing import Any
 
 import click
 
-from vistazo.commands.options import Verb, every, fetched, nothing_done, option, suited, take_common, whole
+from vistazo.commands.options import (
+    Verb,
+    every,
+    exported_only,
+    fetched,
+    flag_of,
+    nothing_done,
+    option,
+    suited,
+    take_common,
+    whole,
+)
+from vistazo.errors import UsageError
 from vistazo.language import mark, tr
 
 __all__ = ["VERBS"]
+
+_WHOLE = (
+    "out",
+    "against",
+    "dont_know",
+    "save_as",
+)  # what evaluating does with a .vistazo file of pictures alone
 
 
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
@@ -17,6 +36,17 @@ def _evaluate(values: dict[str, Any]) -> dict[str, Any]:
     common = take_common(values)
     model, source = tasks.load(values.pop("model")), values.pop("source")
     source = fetched(source, common["quiet"])
+    if model.task == "classification" and exported_only(model):
+        for name in _WHOLE:
+            if values[name] is not None:
+                raise UsageError(
+                    tr(
+                        "{path} was exported to answer, and does not take {option}: give it to the .vistazo file that "
+                        "it came from.",
+                        path=model.path,
+                        option=flag_of(name),
+                    )
+                )
     told: dict[str, Any] = model.evaluate(source, **suited(model.evaluate, values))
     return {"task": model.task, **told}
 

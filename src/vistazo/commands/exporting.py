@@ -49,7 +49,7 @@ def _export(values: dict[str, Any]) -> dict[str, Any]:
             told |= _packed(place, Path(service), say)
         if out is None:
             told["file"] = str(Path(service) / "model.onnx")
-    return told
+    return {"task": model.task, **told}
 
 
 def _packing() -> Any:
@@ -96,7 +96,9 @@ def _show(told: dict[str, Any]) -> list[str]:
             *lines,
             tr("next:   cd {folder}, and read README.md", folder=shlex.quote(told["service"]["folder"])),
         ]
-    return [*lines, tr("next:   vistazo predict {path} FILES...", path=told["file"])]
+    from vistazo import tasks
+
+    return [*lines, tasks.tasks[told["task"]].telling().next_command(shlex.quote(told["file"]))]
 
 
 def _digits(value: float, form: str) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "every",
     "exported_only",
     "fetched",
+    "flag_of",
     "nothing_done",
     "option",
     "shared_options",
@@ -162,12 +163,19 @@ def exported_only(model: Any) -> bool:
     return path is not None and path.suffix == ".onnx"
 
 
+def flag_of(name: str) -> str:
+    """An option of the command that was called, by its value's name, as help names it: --steps, or --pasos."""
+    context = click.get_current_context(silent=True)
+    for one in context.command.params if context else ():
+        if one.name == name and isinstance(one, click.Option):
+            return one.opts[-1] if language.current() == "es" else one.opts[0]
+    return "--" + name.replace("_", "-")
+
+
 def suited(verb: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
     """The options that were given. Raises UsageError for one that this model's verb does not have."""
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in inspect.signature(verb).parameters:
-            raise UsageError(
-                tr("This model does not take --{name}; leave it out.", name=name.replace("_", "-"))
-            )
+            raise UsageError(tr("This model does not take {option}; leave it out.", option=flag_of(name)))
     return given

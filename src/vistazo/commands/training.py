@@ -102,7 +102,7 @@ def _show_trained(told: dict[str, Any]) -> list[str]:
         lines.append(tr("results: {path}", path=f"{run}/results.csv, {run}/results.tex"))
     lines += [
         tr(
-            "{parameters} parameters, {epochs} epochs, {time}",
+            "{parameters} parameters, epochs: {epochs}, {time}",
             parameters=number(told["parameters"]),
             epochs=told["epochs"],
             time=duration(told["seconds"]),

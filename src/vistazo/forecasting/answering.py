@@ -211,12 +211,16 @@ class Answering(Serving):
         wanted = [roles.date, *roles.values, *roles.known, *filter(None, [roles.series])]
         lost = [name for name in wanted if name not in there]
         if lost:
+            told = {"source": source, "lost": ", ".join(lost), "there": ", ".join(table.names)}
             raise SourceError(
                 tr(
+                    "{source} lacks the column {lost}, which the model was trained with (it has: {there}).",
+                    **told,
+                )
+                if len(lost) == 1
+                else tr(
                     "{source} lacks the columns {lost}, which the model was trained with (it has: {there}).",
-                    source=source,
-                    lost=", ".join(lost),
-                    there=", ".join(table.names),
+                    **told,
                 )
             )
         panel = data.build(table, roles, config, self.history.panel.columns)

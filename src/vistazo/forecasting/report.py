@@ -101,7 +101,7 @@ def build(told: Told) -> str:
         Section(tr("Machine and time"), [_machine(told)]),
     ]
     title = tr("Forecast: {name}", name=told.name)
-    return to_html(Report(title, sections, tr("{n} series", n=len(told.series))))
+    return to_html(Report(title, sections, tr("series: {n}", n=len(told.series))))
 
 
 def _headline(told: Told) -> list[Block]:
