@@ -1,7 +1,9 @@
 """Both languages have every message, and the language in force is the user's own."""
 
 import ast
+import errno
 import gettext
+import os
 import re
 import string
 import threading
@@ -264,3 +266,26 @@ def test_the_system_decides_where_nobody_chose(silent_environment):
     silent_environment.setenv("LANG", "es_CL.UTF-8")
     set_language(None)
     assert current() == "es"
+
+
+# ---------------------------------------------------------------- what the system complains of
+@pytest.mark.parametrize("number", sorted(language._REASONS), ids=lambda number: errno.errorcode[number])
+def test_the_systems_reason_is_told_in_the_language_in_force(number):
+    error = OSError(number, os.strerror(number), "place")
+    english = language.reason_of_system(error)
+    assert english == os.strerror(number)
+    with speaking("es"):
+        assert language.reason_of_system(error) not in (english, "")
+
+
+def test_a_reason_that_is_not_known_is_told_as_it_comes():
+    with speaking("es"):
+        assert language.reason_of_system(OSError(errno.ELOOP, "round and round")) == "round and round"
+        assert language.reason_of_system(OSError(errno.EIO, "read back otherwise")) == "read back otherwise"
+        assert language.reason_of_system(ValueError("no text")) == "no text"
+
+
+def test_a_file_that_is_not_there_is_told_in_spanish(verb):
+    said = verb("entrenar", "x", "--tarea", "tabular", "--configuracion", "nada.toml", "--idioma", "es")
+    assert "no existe el archivo o la carpeta" in said.err
+    assert "Errno" not in said.err

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vistazo import platform
 from vistazo.errors import BundleDamaged, BundleTooNew, DiskError, MissingExtra
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,7 +128,7 @@ def read_container(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         data = path.read_bytes()
     except OSError as error:
         raise BundleDamaged(
-            tr("{path} cannot be read ({reason}).", path=path, reason=error.strerror)
+            tr("{path} cannot be read ({reason}).", path=path, reason=reason_of_system(error))
         ) from None
     try:
         size = int.from_bytes(data[:8], "little")
@@ -189,4 +189,4 @@ def disk_sentence(path: Path, error: OSError) -> str:
         )
     if kind == "read-only":
         return tr("{path} cannot be written: the folder is read-only. Choose another with --out.", path=path)
-    return tr("{path} could not be written ({reason}).", path=path, reason=error.strerror)
+    return tr("{path} could not be written ({reason}).", path=path, reason=reason_of_system(error))

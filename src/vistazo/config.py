@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from vistazo.errors import ConfigError
-from vistazo.language import current, mark, tr
+from vistazo.language import current, mark, reason_of_system, tr
 from vistazo.registry import nearest
 
 __all__ = ["Config", "Option", "build", "differing", "flag_of", "options", "read_settings", "setting"]
@@ -110,7 +110,11 @@ def read_settings(path: Path, *configs: type[Config]) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            tr("The settings file {path} cannot be read ({reason}). Check the path.", path=path, reason=error)
+            tr(
+                "The settings file {path} cannot be read ({reason}). Check the path.",
+                path=path,
+                reason=reason_of_system(error),
+            )
         ) from None
     try:
         values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)

@@ -8,7 +8,9 @@ heading) are marked with `mark` and translated when shown. A test holds every ca
 The language in force is a context variable, so that one server can answer two people at once.
 """
 
+import errno
 import gettext
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from vistazo import platform
 
-__all__ = ["LANGUAGES", "current", "mark", "set_language", "speaking", "tr"]
+__all__ = ["LANGUAGES", "current", "mark", "reason_of_system", "set_language", "speaking", "tr"]
 
 LANGUAGES = ("en", "es")
 DOMAIN = "vistazo"
@@ -73,3 +75,31 @@ def tr(message: str, /, **values: object) -> str:
     """
     text = _catalogue(current()).gettext(message) if message else ""
     return text.format(**values) if values else text
+
+
+# In the words of Linux, so that what is not here reads alike in English.
+_REASONS = {
+    errno.EACCES: mark("Permission denied"),
+    errno.EADDRINUSE: mark("Address already in use"),
+    errno.EADDRNOTAVAIL: mark("Cannot assign requested address"),
+    errno.EIO: mark("Input/output error"),
+    errno.EISDIR: mark("Is a directory"),
+    errno.EMFILE: mark("Too many open files"),
+    errno.ENAMETOOLONG: mark("File name too long"),
+    errno.ENOENT: mark("No such file or directory"),
+    errno.ENOMEM: mark("Cannot allocate memory"),
+    errno.ENOSPC: mark("No space left on device"),
+    errno.ENOTDIR: mark("Not a directory"),
+    errno.EPERM: mark("Operation not permitted"),
+    errno.EROFS: mark("Read-only file system"),
+}
+
+
+def reason_of_system(error: Exception) -> str:
+    """What the operating system complains of, in the language in force and without the path; other errors' own text."""
+    if not isinstance(error, OSError):
+        return str(error)
+    number = error.errno or 0
+    # An error that a library raises itself may carry words of its own, which tell more.
+    its_own = error.strerror == os.strerror(number) or getattr(error, "winerror", None) is not None
+    return tr(_REASONS[number]) if its_own and number in _REASONS else error.strerror or str(error)

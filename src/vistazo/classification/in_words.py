@@ -8,7 +8,7 @@ from vistazo import platform
 from vistazo.classification import transferring
 from vistazo.classification.recipe import Given, Recipe
 from vistazo.errors import ConfigError
-from vistazo.language import mark, tr
+from vistazo.language import mark, reason_of_system, tr
 from vistazo.networks import word_table, words
 
 if TYPE_CHECKING:
@@ -97,7 +97,11 @@ def read_file(network: str) -> str:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            tr("The network in {path} cannot be read ({reason}). Check the path.", path=path, reason=error)
+            tr(
+                "The network in {path} cannot be read ({reason}). Check the path.",
+                path=path,
+                reason=reason_of_system(error),
+            )
         ) from None
     return str(as_text("; ".join(words.split(text))))
 

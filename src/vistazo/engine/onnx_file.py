@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from vistazo.errors import BundleDamaged, BundleTooNew, MissingExtra
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 
 __all__ = ["FORMAT", "KEY", "OnnxFile", "metadata_of", "opened", "require_runtime", "seal", "session_of"]
 
@@ -49,7 +49,7 @@ def opened(path: Path, *, threads: int | None = None) -> OnnxFile:
         data = path.read_bytes()
     except OSError as error:
         raise BundleDamaged(
-            tr("{path} cannot be read ({reason}).", path=path, reason=error.strerror)
+            tr("{path} cannot be read ({reason}).", path=path, reason=reason_of_system(error))
         ) from None
     facts = metadata_of(data, path)
     return OnnxFile(path, facts, session_of(data, path, threads=threads))

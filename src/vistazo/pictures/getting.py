@@ -14,7 +14,7 @@ from typing import Any
 from vistazo import language, platform
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, SourceDamaged
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.pictures.folders import hidden
 from vistazo.pictures.known import File, Known, known
 from vistazo.remote import fetching
@@ -81,7 +81,7 @@ def _there(path: Path, file: File) -> bool:
             return True
     except OSError as error:
         raise SourceDamaged(
-            tr("{path} cannot be read ({reason}).", path=path, reason=error.strerror)
+            tr("{path} cannot be read ({reason}).", path=path, reason=reason_of_system(error))
         ) from error
     raise _stranger(path)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, SourceDamaged, SourceMissing, UsageError, VistazoError
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.remote.folders import Folder
 
 __all__ = ["Moved", "move", "quarantine", "undo"]
@@ -259,7 +259,7 @@ def _require_inside(name: str, root: Path) -> None:
 
 
 def _told(error: OSError, source: Path, done: int, log: Path) -> str:
-    reason = error.strerror or str(error)
+    reason = reason_of_system(error)
     if not done:
         with contextlib.suppress(OSError):  # it tells of nothing
             log.unlink()

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vistazo.errors import SourceDamaged
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.pictures.filed import FileRows, state_of
 from vistazo.pictures.index import Broken, Index
 
@@ -379,4 +379,4 @@ def reason_of(error: Exception) -> str:
         return tr("you may not read it")
     if isinstance(error, MemoryError):
         return tr("there is not enough memory for it")
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return reason_of_system(error)

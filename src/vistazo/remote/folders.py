@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from vistazo.bundle import disk_sentence
 from vistazo.errors import DiskError, MissingExtra, SourceDamaged, SourceError, SourceMissing, VistazoError
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.remote import fetching
 from vistazo.remote.addresses import is_url, scheme_of, scrubbed, shown
 
@@ -236,5 +236,5 @@ def in_words(url: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return tr("you may not read it")
-    text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    text = reason_of_system(error)
     return scrubbed(text).strip().rstrip(".")[:300] or type(error).__name__

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from vistazo.errors import SourceMissing
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.remote.addresses import safe_name, scrubbed, shown
 
 __all__ = ["Answer", "Facts", "Lost", "Unreachable", "facts_of", "piece", "request", "some"]
@@ -191,5 +191,5 @@ def some(answer: Answer) -> bytes:
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return tr("the server says nothing")
-    text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    text = reason_of_system(error)
     return scrubbed(text) or type(error).__name__

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vistazo import platform
 from vistazo.errors import SourceDamaged, SourceMissing, TooFewExamples
-from vistazo.language import mark, tr
+from vistazo.language import mark, reason_of_system, tr
 from vistazo.tables.config import TableConfig
 from vistazo.tables.table import Column, Table
 
@@ -113,5 +113,9 @@ def _check(path: Path) -> None:
 
 def _unreadable(path: Path, error: Exception) -> SourceDamaged:
     return SourceDamaged(
-        tr("{path} cannot be read ({reason}). Check its name and permissions.", path=path, reason=error)
+        tr(
+            "{path} cannot be read ({reason}). Check its name and permissions.",
+            path=path,
+            reason=reason_of_system(error),
+        )
     )
