@@ -21,7 +21,7 @@ from vistazo.classification.exported import Exported, exported_from
 from vistazo.classification.own_parts import own_part
 from vistazo.engine import export as engine
 from vistazo.engine import onnx_file
-from vistazo.engine.export import FP16, INT8, Proof
+from vistazo.engine.export import FP16, FP32, INT8, Proof
 from vistazo.errors import SourceError, VistazoError
 from vistazo.language import tr
 from vistazo.pictures import decoding
@@ -81,7 +81,7 @@ def export(
     exported = exported_from(onnx_file.session_of(engine.serialised(graph), out), facts, out)
     say(tr("proving it on {n} pictures", n=len(examples.truth)))
     proof = prove(model, exported, examples)
-    if precision != INT8:  # what that may lose is measured on all examples, not on these few
+    if precision == FP32:  # what the others lose is measured on all examples, not on these few
         _require_alike(proof.more["at_their_own_size"])
     return engine.finish(out, graph, facts, proof, precision, hash=model.hash)
 
@@ -253,9 +253,8 @@ def _scaling(model: Classifier, exported: Exported, examples: Examples) -> dict[
         apart = max(apart, float(np.abs(ours - theirs).max()))
         (alike,), (tie,) = _compared(model, ours, theirs)
         same += int(alike)
-        if (
-            not alike and not tie
-        ):  # a level of difference may turn the model's own answer: to the graph's pixels, then
+        if not alike and not tie:
+            # A level of difference in the pixels may turn the model's own answer: asked with the graph's pixels, then.
             (alike,), (tie,) = _compared(
                 model, model.probabilities(found.transpose(0, 2, 3, 1).copy()), theirs
             )

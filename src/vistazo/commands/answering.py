@@ -22,12 +22,8 @@ from vistazo.language import mark, tr
 
 __all__ = ["VERBS"]
 
-_WHOLE = (
-    "out",
-    "against",
-    "dont_know",
-    "save_as",
-)  # what evaluating does with a .vistazo file of pictures alone
+# What evaluating does with a .vistazo file of pictures alone.
+_WHOLE = ("out", "against", "dont_know", "save_as")
 
 
 def _evaluate(values: dict[str, Any]) -> dict[str, Any]:

@@ -50,9 +50,8 @@ def _ready_lines(told: dict[str, Any], token: str | None) -> list[str]:
     named = zip((one["name"] for one in told["models"]), tasks, strict=True)
     names = ", ".join(f"{name} ({tr(task)})" for name, task in named)
     one = told["models"][0]
-    here = (
-        told["url"].replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    )  # which are no addresses
+    # Where it listens on every address of this computer, the line has one of them.
+    here = told["url"].replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     return [
         tr("Serving {names} at {url}", names=names, url=told["url"]),
         curl_line(address_of(here, one["name"]), one["task"], token=bool(token)),

@@ -491,9 +491,7 @@ def model_file(name: str | os.PathLike[str]) -> Path:
         inside = path / MODEL
         if not inside.exists():
             if not any((path / name).exists() for name in ("config.json", "status.json")):
-                raise _no_run(
-                    path
-                )  # as a folder of pictures is; to resume there would begin a run among them
+                raise _no_run(path)  # a folder of pictures, say: to resume there would begin a run among them
             raise RunError(
                 tr(
                     "{folder} has no finished model yet. Continue it with: vistazo resume {folder}",

@@ -12,7 +12,7 @@ from typing import Any
 from vistazo import platform
 from vistazo.engine import runs
 from vistazo.errors import UsageError, VistazoError
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.serving.admission import Admission
 from vistazo.serving.batching import Batcher
 from vistazo.serving.distant import DistantPictures, ModelProcess
@@ -164,10 +164,8 @@ class Shelf:
                 return None
             new = self._loaded(name, old.path)
         except Exception:
-            if (
-                process is not None and not process.alive
-            ):  # it ended meanwhile, which says nothing of the file
-                return None
+            if process is not None and not process.alive:
+                return None  # it ended meanwhile, which says nothing of the file
             self._refused[name] = stamp
             raise
         self._models[name] = new
@@ -283,5 +281,5 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise VistazoError(
-            tr("{path} cannot be read ({reason}).", path=path, reason=error.strerror)
+            tr("{path} cannot be read ({reason}).", path=path, reason=reason_of_system(error))
         ) from None

@@ -18,7 +18,7 @@ from typing import Any
 from vistazo import platform
 from vistazo.bundle import disk_sentence
 from vistazo.errors import BundleDamaged, DiskError
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.serving.asking import asking, facts_of
 from vistazo.serving.following import Found, follow
 
@@ -89,7 +89,7 @@ def pack(exported: Path, folder: Path, *, say: Callable[[str], None]) -> dict[st
         facts = onnx_file.metadata_of(exported.read_bytes(), exported)
     except OSError as error:
         raise BundleDamaged(
-            tr("{path} cannot be read ({reason}).", path=exported, reason=error.strerror)
+            tr("{path} cannot be read ({reason}).", path=exported, reason=reason_of_system(error))
         ) from None
     files = [*_code(facts["task"]), *_papers(folder, exported, facts)]
     place = folder.resolve()

@@ -30,7 +30,7 @@ class Refused(Exception):
         sentence = tr("This model reads {kinds}, not {kind}.", kinds=", ".join(reads), kind=repr(kind[:60]))
         if (
             kind == "application/x-www-form-urlencoded"
-        ):  # what curl says of a file where it is not told better
+        ):  # as curl calls a file that it is not told the type of
             sentence += " " + tr(
                 "With curl, add {header}, or send the file by {form}.",
                 header=f"-H 'Content-Type: {example}'",

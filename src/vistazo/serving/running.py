@@ -13,7 +13,7 @@ from typing import Any
 from vistazo import platform
 from vistazo.config import build
 from vistazo.errors import MissingExtra, SourceError, UsageError, VistazoError
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.serving.models import Shelf, file_of, fill, named
 from vistazo.serving.settings import LOOPBACK, ServeSettings
 
@@ -153,7 +153,7 @@ def _bound(settings: ServeSettings) -> socket.socket:
             tr(
                 "Cannot listen on {host}: {reason}. Check --host.",
                 host=host,
-                reason=getattr(error, "strerror", error),
+                reason=reason_of_system(error),
             )
         ) from None
     try:
@@ -171,7 +171,12 @@ def _bound(settings: ServeSettings) -> socket.socket:
                    port=port)
             ) from None  # fmt: skip
         raise SourceError(
-            tr("Cannot listen on {host}, port {port}: {reason}.", host=host, port=port, reason=error.strerror)
+            tr(
+                "Cannot listen on {host}, port {port}: {reason}.",
+                host=host,
+                port=port,
+                reason=reason_of_system(error),
+            )
         ) from None
     return listener
 

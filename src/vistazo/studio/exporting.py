@@ -77,9 +77,8 @@ class _Export:
         )
         self.wrong = Message(alert=True)
         options = {one: _said(one) for one in _PRECISIONS}
-        if (
-            read_json(self.run / "config.json").get("task") == "classification"
-        ):  # others are exported as they are
+        pictures = read_json(self.run / "config.json").get("task") == "classification"
+        if pictures:  # others are exported as they are
             choice(tr("Precision"), options, self.precision, self._choose)
         with box("div", "row"):
             button(tr("Export"), guarded(self._begin, self.wrong), kind="primary")

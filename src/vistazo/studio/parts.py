@@ -20,7 +20,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from vistazo import language, platform
 from vistazo.errors import VistazoError
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.studio.state import Studio, own_names
 
 __all__ = [
@@ -110,7 +110,9 @@ def reported(message: Message) -> Iterator[None]:
         if platform.disk_failure(error) == "full":
             said = tr("The disk is full. Free some space and repeat; nothing was lost.")
         else:
-            said = tr("The computer refused it ({reason}).", reason=error.strerror or type(error).__name__)
+            said = tr(
+                "The computer refused it ({reason}).", reason=reason_of_system(error) or type(error).__name__
+            )
         message.say(said, wrong=True)
 
 

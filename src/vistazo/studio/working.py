@@ -118,12 +118,10 @@ def job_of(folder: Path) -> Job | None:
 
 def _lives(process: int, name: str) -> bool:
     lives = platform.process_lives(name)
-    if lives is None and name.endswith(
-        " -"
-    ):  # this system does not tell when a process began: its number has to do
-        lives = name.split(" ")[0] == platform.process_name().split(" ")[0] and platform.process_alive(
-            process
-        )
+    if lives is None and name.endswith(" -"):
+        # This system does not tell when a process began: its number has to do.
+        here = name.split(" ")[0] == platform.process_name().split(" ")[0]
+        return here and platform.process_alive(process)
     return lives is True
 
 

@@ -9,7 +9,7 @@ from nicegui.element import Element
 
 from vistazo.engine.reports import number, percent
 from vistazo.errors import SourceError
-from vistazo.language import tr
+from vistazo.language import reason_of_system, tr
 from vistazo.studio import checks, uploading
 from vistazo.studio.parts import Message, box, button, field, frame, goto, guarded, in_thread, words
 from vistazo.studio.state import Studio
@@ -166,6 +166,6 @@ def _listed(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         folders = tuple(one for one in inside if one.is_dir())
     except OSError as error:
         raise SourceError(
-            tr("{path} cannot be read ({reason}).", path=folder, reason=error.strerror)
+            tr("{path} cannot be read ({reason}).", path=folder, reason=reason_of_system(error))
         ) from None
     return folders, tuple(one for one in inside if one.name.lower().endswith(_FILES))
