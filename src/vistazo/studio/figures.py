@@ -61,7 +61,7 @@ def facts_of(run: Path) -> dict[str, str]:
         found[tr("time")] = duration(float(seconds))
     settings: Any = config.get("settings") or {}
     found[tr("how long it was to learn")] = str(settings.get("time") or settings.get("recipe") or "-")
-    found[tr("corrections")] = tr("yes") if settings.get("corrections") else tr("none")
+    found[tr("corrections")] = tr("yes") if settings.get("corrections") else tr("no")
     return found
 
 
