@@ -49,6 +49,7 @@ PNG = {"Content-Type": "image/png"}
 _CALM = (
     30  # seconds of a tenth of the load, before and after: the machine's speed drifts by half within minutes
 )
+_PATIENCE = 35  # seconds for a head (10) and a body (20) to come, and some
 CLIENTS = 24  # connections that find out how much the service can bear: fewer than its queue has places for
 
 
@@ -322,6 +323,13 @@ def hostile(model: Path, folder: Path, asked: argparse.Namespace) -> None:
         worst = found.percentile(99)
         verdict("healthy client among 500 slow ones, p99 < 1 s", f"{worst * 1e3:.1f} ms, {found.statuses}",
                 worst < 1 and set(found.statuses) == {200})  # fmt: skip
+        held = slow.clients(one.port, path, 500)
+        time.sleep(_PATIENCE)
+        left = one.descriptors() - before[1]
+        verdict(
+            "slow clients are let go of", f"{left} of 500 connections left after {_PATIENCE} s", left <= 5
+        )
+        slow.close(held)
         time.sleep(1)
         print(f"  memory {before[0]:.0f} -> {one.memory():.0f} MB, descriptors {before[1]} -> {one.descriptors()}, "
               f"temporary files {one.temporary_files()}", flush=True)  # fmt: skip

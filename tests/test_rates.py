@@ -21,7 +21,7 @@ def test_a_rate_is_found_and_trained_beside_the_recipes(verb, wardrobe, in_tmp):
     assert frozen["settings"]["learning_rate"] == "auto"
 
     said = verb("resume", "lr", "--lang=es")
-    assert said.code == 0 and said.out.splitlines()[-1].startswith("siguiente: vistazo train FUENTE")
+    assert said.code == 0 and said.out.splitlines()[-1].startswith("siguiente: vistazo entrenar FUENTE")
     assert verb("resume", "lr", "--json").json["suggested"] == told["suggested"]
     assert verb("resume", "lr", "--epochs=2").code == 2
     with pytest.raises(RunError, match="is a search, not a run"):
