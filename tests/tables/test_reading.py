@@ -525,7 +525,11 @@ def written(cents: int | None, comma: bool, grouped: bool) -> str:
     return ("-" if cents < 0 else "") + text
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     rows=st.lists(st.tuples(WORDS, CENTS, DAYS), min_size=2, max_size=15).filter(
         lambda rows: any(row[1] is not None for row in rows)
