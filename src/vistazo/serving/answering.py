@@ -102,11 +102,11 @@ class Answering:
         counted = 1
         try:
             light = endpoint.light(body, kind)
-            given = served, body, visit.media_type, kind
+            most = self.settings.most_inputs
             if light or kind not in _SEVERAL:
-                inputs = self._inputs(*given)
+                inputs = endpoint.inputs(body, visit.media_type, kind, most)
             else:
-                inputs = await self.aside(self._inputs, *given)
+                inputs = await self.aside(endpoint.inputs, body, visit.media_type, kind, most)
             if len(inputs) > 1:
                 admission.leave()
                 counted = 0
@@ -120,7 +120,7 @@ class Answering:
             answers = await served.batcher.ask(found.items)
         finally:
             admission.leave(counted)
-        if len(answers) > _MANY or any(isinstance(one, list) and len(one) > _MANY for one in answers):
+        if len(answers) > _MANY or _is_long(answers):
             return await self.aside(self._formed, served, found, answers, visit)
         return self._formed(served, found, answers, visit)
 
@@ -157,11 +157,6 @@ class Answering:
         self.log.fault(visit, error=error)
         return Refused(422, tr("Nothing that was sent could be read."))
 
-    def _inputs(self, served: Served, body: bytes, content_type: str, kind: str) -> list[Any]:
-        """The inputs of a body, as they came."""
-        found: list[Any] = served.endpoint.inputs(body, content_type, kind, self.settings.most_inputs)
-        return found
-
     async def _read_in_turn(self, served: Served, inputs: list[Any], asked: Asked) -> Read:
         """Inputs read in threads, those of other requests in between: a large form holds up nobody's photograph."""
         found, spent = Read(), 0.0
@@ -196,6 +191,11 @@ class Answering:
         except Exception:
             self.log.fault()
             raise Refused(422, tr("Nothing that was sent could be read.")) from None
+
+
+def _is_long(answers: Sequence[Any]) -> bool:
+    """Whether an input among them has so many answers that writing them down takes a while."""
+    return any(type(one) is list and len(one) > _MANY for one in answers)
 
 
 def _asked_of(query: bytes, visit: Visit) -> Asked:

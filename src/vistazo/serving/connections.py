@@ -143,24 +143,25 @@ class Connection(HttpToolsProtocol):
                 self.since = self.loop.time()
             self.head += len(data)
         self.known, self.begun, self.body = None, 0, 0
-        self._parse(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as asked:
+            self._answer_here(data[asked.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
         if between and self.known is not None and self.begun == 1:
             self.heads.keep(data, self.body, self.known)
         if self.in_head and self.head > _HEAD:
             self.refuse(400, tr("The head of the request is too long."))
 
-    def _parse(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as asked:
-            # A request to go on in another protocol is answered in this one (RFC 9110, 7.8). The parser stops at its
-            # head, and would take its body, which is whatever a client likes, for the next request.
-            self.left, self.upgrading = self.upgrading, 0
-            rest = data[asked.args[0] :]
-            if rest:
-                self.data_received(rest)
-        except httptools.HttpParserError:
-            self.send_400_response("")
+    def _answer_here(self, rest: bytes) -> None:
+        """A request to go on in another protocol is answered in this one (RFC 9110, 7.8). rest: what follows its head.
+
+        The parser stops there, and would take its body, which is whatever a client likes, for the next request.
+        """
+        self.left, self.upgrading = self.upgrading, 0
+        if rest:
+            self.data_received(rest)
 
     def _turned_away_again(self, data: bytes) -> bool:
         """Whether this is a request that a crowd turned away before, and does again: the parser does not see it."""
