@@ -104,7 +104,7 @@ class Connection(HttpToolsProtocol):
         """Called by the loop."""
         transport.max_size = _READ  # type: ignore[attr-defined]
         super().connection_made(transport)
-        self.since = self.loop.time()
+        self.since = self.moved = self.loop.time()
         if len(self.connections) > self.settings.connections:
             self.refuse(503, tr("The service has too many connections. Try again later."), "retry-after: 1")
 
